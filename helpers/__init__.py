@@ -1,0 +1,1 @@
+"""Small, tested helpers that the notebooks call. Importing this package does nothing else."""

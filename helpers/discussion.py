@@ -1,0 +1,98 @@
+"""The discussion of a run: sentences chosen by its results, every number computed from them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+PAPER_ACCURACY = 0.964912  # best validation accuracy in the published log: 550 of 570 photos
+
+
+def discuss(results: dict[str, Any]) -> str:
+    """Markdown paragraphs about one run, from its ``results.json``."""
+    parts = [_accuracy(results), _flattery(results), _stability(results), _gap(results), _confusion(results)]
+    return "\n\n".join([*parts, _limits(results)])
+
+
+def _accuracy(r: dict[str, Any]) -> str:
+    text = (
+        f"**How accurate.** The best epoch ({r['best_epoch']}) classifies {r['best_val_correct']} of "
+        f"{r['val_photos']} validation photos correctly: {r['best_val_accuracy']:.2%}, with a 95 % interval of "
+        f"{r['interval_low']:.1%} to {r['interval_high']:.1%}. "
+    )
+    if r["demo"]:
+        return text + "These photos are drawings: the number says that the code works, nothing about real flowers."
+    if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
+        return text + (
+            f"The published {PAPER_ACCURACY:.2%} lies inside this interval: one split of this size "
+            "cannot tell the two apart."
+        )
+    side = "above" if r["interval_low"] > PAPER_ACCURACY else "below"
+    return text + f"The whole interval lies {side} the published {PAPER_ACCURACY:.2%}."
+
+
+def _flattery(r: dict[str, Any]) -> str:
+    photos = r["best_flatters_by"] * r["val_photos"]
+    return (
+        "**How much the best epoch flatters.** It was chosen by looking at the validation photos, so part of its "
+        f"lead is luck. The last five epochs average {r['last_five_mean']:.2%}, which is "
+        f"{100 * r['best_flatters_by']:.2f} points ({photos:.1f} photos) less. "
+        "Compare with others by that mean."
+    )
+
+
+def _stability(r: dict[str, Any]) -> str:
+    spread, one_photo = r["last_five_spread"], 1 / r["val_photos"]
+    verdict = (
+        "training has come to rest"
+        if spread <= 3 * one_photo
+        else "training has not come to rest: more epochs or a lower last learning rate would help"
+        if spread > 10 * one_photo
+        else "the rest of the noise is a handful of photos near the boundary"
+    )
+    return (
+        f"**How stable.** Between the best and the worst of the last five epochs lie {100 * spread:.2f} points, "
+        f"where one photo is {100 * one_photo:.2f} points: {verdict}."
+    )
+
+
+def _gap(r: dict[str, Any]) -> str:
+    gap = r["generalization_gap"]
+    text = (
+        f"**Generalization gap.** In the last epoch the network is right on {r['last_train_accuracy']:.2%} of the "
+        f"training photos (augmented, with dropout) and on {r['last_val_accuracy']:.2%} of the validation photos. "
+    )
+    if gap < 0:
+        return text + (
+            "Validation is the easier exam here: its photos are neither rotated nor recoloured, and dropout is off. "
+            "Nothing points to overfitting."
+        )
+    if gap < 0.03:
+        return text + f"The gap of {100 * gap:.1f} points is small for a network of this size."
+    return text + f"The gap of {100 * gap:.1f} points says that it has begun to learn its photos by heart."
+
+
+def _confusion(r: dict[str, Any]) -> str:
+    classes, matrix = r["classes"], r["confusion"]
+    pairs = [(matrix[i][j], i, j) for i in range(len(classes)) for j in range(len(classes)) if i != j]
+    count, true, called = max(pairs, key=lambda pair: pair[0])
+    if count == 0:
+        return "**What it confuses.** Nothing: every validation photo is classified correctly."
+    worst = min(r["class_scores"], key=lambda score: score["recall"] if score["recall"] is not None else 2)
+    photos = "photo" if count == 1 else "photos"
+    return (
+        f"**What it confuses.** Most often a {classes[true]} is called a {classes[called]} ({count} {photos}). "
+        f"The class found least reliably is {worst['name']}: {worst['recall']:.1%} of its {worst['photos']} photos."
+    )
+
+
+def _limits(r: dict[str, Any]) -> str:
+    if r["demo"]:
+        return (
+            "**What it does not say.** A network trained on these drawings knows these drawings. For real photos, "
+            "run the notebook with `dataset` set to a folder of them."
+        )
+    return (
+        "**What it does not say.** Accuracy on a split of one collection measures that collection. In the course's "
+        "photos every dandelion is a white seed head: a network that is right on most of them calls "
+        "yellow dandelions sunflowers. Before you rely on a model, try it on photos from somewhere else."
+    )

@@ -1,0 +1,235 @@
+"""The recipe: every setting of a run, in one frozen dataclass, and the named presets.
+
+This module imports nothing heavy, so a wrong parameter is refused within milliseconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+import difflib
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from helpers.errors import ParameterError
+
+
+def _setting(default, meaning: str, unit: str = "", **limits):
+    """A dataclass field with its meaning, unit and limits (low, high, above, choices)."""
+    return field(default=default, metadata={"meaning": meaning, "unit": unit, **limits})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a run. The defaults are the published recipe (preset ``seed``).
+
+    Raises:
+        ParameterError: a value has the wrong type or lies outside its limits.
+    """
+
+    preset: str = _setting("seed", "named recipe the other settings start from")
+
+    # Photos
+    dataset: str = _setting("flower_photos", "demo, flower_photos, or the path of a folder or archive")
+    demo_photos: int = _setting(120, "photos drawn per class when dataset is demo", low=2)
+    train_fraction: float = _setting(0.8, "share of the photos to train on", above=0, below=1)
+
+    # Augmentation (training photos), in the order in which it is applied
+    rotation: float = _setting(30.0, "rotate by up to this much, either way", "degrees", low=0, high=180)
+    crop_size: int = _setting(448, "side of the central crop; small photos get a black border", "px", low=8)
+    horizontal_flip: float = _setting(0.5, "probability to mirror left and right", low=0, high=1)
+    vertical_flip: float = _setting(0.5, "probability to mirror top and bottom", low=0, high=1)
+    brightness: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
+    contrast: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
+    saturation: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
+    hue: float = _setting(0.1, "jitter: shift within ± this", "turns", low=0, high=0.5)
+    image_size: int = _setting(224, "side of the picture that the network sees", "px", low=16, high=4096)
+    val_resize: int = _setting(256, "shorter side of a validation photo before its central crop", "px", low=16)
+
+    # Model
+    backbone: str = _setting("resnet18", "a torchvision classification model")
+    weights: str = _setting("imagenet", "imagenet, none, or the path of a .pth or .safetensors file")
+    dropout: float = _setting(0.5, "probability to drop a feature before the new head", low=0, below=1)
+
+    # Optimization
+    epochs: int = _setting(25, "passes over the training photos", low=1)
+    batch_size: int = _setting(32, "photos per step", low=1)
+    lr: float = _setting(1e-3, "step size of SGD at the start", above=0)
+    momentum: float = _setting(0.9, "momentum of SGD", low=0, below=1)
+    nesterov: bool = _setting(True, "Nesterov's form of the momentum")
+    weight_decay: float = _setting(5e-4, "pull of the weights towards zero", low=0)
+    schedule: str = _setting("step", "how lr falls", choices=("step", "cosine"))
+    lr_step: int = _setting(7, "schedule step: multiply lr by lr_gamma every so often", "epochs", low=1)
+    lr_gamma: float = _setting(0.1, "schedule step: the factor", above=0, high=1)
+    warmup_epochs: int = _setting(0, "schedule cosine: lr rises over these first", "epochs", low=0)
+
+    # The machine
+    seed: int = _setting(0, "drives every random choice", low=0, high=2**31 - 1)
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:1, mps")
+    precision: str = _setting(
+        "auto", "arithmetic of the network; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16")
+    )
+    pipeline: str = _setting(
+        "auto", "photos in memory (resident) or from disk (stream)", choices=("auto", "resident", "stream")
+    )
+    memory_limit_gb: float = _setting(4.0, "pipeline auto: resident up to this size of decoded photos", "GB", above=0)
+    workers: int = _setting(2, "processes that read photos when streaming", low=0, high=256)
+    deterministic: bool = _setting(True, "use only algorithms that repeat bit for bit")
+
+    # The run
+    work_dir: str = _setting("work_dir", "folder of all runs")
+    run: str = _setting("", "name of this run's folder; empty: made from dataset, backbone and preset")
+    resume: bool = _setting(True, "continue an unfinished run of the same name")
+    photo: str = _setting("", "path of a photo of your own to classify at the end; empty: one of the data set")
+
+    def __post_init__(self) -> None:
+        for f in dataclasses.fields(self):
+            value = _checked(f, getattr(self, f.name))
+            object.__setattr__(self, f.name, value)
+        _check_together(self)
+
+    @classmethod
+    def from_preset(cls, preset: str, **changes: Any) -> Recipe:
+        """The named preset with some settings changed. ``None`` means: as the preset says."""
+        if preset not in PRESETS:
+            raise ParameterError(f"preset {preset!r} is unknown{_nearest(preset, PRESETS)}")
+        known = [f.name for f in dataclasses.fields(cls)]
+        for name in changes:
+            if name not in known:
+                raise ParameterError(
+                    f"parameter {name!r} is unknown{_nearest(name, known)}. "
+                    "See the parameters cell, or helpers/recipe.py for all of them"
+                )
+        given = {name: value for name, value in changes.items() if value is not None}
+        return cls(**{"preset": preset, **PRESETS[preset], **given})
+
+    @classmethod
+    def from_notebook(cls, namespace: dict[str, Any]) -> Recipe:
+        """The recipe that the notebook's parameters cell, and papermill's below it, describe.
+
+        Args:
+            namespace: the notebook's ``globals()``. Parameters are the annotated names of the
+                parameters cell (``lr: float = 1e-3``) and the names that papermill injected.
+
+        Raises:
+            ParameterError: a name is not a setting (papermill itself would only warn), or a
+                value is not acceptable.
+        """
+        names = [*namespace.get("__annotations__", {}), *_injected_names(namespace.get("In", []))]
+        values = {name: namespace[name] for name in names if name in namespace}
+        preset = values.pop("preset", None) or "demo"
+        if not isinstance(preset, str):
+            raise ParameterError(f"preset = {preset!r}: expected the name of a preset{_nearest('', PRESETS)}")
+        return cls.from_preset(preset, **values)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def differences(self, other: Recipe | None = None) -> str:
+        """Settings that differ from another recipe's (default: the published one), one per line."""
+        other = other or Recipe()
+        rows = [row for row in self.table() if getattr(self, row[0]) != getattr(other, row[0])]
+        return "\n".join(f"{name:<14} {value:<12} {meaning}" for name, value, meaning in rows) or "nothing"
+
+    def table(self) -> list[tuple[str, str, str]]:
+        """Rows (name, value with unit, meaning), in order."""
+        rows = []
+        for f in dataclasses.fields(self):
+            unit = f.metadata["unit"]
+            rows.append((f.name, f"{getattr(self, f.name)!s} {unit}".strip(), f.metadata["meaning"]))
+        return rows
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    # The published recipe, exactly. Nothing to change: it is the dataclass's defaults.
+    "seed": {},
+    # The same recipe at 3/7 of the size, on photos that the project draws itself. It starts
+    # from random weights, hence the higher learning rate and the smooth schedule.
+    "demo": {
+        "dataset": "demo",
+        "weights": "none",
+        "crop_size": 192,
+        "image_size": 96,
+        "val_resize": 110,
+        "epochs": 12,
+        "lr": 0.02,
+        "schedule": "cosine",
+        "warmup_epochs": 1,
+        "dropout": 0.2,
+    },
+}
+
+
+def _nearest(name: str, known) -> str:
+    close = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+    if close:
+        return ": did you mean " + " or ".join(repr(c) for c in close) + "?"
+    return ": known are " + ", ".join(known)
+
+
+def _injected_names(cells: list[str]) -> list[str]:
+    """Names assigned in the cells that papermill injected (they begin with ``# Parameters``)."""
+    names = []
+    for source in cells:
+        if source.lstrip().startswith("# Parameters"):
+            for node in ast.walk(ast.parse(source)):
+                if isinstance(node, ast.Assign):
+                    names += [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return names
+
+
+def _checked(f: dataclasses.Field, value: Any) -> Any:
+    """The value in the type that the field declares, or a ParameterError that names both."""
+    kind = f.type  # a string: annotations are postponed
+    said = f"{f.name} = {value!r}"
+    if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    fits = isinstance(value, {"int": int, "float": float, "bool": bool, "str": str}[kind])
+    if isinstance(value, bool) and kind != "bool":
+        fits = False
+    if not fits:
+        expected = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}[kind]
+        raise ParameterError(f"{said}: expected {expected}, got {type(value).__name__}{_hint(kind, value)}")
+    if kind == "float" and not math.isfinite(value):
+        raise ParameterError(f"{said}: expected a finite number")
+    _check_limits(f, value, said)
+    return value
+
+
+def _hint(kind: str, value: Any) -> str:
+    if kind == "bool" and isinstance(value, str):
+        return " (papermill: write -y '{NAME: false}', or -p NAME False)"
+    if kind == "float" and isinstance(value, str) and "e" in value.lower():
+        return " (in YAML a number with an exponent needs a point: 1.0e-4)"
+    return ""
+
+
+def _check_limits(f: dataclasses.Field, value: Any, said: str) -> None:
+    limits = f.metadata
+    if "choices" in limits and value not in limits["choices"]:
+        raise ParameterError(f"{said}: choose one of {', '.join(limits['choices'])}")
+    for name, wrong, words in (
+        ("low", lambda limit: value < limit, "at least"),
+        ("high", lambda limit: value > limit, "at most"),
+        ("above", lambda limit: value <= limit, "more than"),
+        ("below", lambda limit: value >= limit, "less than"),
+    ):
+        if name in limits and wrong(limits[name]):
+            raise ParameterError(f"{said}: must be {words} {limits[name]}")
+
+
+def _check_together(recipe: Recipe) -> None:
+    if recipe.val_resize < recipe.image_size:
+        raise ParameterError(
+            f"val_resize = {recipe.val_resize} is smaller than image_size = {recipe.image_size}: "
+            "the central crop would get a black border. Raise val_resize or lower image_size"
+        )
+    if recipe.nesterov and recipe.momentum == 0:
+        raise ParameterError("nesterov = True needs momentum > 0: raise momentum or set nesterov to False")
+    if recipe.schedule == "cosine" and recipe.warmup_epochs >= recipe.epochs:
+        raise ParameterError(
+            f"warmup_epochs = {recipe.warmup_epochs} leaves nothing of {recipe.epochs} epochs: lower it"
+        )
+    if recipe.run and ("/" in recipe.run or "\\" in recipe.run or recipe.run.startswith(".")):
+        raise ParameterError(f"run = {recipe.run!r}: a plain folder name is needed; put paths into work_dir")

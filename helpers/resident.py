@@ -1,0 +1,212 @@
+"""The training augmentation for whole batches, on the device where the network runs.
+
+Each photo is decoded once to uint8 at the scale at which the network sees it. Rotation, crop
+and flips are then one affine map, hence one bilinear sampling; brightness, contrast and
+saturation are matrices over the colour channels, collapsed into one before and one after the
+hue shift. Every photo of a batch gets its own parameters (torchvision's v2 gives a batch one).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torchvision.transforms.v2 import functional as T
+
+from helpers.augment import IMAGENET_MEAN, IMAGENET_STD, val_geometry
+from helpers.recipe import Recipe
+
+GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as Pillow and torchvision weigh the channels
+BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
+
+
+def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
+    """What training may see of a photo: PIL RGB → uint8 ``(3, side, side)``, black outside it."""
+    side, full = canvas_sides(recipe)
+    canvas = T.center_crop(photo, [full, full])
+    return _pixels(canvas.resize((side, side), Image.Resampling.BILINEAR))
+
+
+def frame(photo: Image.Image, recipe: Recipe) -> np.ndarray:
+    """Half the photo's width and height at the network's scale, float32 ``(2,)``.
+
+    torchvision's rotation keeps the photo's frame: what turns out of it is lost, and black.
+    """
+    return np.asarray(photo.size, dtype=np.float32) * (recipe.image_size / recipe.crop_size / 2)
+
+
+def val_picture(photo: Image.Image, recipe: Recipe) -> np.ndarray:
+    """What validation sees of a photo: PIL RGB → uint8 ``(3, image_size, image_size)``."""
+    for transform in val_geometry(recipe):
+        photo = transform(photo)
+    return _pixels(photo)
+
+
+def canvas_sides(recipe: Recipe) -> tuple[int, int]:
+    """Side of the stored canvas, and of the square of the photo that it holds (px).
+
+    A crop of side ``c``, rotated by up to ``a``, reaches over a square of side ``c (cos a + sin a)``.
+    """
+    angle = math.radians(min(recipe.rotation, 45.0))
+    reach = math.cos(angle) + math.sin(angle)
+    side = math.ceil(recipe.image_size * reach / 2) * 2 + 2
+    return side, round(side * recipe.crop_size / recipe.image_size)
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random choices for ``n`` photos, in torchvision's terms."""
+
+    angle: torch.Tensor  # (n,) degrees, counter-clockwise
+    flip: torch.Tensor  # (n, 2) bool: left-right, top-bottom
+    factor: torch.Tensor  # (n, 3) brightness, contrast, saturation; 1 changes nothing
+    hue: torch.Tensor  # (n,) turns; 0 changes nothing
+    order: torch.Tensor  # (n, 4) the four colour operations in the order applied
+
+
+def draw(recipe: Recipe, n: int, generator: torch.Generator) -> Draws:
+    """Random choices for ``n`` photos, distributed as those of ``augment.train_transform``."""
+    uniform = torch.rand(n, 7, generator=generator, dtype=torch.float64).float()
+    jitter = torch.tensor([recipe.brightness, recipe.contrast, recipe.saturation])
+    chance = torch.tensor([recipe.horizontal_flip, recipe.vertical_flip])
+    low = (1 - jitter).clamp(min=0)
+    return Draws(
+        angle=(2 * uniform[:, 0] - 1) * recipe.rotation,
+        flip=uniform[:, 1:3] < chance,
+        factor=low + uniform[:, 3:6] * (1 + jitter - low),
+        hue=(2 * uniform[:, 6] - 1) * recipe.hue,
+        order=torch.rand(n, 4, generator=generator).argsort(dim=1),
+    )
+
+
+def affine(draws: Draws, recipe: Recipe) -> torch.Tensor:
+    """Rotation, crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
+    radians = torch.deg2rad(draws.angle)
+    cos, sin = torch.cos(radians), torch.sin(radians)
+    sign = 1.0 - 2.0 * draws.flip.float()
+    scale = recipe.image_size / canvas_sides(recipe)[0]
+    maps = torch.zeros(len(radians), 2, 3)
+    maps[:, 0, 0], maps[:, 0, 1] = cos * sign[:, 0], -sin * sign[:, 1]
+    maps[:, 1, 0], maps[:, 1, 1] = sin * sign[:, 0], cos * sign[:, 1]
+    return maps * scale
+
+
+def colour_maps(draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+    """The linear colour operations before and after the hue shift.
+
+    Returns:
+        Two float32 tensors ``(n, 3, 4)``. The first three columns multiply the channels; the last
+        multiplies the photo's mean grey, which contrast mixes in. (Mean grey is linear in the
+        pixels, so it needs measuring once before and once after the hue shift, not per operation.)
+    """
+    grey = torch.tensor(GREY)
+    maps = [torch.eye(3, 4).repeat(len(draws.hue), 1, 1) for _ in range(2)]
+    gains = [torch.ones(len(draws.hue), 1, 1) for _ in range(2)]  # mean grey, relative to the measured
+    after_hue = torch.zeros(len(draws.hue), dtype=torch.bool)
+    for operation in draws.order.T:
+        brightness, contrast, saturation = (
+            torch.where(operation == which, draws.factor[:, which], 1.0).view(-1, 1, 1)
+            for which in (BRIGHTNESS, CONTRAST, SATURATION)
+        )
+        for side, here in ((0, ~after_hue), (1, after_hue)):
+            new = maps[side] * brightness
+            gain = gains[side] * brightness
+            new = new * contrast
+            new[:, :, 3:] += (1 - contrast) * gain
+            new[:, :, :3] = saturation * new[:, :, :3] + (1 - saturation) * (grey @ new[:, :, :3]).unsqueeze(1)
+            maps[side] = torch.where(here.view(-1, 1, 1), new, maps[side])
+            gains[side] = torch.where(here.view(-1, 1, 1), gain, gains[side])
+        after_hue = after_hue | (operation == HUE)
+    return maps[0], maps[1]
+
+
+def shift_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Turn the hue of ``(n, 3, H, W)`` images in [0, 1] by ``turns`` ``(n,)``, in the HSV model.
+
+    Channel ``c`` of a colour with hue ``h`` (sixths of a turn), value ``v`` and chroma ``d`` is
+    ``v - d * clamp(min(k, 4 - k), 0, 1)`` with ``k = (offset_c + h) mod 6``.
+    """
+    red, green, blue = images.unbind(1)
+    value = images.amax(1)
+    chroma = value - images.amin(1)
+    safe = chroma.clamp(min=1e-8)
+    hue = torch.where(
+        value == red,
+        (green - blue) / safe,
+        torch.where(value == green, (blue - red) / safe + 2, (red - green) / safe + 4),
+    ) + 6 * turns.view(-1, 1, 1)
+    shifted = torch.empty_like(images)
+    for channel, offset in enumerate((5, 3, 1)):
+        k = torch.remainder(hue + offset, 6)
+        torch.minimum(k, 4 - k, out=k).clamp_(0, 1)
+        torch.sub(value, k.mul_(chroma), out=shifted[:, channel])
+    return shifted
+
+
+class Augmenter:
+    """Applies draws to canvases: uint8 ``(n, 3, side, side)`` → float32 ``(n, 3, S, S)``, normalized."""
+
+    def __init__(self, recipe: Recipe, device: torch.device) -> None:
+        self.size = recipe.image_size
+        # Small groups keep the intermediate pictures in the processor's cache; a GPU wants them all.
+        self.group = 2 if device.type == "cpu" else 1024
+        mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1)
+        std = torch.tensor(IMAGENET_STD, device=device).view(3, 1)
+        self.grey = torch.tensor(GREY, device=device)
+        self.mean, self.std = mean, std
+        self.low, self.high = -mean / std, (1 - mean) / std
+
+    def __call__(self, canvases: torch.Tensor, plan: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Args: canvases, and the rows of an ``epoch_plan`` that belong to them (same device)."""
+        images = torch.empty(len(canvases), 3, self.size, self.size, device=canvases.device).to(
+            memory_format=torch.channels_last if canvases.device.type != "cpu" else torch.contiguous_format
+        )
+        for start in range(0, len(canvases), self.group):
+            part = slice(start, start + self.group)
+            images[part] = self._augment(canvases[part], {name: rows[part] for name, rows in plan.items()})
+        return images
+
+    def _augment(self, canvases: torch.Tensor, plan: dict[str, torch.Tensor]) -> torch.Tensor:
+        n = len(canvases)
+        grid = F.affine_grid(plan["affine"], [n, 3, self.size, self.size], align_corners=False)
+        images = F.grid_sample(canvases.float().div_(255), grid, mode="bilinear", align_corners=False)
+        images.mul_(plan["columns"].view(n, 1, 1, -1)).mul_(plan["rows"].view(n, 1, -1, 1))
+        images = self._recolour(images.flatten(2), plan["before_hue"]).clamp_(0, 1)
+        images = shift_hue(images.view(n, 3, self.size, self.size), plan["hue"]).flatten(2)
+        images = self._recolour(images, plan["after_hue"], normalize=True)
+        return images.clamp_(self.low, self.high).view(n, 3, self.size, self.size)
+
+    def _recolour(self, pixels: torch.Tensor, maps: torch.Tensor, normalize: bool = False) -> torch.Tensor:
+        """``(n, 3, pixels)`` through ``(n, 3, 4)``; the last column multiplies the mean grey."""
+        mean_grey = (self.grey @ pixels.mean(2).unsqueeze(2)).view(-1, 1, 1)
+        matrix, offset = maps[:, :, :3], maps[:, :, 3:] * mean_grey
+        if normalize:
+            matrix, offset = matrix / self.std, (offset - self.mean) / self.std
+        return torch.baddbmm(offset, matrix, pixels)
+
+
+def epoch_plan(draws: Draws, frames: torch.Tensor, recipe: Recipe, device: torch.device) -> dict[str, torch.Tensor]:
+    """All that ``Augmenter`` needs for photos with these frames ``(n, 2)``, sent to the device at once."""
+    before, after = colour_maps(draws)
+    plan = {"affine": affine(draws, recipe), "before_hue": before, "hue": draws.hue, "after_hue": after}
+    plan["columns"], plan["rows"] = _inside(frames[:, 0], recipe.image_size), _inside(frames[:, 1], recipe.image_size)
+    return {name: rows.to(device, non_blocking=True) for name, rows in plan.items()}
+
+
+def _inside(half: torch.Tensor, size: int) -> torch.Tensor:
+    """How much of each pixel column lies within ``half`` px of the centre, ``(n,)`` → ``(n, size)`` in [0, 1]."""
+    distance = (torch.arange(size) - (size - 1) / 2).abs()
+    return (half.view(-1, 1) + 0.5 - distance).clamp(0, 1)
+
+
+def normalize(pictures: torch.Tensor) -> torch.Tensor:
+    """uint8 ``(n, 3, H, W)`` → float32, scaled to [0, 1] and normalized as ``augment.val_transform`` does."""
+    return T.normalize(T.to_dtype(pictures, torch.float32, scale=True), list(IMAGENET_MEAN), list(IMAGENET_STD))
+
+
+def _pixels(photo: Image.Image) -> np.ndarray:
+    return np.ascontiguousarray(np.asarray(photo, dtype=np.uint8).transpose(2, 0, 1))

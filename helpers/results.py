@@ -1,0 +1,52 @@
+"""``results.json``: every number that the notebook, the README and the report quote."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from helpers.audit import Audit
+from helpers.evaluate import Predictions, class_scores, confusion_matrix, wilson_interval
+from helpers.history import History
+from helpers.runs import Run
+
+
+def summarize(run: Run, audit: Audit, history: History, predictions: Predictions) -> dict[str, Any]:
+    """The run in numbers. ``predictions`` are those of the best model on the validation photos.
+
+    The interval is Wilson's for the best epoch: it knows the number of photos, not that the
+    epoch was chosen on the same photos. ``best_flatters_by`` estimates that part.
+    """
+    interval = wilson_interval(predictions.correct, len(predictions.labels))
+    best, last = history.best, history[-1]
+    return {
+        "run": run.folder.name,
+        "dataset": run.recipe.dataset,
+        "demo": run.recipe.dataset == "demo",
+        "backbone": run.recipe.backbone,
+        "weights": run.recipe.weights,
+        "classes": list(audit.photos.classes),
+        "photos": len(audit.photos),
+        "train_photos": len(audit.photos) - len(predictions.labels),
+        "val_photos": len(predictions.labels),
+        "epochs": len(history),
+        "best_epoch": best.epoch,
+        "best_val_accuracy": best.val_accuracy,
+        "best_val_correct": predictions.correct,
+        "interval_low": interval.low,
+        "interval_high": interval.high,
+        "last_val_accuracy": last.val_accuracy,
+        "last_val_loss": last.val_loss,
+        "last_train_accuracy": last.train_accuracy,
+        "last_five_mean": history.last_five_mean,
+        "best_flatters_by": best.val_accuracy - history.last_five_mean,
+        "last_five_spread": max(history.column("val_accuracy")[-5:]) - min(history.column("val_accuracy")[-5:]),
+        "generalization_gap": last.train_accuracy - last.val_accuracy,
+        "class_scores": [
+            {k: (None if isinstance(v, float) and math.isnan(v) else v) for k, v in score._asdict().items()}
+            for score in class_scores(predictions, audit.photos.classes)
+        ],
+        "confusion": confusion_matrix(predictions).tolist(),
+        "training_seconds": run.training_seconds,
+        "epoch_seconds": run.epoch_seconds,
+    }

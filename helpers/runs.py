@@ -1,0 +1,235 @@
+"""A run's folder: what every run leaves behind, and how an interrupted one goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import platform
+import re
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helpers import checkpoint, machine
+from helpers.augment import IMAGENET_MEAN, IMAGENET_STD
+from helpers.errors import RunError
+from helpers.history import History
+from helpers.recipe import Recipe
+
+# Settings that say where and how often to run, not what: a run may be continued under others.
+_WHERE = ("work_dir", "run", "resume", "photo")
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder upwards from ``start`` (default: here) that holds ``helpers/recipe.py``.
+
+    Raises:
+        RunError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "helpers" / "recipe.py").is_file():
+            return folder
+    raise RunError(f"{start} is not inside the project: start the notebook from the project's folder")
+
+
+def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
+    """The folder for this run: an unfinished run of the same recipe, or the next free name.
+
+    A finished run is never written to again; ``demo-2`` follows ``demo``.
+    """
+    work_dir = (root or project_root()) / recipe.work_dir
+    base = recipe.run or default_name(recipe)
+    for number in range(1, 10_000):
+        folder = work_dir / (base if number == 1 else f"{base}-{number}")
+        if not (folder / "recipe.json").exists() or (recipe.resume and _continues(folder, recipe)):
+            return folder
+    raise RunError(f"{work_dir / base}: 9,999 runs have this name already; choose another with run = …")
+
+
+def default_name(recipe: Recipe) -> str:
+    """A readable folder name, such as ``flower_photos-resnet18-seed``."""
+    dataset = re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", recipe.dataset.rstrip("/\\"))
+    parts = [re.split(r"[/\\]", dataset)[-1], recipe.backbone, recipe.preset]
+    name = "-".join(dict.fromkeys(parts))  # dataset demo and preset demo are one word
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "run"
+
+
+@dataclass
+class Run:
+    """An open run: its folder, its recipe, and the machine it runs on."""
+
+    folder: Path
+    recipe: Recipe
+    root: Path
+    device: torch.device
+    precision: torch.dtype
+    epoch_seconds: list[float] = field(default_factory=list)
+    best_model_facts: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def training_seconds(self) -> float:
+        return sum(self.epoch_seconds)
+
+    @property
+    def figures(self) -> Path:
+        return self.folder / "figures"
+
+    @property
+    def best_model(self) -> Path:
+        return self.folder / "best_model.pth"
+
+    def locate(self, path: str) -> str:
+        """A path from the parameters, relative ones seen from the project's root."""
+        return path if path in ("none", "imagenet") else str(self.root / Path(path).expanduser())
+
+    def relative(self, path: Path) -> str:
+        """The path as seen from the project's root, with forward slashes, for printing."""
+        return Path(path).relative_to(self.root).as_posix() if Path(path).is_relative_to(self.root) else str(path)
+
+    def describe_model(self, classes: tuple[str, ...]) -> None:
+        """What ``best_model.json`` says beside the accuracy: all that is needed to use the weights."""
+        self.best_model_facts = {
+            "backbone": self.recipe.backbone,
+            "classes": list(classes),
+            "dropout": self.recipe.dropout,
+            "image_size": self.recipe.image_size,
+            "val_resize": self.recipe.val_resize,
+            "mean": list(IMAGENET_MEAN),
+            "std": list(IMAGENET_STD),
+        }
+
+    def restore(self, model, optimizer, schedule) -> History:
+        """Bring model, optimizer and schedule to the end of the last saved epoch, if there is one."""
+        path = self.folder / "last.ckpt"
+        if not path.exists():
+            return History()
+        state = checkpoint.load_tensors(path, self.device)
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+        self.epoch_seconds = state["epoch_seconds"]
+        history = History.from_csv(self.folder / "history.csv")
+        return History(history[: state["epochs"]])
+
+    def save_epoch(self, history: History, model, optimizer, schedule, seconds: float) -> None:
+        """Write the history, the model if it is the best so far, and the checkpoint, in this order.
+
+        The checkpoint comes last: a run interrupted in between repeats the epoch and writes the
+        same again.
+        """
+        self.epoch_seconds.append(seconds)
+        checkpoint.write_atomically(self.folder / "history.csv", history.to_csv().encode())
+        if history.best is history[-1]:
+            facts = {**self.best_model_facts, "epoch": history.best.epoch, "val_accuracy": history.best.val_accuracy}
+            checkpoint.save_tensors(self.best_model, model.state_dict())
+            checkpoint.write_json(self.folder / "best_model.json", facts)
+        state = {
+            "epochs": len(history),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.state_dict(),
+            "epoch_seconds": self.epoch_seconds,
+        }
+        checkpoint.save_tensors(self.folder / "last.ckpt", state)
+
+    def save_predictions(self, predictions, names: list[str], classes: tuple[str, ...]) -> None:
+        """``predictions.csv``: a row per validation photo with its truth, call and probabilities."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", "class", "predicted", *classes])
+        called, truth = predictions.predicted.tolist(), predictions.labels.tolist()
+        for name, true, call, row in zip(names, truth, called, predictions.probabilities.tolist(), strict=True):
+            writer.writerow([name, classes[true], classes[call], *(f"{p:.6f}" for p in row)])
+        checkpoint.write_atomically(self.folder / "predictions.csv", text.getvalue().encode())
+
+    def save_figure(self, figure, name: str) -> None:
+        """Keep a figure as ``figures/<name>.png``."""
+        self.figures.mkdir(exist_ok=True)
+        figure.savefig(self.figures / f"{name}.png", dpi=120, bbox_inches="tight")
+
+    def save_environment(self, facts: dict[str, Any]) -> None:
+        checkpoint.write_json(self.folder / "environment.json", facts)
+
+    def save_results(self, results: dict[str, Any]) -> None:
+        """Write ``results.json``. A run that has it is finished."""
+        checkpoint.write_json(self.folder / "results.json", results)
+
+
+def open_run(recipe: Recipe, root: Path | None = None) -> Run:
+    """Check the machine against the recipe, seed everything, and open the run's folder.
+
+    Raises:
+        ParameterError: the device or the precision is not to be had here.
+        RunError: the folder cannot be made or written.
+    """
+    root = root or project_root()
+    device = machine.pick_device(recipe.device)
+    precision = machine.pick_precision(recipe.precision, device)
+    machine.prepare(recipe.seed, recipe.deterministic)
+    folder = plan_run(recipe, root)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(
+            f"work_dir = {recipe.work_dir!r}: {folder} cannot be made ({error.strerror}): choose another folder"
+        ) from error
+    run = Run(folder, recipe, root, device, precision)
+    checkpoint.write_json(folder / "recipe.json", recipe.to_dict())
+    return run
+
+
+def environment(run: Run, fingerprint: str) -> dict[str, Any]:
+    """What could make the same recipe give other numbers elsewhere."""
+    packages = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "papermill")
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "packages": {name: version(name) for name in packages},
+        "device": str(run.device),
+        "device_name": machine.describe(run.device),
+        "threads": torch.get_num_threads(),
+        "precision": str(run.precision).removeprefix("torch."),
+        "deterministic": run.recipe.deterministic,
+        "seed": run.recipe.seed,
+        "data_fingerprint": fingerprint,
+        "git_commit": git_commit(run.root),
+    }
+
+
+def git_commit(root: Path) -> str:
+    """The commit of the code, with ``+changes`` if files differ from it; ``unknown`` outside git."""
+    try:
+        commit = subprocess.run(
+            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "status", "--porcelain", "--", "helpers", "requirements.txt"],
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return commit + ("+changes" if changed else "")
+
+
+def _continues(folder: Path, recipe: Recipe) -> bool:
+    """Whether the folder holds an unfinished run of the same recipe."""
+    if (folder / "results.json").exists():
+        return False
+    try:
+        before = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        print(f"{folder}: recipe.json cannot be read; this folder is left alone", file=sys.stderr)
+        return False
+    now = recipe.to_dict()
+    return all(before.get(name) == value for name, value in now.items() if name not in _WHERE)

@@ -1,0 +1,51 @@
+"""Using a finished run again: its best model, rebuilt from the run folder alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import nn
+
+from helpers import checkpoint
+from helpers.augment import val_transform
+from helpers.errors import RunError
+from helpers.model import build_model
+from helpers.recipe import Recipe
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """``best_model.json``: backbone, classes, image size, normalization, validation accuracy.
+
+    Raises:
+        RunError: the run has saved no model yet, or the file is damaged.
+    """
+    path = folder / "best_model.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{folder} holds no saved model: train first, or name the folder of another run") from error
+    except ValueError as error:
+        raise RunError(f"{path} is damaged ({error}): train again") from error
+
+
+def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Module:
+    """The best model of a run, on the device, in evaluation mode."""
+    facts = read_facts(folder)
+    model = build_model(facts["backbone"], "none", len(facts["classes"]), facts["dropout"], seed=0)
+    model.load_state_dict(checkpoint.load_tensors(folder / "best_model.pth"))
+    return model.to(device, memory_format=torch.channels_last).eval()
+
+
+@torch.inference_mode()
+def classify(model: nn.Module, photo: Image.Image, recipe: Recipe) -> torch.Tensor:
+    """Probabilities ``(classes,)`` for one PIL photo, seen through the validation transform."""
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    probabilities = model(val_transform(recipe)(photo)[None].to(device)).float().softmax(1)[0].cpu()
+    model.train(was_training)
+    return probabilities

@@ -1,0 +1,160 @@
+"""The batched augmentation against torchvision's, photo by photo, given the same parameters.
+
+The tolerances are mean absolute differences per pixel, on the scale 0 … 255. What remains comes
+from torchvision sampling the nearest pixel when it rotates, and from Pillow rounding to whole
+numbers after each operation.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from torchvision.transforms.v2 import functional as T
+
+from helpers import resident
+from helpers.augment import denormalize, val_transform
+from helpers.recipe import Recipe
+from helpers.seeds import generator
+
+SEED = Recipe.from_preset("seed")
+CPU = torch.device("cpu")
+
+
+def literally(photo, draws, i, recipe=SEED):
+    """The seed recipe's training transforms with given parameters, by torchvision's functions."""
+    photo = T.center_crop(T.rotate(photo, float(draws.angle[i])), [recipe.crop_size] * 2)
+    photo = T.horizontal_flip(photo) if draws.flip[i, 0] else photo
+    photo = T.vertical_flip(photo) if draws.flip[i, 1] else photo
+    operations = (T.adjust_brightness, T.adjust_contrast, T.adjust_saturation, T.adjust_hue)
+    values = [*draws.factor[i].tolist(), float(draws.hue[i])]
+    for operation in draws.order[i].tolist():
+        photo = operations[operation](photo, values[operation])
+    return T.resize(T.to_dtype(T.to_image(photo), torch.float32, scale=True), [recipe.image_size] * 2, antialias=True)
+
+
+def neutral(n, **changes):
+    """Draws that change nothing, except for what is given."""
+    draws = resident.Draws(
+        angle=torch.zeros(n),
+        flip=torch.zeros(n, 2, dtype=torch.bool),
+        factor=torch.ones(n, 3),
+        hue=torch.zeros(n),
+        order=torch.arange(4).repeat(n, 1),
+    )
+    return dataclasses.replace(draws, **changes)
+
+
+def ours(photos, draws, recipe=SEED):
+    canvases = torch.from_numpy(np.stack([resident.train_canvas(photo, recipe) for photo in photos]))
+    frames = torch.from_numpy(np.stack([resident.frame(photo, recipe) for photo in photos]))
+    plan = resident.epoch_plan(draws, frames, recipe, CPU)
+    return denormalize(resident.Augmenter(recipe, CPU)(canvases, plan))
+
+
+def difference(photos, draws):
+    expected = torch.stack([literally(photo, draws, i) for i, photo in enumerate(photos)])
+    return 255 * (ours(photos, draws) - expected).abs().mean().item()
+
+
+def only(draws, n, column):
+    factor = torch.ones(n, 3)
+    factor[:, column] = draws.factor[:, column]
+    return neutral(n, factor=factor, order=draws.order)
+
+
+@pytest.fixture(scope="module", params=["drawn", "real"])
+def photos(request, smooth_photos):
+    return smooth_photos if request.param == "drawn" else request.getfixturevalue("real_photos")
+
+
+@pytest.mark.parametrize(
+    ("operation", "tolerance"),
+    [
+        ("nothing", 1.0),
+        ("rotation", 2.0),
+        ("flips", 1.0),
+        ("brightness", 1.2),
+        ("contrast", 1.2),
+        ("saturation", 1.2),
+        ("hue", 1.2),
+        ("colour", 2.0),
+        ("all", 2.5),
+    ],
+)
+def test_same_parameters_same_picture(photos, operation, tolerance):
+    n = len(photos)
+    draws = resident.draw(SEED, n, generator(3))
+    chosen = {
+        "nothing": neutral(n),
+        "rotation": neutral(n, angle=draws.angle),
+        "flips": neutral(n, flip=draws.flip),
+        "brightness": only(draws, n, resident.BRIGHTNESS),
+        "contrast": only(draws, n, resident.CONTRAST),
+        "saturation": only(draws, n, resident.SATURATION),
+        "hue": neutral(n, hue=draws.hue),
+        "colour": neutral(n, factor=draws.factor, hue=draws.hue, order=draws.order),
+        "all": draws,
+    }[operation]
+    assert difference(photos, chosen) < tolerance
+
+
+def test_a_wrong_sign_would_be_noticed(smooth_photos):
+    """The comparison can fail: the mirrored angle is far outside the tolerance."""
+    n = len(smooth_photos)
+    draws = neutral(n, angle=torch.full((n,), 20.0))
+    mirrored = neutral(n, angle=torch.full((n,), -20.0))
+    expected = torch.stack([literally(photo, mirrored, i) for i, photo in enumerate(smooth_photos)])
+    assert 255 * (ours(smooth_photos, draws) - expected).abs().mean().item() > 4
+
+
+def test_validation_pictures_are_exactly_the_literal_ones(photos):
+    for photo in photos:
+        picture = torch.from_numpy(resident.val_picture(photo, SEED))
+        assert torch.equal(resident.normalize(picture[None])[0], val_transform(SEED)(photo))
+
+
+def test_each_photo_of_a_batch_gets_its_own_parameters(smooth_photos):
+    draws = resident.draw(SEED, 4, generator(0))
+    images = ours([smooth_photos[0]] * 4, draws)
+    assert all(not torch.equal(images[0], other) for other in images[1:])
+
+
+def test_draws_are_distributed_as_torchvisions():
+    draws = resident.draw(SEED, 20_000, generator(1))
+    assert -30 <= draws.angle.min() < -29.9
+    assert 29.9 < draws.angle.max() <= 30
+    assert draws.flip.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
+    assert draws.factor.mean(0).tolist() == pytest.approx([1, 1, 1], abs=0.01)
+    assert 0.8 <= draws.factor.min()
+    assert draws.factor.max() <= 1.2
+    assert -0.1 <= draws.hue.min()
+    assert draws.hue.max() <= 0.1
+    orders, counts = draws.order.unique(dim=0, return_counts=True)
+    assert len(orders) == 24
+    assert counts.float().std() / counts.float().mean() < 0.1
+
+
+def test_the_same_generator_draws_the_same():
+    first, second = (resident.draw(SEED, 5, generator(7, "augmentation", 2)) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(vars(first).values(), vars(second).values(), strict=True))
+
+
+@pytest.mark.parametrize("turns", [0.0, 1.0, -1.0])
+def test_a_whole_turn_of_hue_changes_nothing(turns):
+    images = torch.rand(2, 3, 8, 8)
+    assert torch.allclose(resident.shift_hue(images, torch.full((2,), turns)), images, atol=1e-5)
+
+
+def test_a_third_of_a_turn_makes_red_green():
+    red = torch.tensor([1.0, 0, 0]).view(1, 3, 1, 1)
+    assert resident.shift_hue(red, torch.tensor([1 / 3])).flatten().tolist() == pytest.approx([0, 1, 0], abs=1e-6)
+
+
+def test_the_canvas_holds_all_that_rotation_can_reach():
+    """A white photo larger than the canvas stays white at every angle: no black corner comes in."""
+    from PIL import Image
+
+    white = Image.new("RGB", (900, 900), "white")
+    angles = torch.linspace(-30, 30, 7)
+    assert ours([white] * 7, neutral(7, angle=angles)).min() > 0.99

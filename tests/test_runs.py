@@ -1,0 +1,96 @@
+"""Run folders: named, never overwritten, continued when unfinished."""
+
+import json
+
+import pytest
+import torch
+
+from helpers import runs
+from helpers.errors import ParameterError, RunError
+from helpers.recipe import Recipe
+
+DEMO = Recipe.from_preset("demo", device="cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "demo-resnet18"),
+        ({"dataset": "/data/my flowers.tar.gz"}, "my_flowers-resnet18-demo"),
+        ({"dataset": "photos/", "preset": "seed"}, "photos-resnet18-seed"),
+        ({"dataset": "C:\\photos", "backbone": "mobilenet_v2"}, "photos-mobilenet_v2-demo"),
+    ],
+)
+def test_names_are_readable(changes, name):
+    assert runs.default_name(Recipe.from_preset("demo", **changes)) == name
+
+
+def test_a_finished_run_is_never_written_to_again(tmp_path):
+    first = runs.open_run(DEMO, tmp_path)
+    first.save_results({"done": True})
+    second = runs.open_run(DEMO, tmp_path)
+    assert (first.folder.name, second.folder.name) == ("demo-resnet18", "demo-resnet18-2")
+
+
+def test_an_unfinished_run_of_the_same_recipe_is_continued(tmp_path):
+    first = runs.open_run(DEMO, tmp_path)
+    assert runs.plan_run(DEMO, tmp_path) == first.folder
+    other = Recipe.from_preset("demo", device="cpu", lr=0.5)
+    assert runs.plan_run(other, tmp_path).name == "demo-resnet18-2"
+    fresh = Recipe.from_preset("demo", device="cpu", resume=False)
+    assert runs.plan_run(fresh, tmp_path).name == "demo-resnet18-2"
+
+
+def test_a_folder_with_a_damaged_recipe_is_left_alone(tmp_path, capsys):
+    folder = runs.open_run(DEMO, tmp_path).folder
+    (folder / "recipe.json").write_text("{")
+    assert runs.plan_run(DEMO, tmp_path).name == "demo-resnet18-2"
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_the_recipe_is_on_disk_from_the_start(tmp_path):
+    run = runs.open_run(DEMO, tmp_path)
+    assert Recipe(**json.loads((run.folder / "recipe.json").read_text())) == DEMO
+
+
+def test_a_work_dir_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match=r"work_dir = 'file/runs'.*choose another folder"):
+        runs.open_run(Recipe.from_preset("demo", work_dir="file/runs"), tmp_path)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_is_not_there_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ParameterError, match=r"device = 'cuda'.*Use device = auto"):
+        runs.open_run(Recipe.from_preset("demo", device="cuda"), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("device", ["gpu", "meta", "cuda:99"])
+def test_odd_devices_are_refused(tmp_path, device):
+    with pytest.raises(ParameterError, match=f"device = '{device}'"):
+        runs.open_run(Recipe.from_preset("demo", device=device), tmp_path)
+
+
+def test_bf16_is_refused_where_it_would_be_emulated(tmp_path, monkeypatch):
+    monkeypatch.setattr(runs.machine, "has_bf16", lambda device: False)
+    with pytest.raises(ParameterError, match="precision = 'bf16'"):
+        runs.open_run(Recipe.from_preset("demo", device="cpu", precision="bf16"), tmp_path)
+    assert runs.open_run(DEMO, tmp_path).precision == torch.float32
+
+
+def test_the_environment_says_what_could_differ(tmp_path):
+    facts = runs.environment(runs.open_run(DEMO, tmp_path), "abc")
+    assert facts["packages"]["torch"] == torch.__version__.split("+")[0]
+    assert (facts["data_fingerprint"], facts["seed"]) == ("abc", 0)
+    assert facts["git_commit"]
+
+
+def test_the_root_is_found_from_below_and_missed_by_name(tmp_path):
+    (tmp_path / "helpers").mkdir()
+    (tmp_path / "helpers" / "recipe.py").touch()
+    below = tmp_path / "notebooks" / "deep"
+    below.mkdir(parents=True)
+    assert runs.project_root(below) == tmp_path.resolve()
+    with pytest.raises(RunError, match="not inside the project"):
+        runs.project_root(tmp_path.parent)
