@@ -34,6 +34,7 @@ class Feeds:
 
     train: ResidentTrainFeed | StreamFeed
     val: ResidentValFeed | StreamFeed
+    classes: tuple[str, ...]
     kind: str  # resident or stream
     why: str
 
@@ -66,13 +67,13 @@ def open_feeds(
     fits = gigabytes <= recipe.memory_limit_gb
     if recipe.pipeline == "resident" or (recipe.pipeline == "auto" and own and fits):
         feeds = _resident(photos, split, recipe, device)
-        return Feeds(*feeds, "resident", f"{gigabytes:.2f} GB of decoded photos in memory")
+        return Feeds(*feeds, photos.classes, "resident", f"{gigabytes:.2f} GB of decoded photos in memory")
     why = {"stream": "as asked", "auto": f"{gigabytes:.2f} GB decoded" if own else "the transforms are your own"}
     streams = (
         StreamFeed(photos, split.train, train or train_transform(recipe), recipe, device, shuffle=True),
         StreamFeed(photos, split.val, val or val_transform(recipe), recipe, device, shuffle=False),
     )
-    return Feeds(*streams, "stream", why[recipe.pipeline])
+    return Feeds(*streams, photos.classes, "stream", why[recipe.pipeline])
 
 
 class ResidentTrainFeed:

@@ -12,7 +12,6 @@ import json
 import multiprocessing
 import os
 import re
-import shutil
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,8 +22,8 @@ from numpy.random import Generator
 from PIL import Image, ImageDraw
 
 from helpers.errors import PhotosError
-from helpers.garden_flowers import HEADS, VARIETIES, place, pose
-from helpers.garden_scene import PETAL_COLOURS, a_green, backdrop, develop, grass, out_of_focus, paint, ribbon
+from helpers.garden_flowers import VARIETIES, bloom, place, pose
+from helpers.garden_scene import PETAL_COLOURS, Shape, a_green, backdrop, develop, grass, out_of_focus, paint, ribbon
 
 SPECIES = ("daisy", "dandelion", "rose", "sunflower", "tulip")
 VERSION = 1  # raise it when the drawing changes: gardens on disk are then redrawn
@@ -51,11 +50,11 @@ def draw_photo(species: str, seed: int, index: int) -> Image.Image:
     deep = rng.random() < 0.5  # the companions stand so far behind that they blur with the backdrop
     if deep:
         _bloom_all(rng, scene, species, flowers[1:], colour, light)
-    scene = out_of_focus(scene, rng.uniform(0.8, 2.2) if deep else rng.uniform(0, 5))
+    scene = out_of_focus(scene, rng.uniform(0.8, 2.2) if deep else rng.uniform(1.2, 5.5))
     scene = scene.resize((2 * size[0], 2 * size[1]), Image.Resampling.BICUBIC)
     _bloom_all(rng, scene, species, [(2 * c, 2 * r) for c, r in (flowers[:1] if deep else flowers)], colour, light)
-    if rng.random() < 0.45:
-        grass(rng, ImageDraw.Draw(scene, "RGBA"), scene.size, int(rng.integers(1, 7)), rng.uniform(4, 10))
+    if rng.random() < 0.35:
+        grass(rng, ImageDraw.Draw(scene, "RGBA"), scene.size, int(rng.integers(1, 6)), rng.uniform(4, 10))
     return develop(rng, scene.reduce(2))
 
 
@@ -71,8 +70,8 @@ def _petal_colour(rng: Generator, species: str) -> np.ndarray:
 def _arrange(rng: Generator, size: tuple[int, int]) -> list[tuple[np.ndarray, float]]:
     """1–5 flowers as (centre, radius) in px, the subject, near the middle, first."""
     short = min(size)
-    count = int(rng.choice(5, p=(0.5, 0.22, 0.14, 0.08, 0.06))) + 1
-    radius = short * rng.uniform(0.26, 0.44) * (1 - 0.06 * (count - 1))
+    count = int(rng.choice(5, p=(0.52, 0.24, 0.12, 0.07, 0.05))) + 1
+    radius = short * rng.uniform(0.35, 0.47) * (1 - 0.04 * (count - 1))
     centre = np.array(size) * (0.5, 0.47) + rng.normal(0, 0.06, 2) * short
     flowers = [(centre, radius)]
     for _ in range(count - 1):
@@ -82,25 +81,35 @@ def _arrange(rng: Generator, size: tuple[int, int]) -> list[tuple[np.ndarray, fl
     return flowers
 
 
-def _bloom_all(rng: Generator, image: Image.Image, species: str, flowers: list, colour: np.ndarray, light) -> None:
+def _bloom_all(
+    rng: Generator, image: Image.Image, species: str, flowers: list, colour: np.ndarray, light: np.ndarray
+) -> None:
     """Paints the flowers with stems and leaves, the last one first."""
     draw = ImageDraw.Draw(image, "RGBA")
     for centre, radius in reversed(flowers):
         own = _petal_colour(rng, species) if rng.random() < 0.2 else colour
         frame = pose(rng, species)
         _stem(rng, draw, species, centre, radius, frame[2], image.height)
-        for shape in HEADS[species](rng, own * rng.uniform(0.93, 1.05), min(1.0, radius / 150)):
+        for shape in bloom(rng, species, own * rng.uniform(0.93, 1.05), frame, min(1.0, radius / 150)):
             paint(draw, place(shape, frame, centre, radius, light))
 
 
-def _stem(rng: Generator, draw, species: str, centre: np.ndarray, radius: float, axis: np.ndarray, bottom: int) -> None:
+def _stem(
+    rng: Generator,
+    draw: ImageDraw.ImageDraw,
+    species: str,
+    centre: np.ndarray,
+    radius: float,
+    axis: np.ndarray,
+    bottom: int,
+) -> None:
     """A stem from the head's base down to the picture's lower edge, with leaves."""
     base = centre - axis[:2] * radius * (0.7 if species == "tulip" else 0.1)
     foot = np.array([base[0] + rng.normal(0, 0.5) * radius, max(bottom, base[1]) + radius])
     bend = np.array([base[0] - axis[0] * radius * 0.8, (base[1] + foot[1]) / 2])
     green = a_green(rng)
     leaves = {"tulip": 3, "rose": 5, "sunflower": 3}.get(species, 2)
-    for _ in range(int(rng.integers(0, leaves + 1))):
+    for _ in range(int(rng.integers(leaves > 2, leaves + 1))):
         paint(draw, _leaf(rng, species, base, foot, radius, green))
     stem_green = green if species != "dandelion" else green * 0.7 + (50, 35, 25)
     paint(
@@ -108,7 +117,7 @@ def _stem(rng: Generator, draw, species: str, centre: np.ndarray, radius: float,
     )
 
 
-def _leaf(rng: Generator, species: str, base: np.ndarray, foot: np.ndarray, radius: float, green: np.ndarray):
+def _leaf(rng: Generator, species: str, base: np.ndarray, foot: np.ndarray, radius: float, green: np.ndarray) -> Shape:
     """Tulips have long leaves from the ground, the others shorter ones along the stem."""
     side = rng.choice((-1, 1))
     if species == "tulip":

@@ -14,10 +14,10 @@ from helpers.garden_scene import Shape, opaque
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 _ANY = ("white", "cream", "pink", "magenta", "red", "crimson", "orange", "apricot", "yellow", "lilac", "purple")
 VARIETIES = {
-    "daisy": ("white", "white", "white", "cream", "pink", "lilac", "apricot", "yellow"),
-    "dandelion": ("white", "cream"),
+    "daisy": ("white", "white", "white", "white", "cream", "pink", "lilac", "apricot", "yellow"),
+    "dandelion": ("white", "white", "cream"),
     "rose": _ANY,
-    "sunflower": ("yellow", "yellow", "yellow", "orange", "cream", "crimson", "apricot"),
+    "sunflower": ("yellow", "yellow", "yellow", "yellow", "orange", "apricot", "cream", "crimson"),
     "tulip": _ANY,
 }
 
@@ -51,7 +51,8 @@ def petals(
         cup: how far the edges stand above the midrib; ``spread``: variation between petals.
     """
     count, (along, across) = len(azimuth), grid
-    u, v = np.linspace(0, 1, along + 1), np.linspace(-1, 1, across + 1)
+    even = np.linspace(0, 1, along + 1)
+    u, v = 0.4 * even + 0.3 * (1 - np.cos(np.pi * even)), np.linspace(-1, 1, across + 1)  # finer at the round ends
 
     def vary(value):
         return (np.broadcast_to(value, count) * rng.normal(1, spread, count))[:, None]
@@ -59,9 +60,9 @@ def petals(
     p, q, k = outline
     half = vary(width) * ((1 - np.abs(2 * u**p - 1) ** q).clip(0) ** k)
     bend = vary(lift) + rng.normal(0, spread, (count, 1)) + (curl + rng.normal(0, 2 * spread, (count, 1))) * u
-    step = vary(length) / along
-    radius = base_radius + step * (np.cumsum(np.cos(bend), 1) - np.cos(bend[:, :1]))
-    rise = np.reshape(height, (-1, 1)) + step * (np.cumsum(np.sin(bend), 1) - np.sin(bend[:, :1]))
+    step = vary(length) * np.diff(u, prepend=0)
+    radius = base_radius + np.cumsum(step * np.cos(bend), 1)
+    rise = np.reshape(height, (-1, 1)) + np.cumsum(step * np.sin(bend), 1)
     side = (half / np.maximum(radius, 0.1)).clip(0, 1.5)[:, :, None] * v
     angle = azimuth[:, None, None] + side + (rng.normal(0, spread, (count, 1)) * u)[:, :, None]
     z = rise[:, :, None] + cup * half[:, :, None] * v**2
@@ -80,7 +81,7 @@ def _petal_tints(rng: Generator, count: int, grid: tuple[int, int], colours: tup
     u = ((np.arange(grid[0]) + 0.5) / grid[0])[:, None, None]
     v = np.abs(np.linspace(-1, 1, grid[1]))[:, None]
     tint = colours[0] + (colours[1] - colours[0]) * u**0.8
-    shade = 1 - 0.16 * v**3 + rng.normal(0, 0.03, (count, 1, grid[1], 1))
+    shade = 0.97 - 0.14 * v**3 + 0.16 * u**6 + rng.normal(0, 0.02, (count, 1, grid[1], 1))
     return tint * shade * rng.normal(1, 0.05, (count, 1, 1, 1))
 
 
@@ -105,10 +106,11 @@ def _ring(rng: Generator, count: int, shift: float = 0.0) -> np.ndarray:
 
 
 def daisy(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
+    """Two rings of blunt rays around a domed golden disc."""
     disc, lift, rays = rng.uniform(0.2, 0.3), rng.uniform(-0.15, 0.5), int(rng.integers(13, 24))
     flushed = colour * (0.92, 0.8, 0.86) if rng.random() < 0.3 else colour * 0.98
     shared = {
-        "length": 1 - disc, "width": rng.uniform(1.5, 2.1) / rays, "curl": rng.uniform(-0.6, 0.2),
+        "length": 1 - disc, "width": rng.uniform(1.4, 1.85) / rays, "curl": rng.uniform(-0.6, 0.2),
         "outline": (1.15, 5, 0.5), "grid": (max(3, int(6 * detail)), 3), "base_radius": disc * 0.8, "cup": 0.25,
     }  # fmt: skip
     back = petals(rng, _ring(rng, rays), lift=lift - 0.1, colours=(colour * 0.72, flushed * 0.9), **shared)
@@ -118,6 +120,7 @@ def daisy(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
 
 
 def sunflower(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
+    """Two rings of pointed rays around a broad dark disc of seeds."""
     disc, lift, rays = rng.uniform(0.38, 0.55), rng.uniform(-0.1, 0.5), int(rng.integers(14, 22))
     shared = {
         "length": 1 - disc * 0.9, "width": rng.uniform(2.6, 3.4) / rays * 0.6, "curl": rng.uniform(-0.7, 0.5),
@@ -132,56 +135,40 @@ def sunflower(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
 
 
 def rose(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
+    """A golden-angle spiral of petals: upright and tight inside, wide and curled back outside."""
     count = int(rng.integers(15, 24))
     age = np.linspace(0, 1, count)  # 0: the innermost petal, 1: the outermost
     openness, shapes = rng.uniform(0.75, 1.15), []
-    deep = colour * (0.62, 0.5, 0.5) + rng.normal(0, 4, 3)
+    deep = colour * (0.6, 0.46, 0.48) + rng.normal(0, 4, 3)
     for i, a in enumerate(age):
-        tip = colour * (0.8 + 0.25 * a)
-        shapes.append(
-            petals(
-                rng,
-                np.array([i * GOLDEN_ANGLE + rng.normal(0, 0.15)]),
-                length=0.5 + 0.42 * a,
-                width=0.22 + 0.42 * a,
-                lift=1.62 - 1.0 * a * openness,
-                curl=-0.15 - 1.0 * a**1.5,
-                outline=(0.75, 3.2, 0.5),
-                colours=(deep * (0.55 + 0.3 * a), tip),
-                grid=(max(5, int(9 * detail)), 10),
-                base_radius=0.05 + 0.2 * a,
-                height=0.22 * (1 - a),
-                cup=0.1 - 0.2 * a,
-            )  # fmt: skip
-        )
-    return [Shape(*(np.concatenate(part) for part in zip(*shapes, strict=True)))]
+        petal = petals(
+            rng, np.array([i * GOLDEN_ANGLE + rng.normal(0, 0.15)]), length=0.5 + 0.42 * a, width=0.22 + 0.42 * a,
+            lift=1.62 - 1.0 * a * openness, curl=-0.15 - 1.0 * a**1.5, outline=(0.75, 3.2, 0.5),
+            colours=(deep * (0.6 + 0.2 * a), colour * (0.88 + 0.2 * a)), grid=(max(5, int(9 * detail)), 10),
+            base_radius=0.05 + 0.2 * a, height=0.22 * (1 - a), cup=0.1 - 0.2 * a,
+        )  # fmt: skip
+        shapes.append(petal)
+    heart = florets(rng, 12, 0.2, 0.05, np.stack([deep * 0.5, deep * 0.4]))
+    return [heart, Shape(*(np.concatenate(part) for part in zip(*shapes, strict=True)))]
 
 
 def tulip(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
-    openness, grid = rng.uniform(0, 0.45), (max(6, int(11 * detail)), 8)
+    """Three inner petals, then three outer ones, each a shape of its own."""
+    openness, grid = rng.uniform(0, 0.45), (max(8, int(20 * detail)), 8 if detail < 0.5 else 14)
     flame = colour * 0.85 if rng.random() < 0.6 else colour * (0.9, 0.55, 0.6)
     tip = colour if rng.random() < 0.6 else colour * 0.6 + 95
     turn = rng.uniform(0, 2 * np.pi)
     shapes = []
-    for inner in (1, 0):
-        shapes.append(
-            petals(
-                rng,
-                _ring(rng, 3, 0.5 * inner) + turn,
-                length=1.75 - 0.05 * inner,
-                width=0.52 - 0.06 * inner,
-                lift=0.55,
-                curl=1.45 - openness - 0.1 * inner,
-                outline=(0.9, 2.4, 0.62),
-                spread=0.04,
-                colours=(flame * (0.8 - 0.12 * inner), tip * (1 - 0.12 * inner)),
-                grid=grid,
-                base_radius=0.04,
-                height=-0.75,
-                cup=-0.08,
-            )  # fmt: skip
-        )
-    return [Shape(*(np.concatenate(part) for part in zip(*shapes, strict=True)))]
+    for inner in (1, 1, 1, 0, 0, 0):
+        azimuth = turn + len(shapes) * 2 * np.pi / 3 + (1 - inner) * np.pi / 3
+        shape = petals(
+            rng, np.array([azimuth]), length=1.75 - 0.05 * inner, width=0.52 - 0.06 * inner,
+            lift=0.55, curl=1.45 - openness - 0.1 * inner, outline=(0.9, 2.4, 0.62), spread=0.04,
+            colours=(flame * (0.8 - 0.12 * inner), tip * (1 - 0.12 * inner)), grid=grid, base_radius=0.04,
+            height=-0.75, cup=-0.08,
+        )  # fmt: skip
+        shapes.append(shape)
+    return shapes
 
 
 def dandelion(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
@@ -190,7 +177,9 @@ def dandelion(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
     i = np.arange(count) + 0.5
     polar, turn = np.arccos(1 - 2 * i / count), i * 2 * GOLDEN_ANGLE
     out = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], -1)
-    if rng.random() < 0.3:  # the wind has taken some
+    veil = rng.uniform(12, 24)  # opacity of the threads too fine to draw
+    if rng.random() < 0.25:  # the wind has taken some
+        veil = 4
         out = out[out @ rng.normal(0, 1, 3) < rng.uniform(0.2, 1.2)]
     side = np.cross(out, (0.3, 0.9, 0.3))
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-6
@@ -199,20 +188,19 @@ def dandelion(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
     hub = out * rng.normal(0.7, 0.02, (len(out), 1))
     tips = (hub + out * 0.2 + fan * rng.uniform(0.2, 0.27)).reshape(-1, 3)
     fluff = np.stack([np.broadcast_to(hub, (rays, *hub.shape)).reshape(-1, 3), tips], 1)
-    veil = np.concatenate([colour, [rng.uniform(9, 20)]])
     circle = np.linspace(0, 2 * np.pi, 28)
     rings = np.array([0.96, 0.9, 0.82, 0.7, 0.5])[:, None]
     disc = np.stack([rings * np.cos(circle), rings * np.sin(circle), 0 * rings * circle], -1)
     brown = np.array([120, 95, 60]) * rng.uniform(0.7, 1.3)
     seeds = Shape(np.stack([out * 0.1, out * 0.26], 1), opaque(np.tile(brown * 0.8, (len(out), 1))))
     threads = Shape(np.stack([out * 0.2, hub], 1), np.tile([*(colour * 0.85), 110], (len(out), 1)))
-    down = Shape(fluff, np.tile([*colour, 120], (len(fluff), 1)))
+    down = Shape(fluff, np.tile([*colour, 165], (len(fluff), 1)))
     core = florets(rng, 30, 0.13, 0.1, np.array([brown, brown * 0.7]))
-    return [Shape(disc, np.tile(veil, (5, 1))), threads, core, seeds, down]
+    return [Shape(disc, np.tile([*colour, veil], (5, 1))), threads, core, seeds, down]
 
 
 HEADS = {"daisy": daisy, "dandelion": dandelion, "rose": rose, "sunflower": sunflower, "tulip": tulip}
-TILTS = {"daisy": (0, 1.05), "dandelion": (0, 1.4), "rose": (0.1, 1.0), "sunflower": (0, 0.95), "tulip": (0.95, 1.6)}
+TILTS = {"daisy": (0, 0.95), "dandelion": (0, 1.4), "rose": (0.0, 0.8), "sunflower": (0, 0.85), "tulip": (1.15, 1.6)}
 
 
 def place(shape: Shape, frame: np.ndarray, centre: np.ndarray, radius: float, light: np.ndarray) -> Shape:
@@ -223,11 +211,20 @@ def place(shape: Shape, frame: np.ndarray, centre: np.ndarray, radius: float, li
         normal = np.cross(points[:, 2] - points[:, 0], points[:, 3] - points[:, 1])
         normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
         normal *= np.where(normal[:, 2:] < 0, -1, 1)  # both faces of a petal are lit
-        colours = colours * np.append(np.ones(3), 0) * (0.62 + 0.45 * (normal @ light))[:, None]
+        colours = colours * np.append(np.ones(3), 0) * (0.64 + 0.46 * (normal @ light))[:, None]
         colours[:, 3] = 255
     elif points.shape[1] == 2:  # threads: those behind are dimmer
-        colours = colours * np.stack([*[0.85 + 0.17 * points[:, 1, 2]] * 3, np.ones(len(points))], 1)
+        colours = colours * np.stack([*[0.78 + 0.26 * points[:, 1, 2]] * 3, np.ones(len(points))], 1)
     return Shape(points * radius + np.append(centre, 0), colours)
+
+
+def bloom(rng: Generator, species: str, colour: np.ndarray, frame: np.ndarray, detail: float) -> list[Shape]:
+    """The shapes of a head of the colour (3,), in the order in which to paint them."""
+    shapes = HEADS[species](rng, colour, detail)
+    if species == "tulip":  # whole petals hide one another; the outer three stand in front of the inner three
+        nearness = [(shape.points @ frame[:, 2]).mean() + 0.3 * (i > 2) for i, shape in enumerate(shapes)]
+        shapes = [shapes[i] for i in np.argsort(nearness)]
+    return shapes
 
 
 def pose(rng: Generator, species: str) -> np.ndarray:

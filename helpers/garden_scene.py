@@ -15,12 +15,12 @@ PETAL_COLOURS = {
     "pink": (240, 150, 185),
     "magenta": (205, 50, 120),
     "red": (200, 24, 36),
-    "crimson": (140, 10, 35),
+    "crimson": (155, 16, 44),
     "orange": (245, 130, 40),
     "apricot": (248, 180, 130),
     "yellow": (250, 205, 40),
     "lilac": (180, 130, 205),
-    "purple": (115, 45, 125),
+    "purple": (138, 62, 152),
 }
 GREENS = np.array([(70, 110, 35), (45, 90, 45), (105, 140, 50), (130, 155, 85), (55, 75, 30), (85, 125, 75)], float)
 
@@ -85,8 +85,11 @@ def ribbon(path: np.ndarray, half_width: float, colour: np.ndarray, kind: str) -
 
 def clouds(rng: Generator, size: tuple[int, int], cells: int) -> np.ndarray:
     """Smooth noise, float32 (height, width), about within ±1, ``cells`` bumps across."""
-    small = rng.uniform(-1.5, 1.5, (cells, cells)).astype(np.float32)
-    return np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC))
+    field = np.zeros(size[::-1], np.float32)
+    for octave in (1, 2):
+        small = rng.uniform(-1.2 / octave, 1.2 / octave, (cells * octave, cells * octave)).astype(np.float32)
+        field += np.asarray(Image.fromarray(small).resize(size, Image.Resampling.BICUBIC))
+    return field
 
 
 def backdrop(rng: Generator, size: tuple[int, int]) -> Image.Image:
@@ -208,9 +211,9 @@ def develop(rng: Generator, image: Image.Image) -> Image.Image:
     if rng.random() < 0.3:  # the shade of a tree
         edge = clouds(rng, (w, h), int(rng.integers(3, 6))) - rng.uniform(-0.3, 0.6)
         field = field * (1 - rng.uniform(0.2, 0.45) / (1 + np.exp(-10 * edge)))
-    warmth = rng.normal(0, 0.07)
-    cast = np.array([1 + warmth, 1 + rng.normal(0, 0.02), 1 - warmth], np.float32) * np.exp(rng.normal(0.02, 0.17))
+    warmth = rng.normal(0, 0.09)
+    cast = np.array([1 + warmth, 1 + rng.normal(0, 0.03), 1 - warmth], np.float32) * np.exp(rng.normal(0.1, 0.12))
     light = light * (field[:, :, None] * cast)
     light = 118 + (light - 118) * rng.uniform(0.82, 1.12)
-    light += rng.uniform(0, 7) * rng.standard_normal((h, w, 1), dtype=np.float32)
+    light += rng.uniform(0, 4.5) * rng.standard_normal((h, w, 1), dtype=np.float32)
     return Image.fromarray(light.clip(0, 255).astype(np.uint8))

@@ -62,7 +62,7 @@ class Recipe:
     schedule: str = _setting("step", "how lr falls", choices=("step", "cosine"))
     lr_step: int = _setting(7, "schedule step: multiply lr by lr_gamma every so often", "epochs", low=1)
     lr_gamma: float = _setting(0.1, "schedule step: the factor", above=0, high=1)
-    warmup_epochs: int = _setting(0, "schedule cosine: lr rises over these first", "epochs", low=0)
+    warmup_epochs: int = _setting(0, "schedule cosine: lr rises over these first (at most epochs - 1)", "epochs", low=0)
 
     # The machine
     seed: int = _setting(0, "drives every random choice", low=0, high=2**31 - 1)
@@ -227,9 +227,5 @@ def _check_together(recipe: Recipe) -> None:
         )
     if recipe.nesterov and recipe.momentum == 0:
         raise ParameterError("nesterov = True needs momentum > 0: raise momentum or set nesterov to False")
-    if recipe.schedule == "cosine" and recipe.warmup_epochs >= recipe.epochs:
-        raise ParameterError(
-            f"warmup_epochs = {recipe.warmup_epochs} leaves nothing of {recipe.epochs} epochs: lower it"
-        )
     if recipe.run and ("/" in recipe.run or "\\" in recipe.run or recipe.run.startswith(".")):
         raise ParameterError(f"run = {recipe.run!r}: a plain folder name is needed; put paths into work_dir")

@@ -19,7 +19,7 @@ import torch
 from helpers import checkpoint, machine
 from helpers.augment import IMAGENET_MEAN, IMAGENET_STD
 from helpers.errors import RunError
-from helpers.history import History
+from helpers.history import Epoch, History
 from helpers.recipe import Recipe
 
 # Settings that say where and how often to run, not what: a run may be continued under others.
@@ -71,7 +71,6 @@ class Run:
     device: torch.device
     precision: torch.dtype
     epoch_seconds: list[float] = field(default_factory=list)
-    best_model_facts: dict[str, Any] = field(default_factory=dict)
 
     @property
     def training_seconds(self) -> float:
@@ -93,18 +92,6 @@ class Run:
         """The path as seen from the project's root, with forward slashes, for printing."""
         return Path(path).relative_to(self.root).as_posix() if Path(path).is_relative_to(self.root) else str(path)
 
-    def describe_model(self, classes: tuple[str, ...]) -> None:
-        """What ``best_model.json`` says beside the accuracy: all that is needed to use the weights."""
-        self.best_model_facts = {
-            "backbone": self.recipe.backbone,
-            "classes": list(classes),
-            "dropout": self.recipe.dropout,
-            "image_size": self.recipe.image_size,
-            "val_resize": self.recipe.val_resize,
-            "mean": list(IMAGENET_MEAN),
-            "std": list(IMAGENET_STD),
-        }
-
     def restore(self, model, optimizer, schedule) -> History:
         """Bring model, optimizer and schedule to the end of the last saved epoch, if there is one."""
         path = self.folder / "last.ckpt"
@@ -118,7 +105,9 @@ class Run:
         history = History.from_csv(self.folder / "history.csv")
         return History(history[: state["epochs"]])
 
-    def save_epoch(self, history: History, model, optimizer, schedule, seconds: float) -> None:
+    def save_epoch(
+        self, history: History, model, optimizer, schedule, classes: tuple[str, ...], seconds: float
+    ) -> None:
         """Write the history, the model if it is the best so far, and the checkpoint, in this order.
 
         The checkpoint comes last: a run interrupted in between repeats the epoch and writes the
@@ -127,9 +116,8 @@ class Run:
         self.epoch_seconds.append(seconds)
         checkpoint.write_atomically(self.folder / "history.csv", history.to_csv().encode())
         if history.best is history[-1]:
-            facts = {**self.best_model_facts, "epoch": history.best.epoch, "val_accuracy": history.best.val_accuracy}
             checkpoint.save_tensors(self.best_model, model.state_dict())
-            checkpoint.write_json(self.folder / "best_model.json", facts)
+            checkpoint.write_json(self.folder / "best_model.json", self._model_facts(history.best, classes))
         state = {
             "epochs": len(history),
             "model": model.state_dict(),
@@ -138,6 +126,20 @@ class Run:
             "epoch_seconds": self.epoch_seconds,
         }
         checkpoint.save_tensors(self.folder / "last.ckpt", state)
+
+    def _model_facts(self, best: Epoch, classes: tuple[str, ...]) -> dict[str, Any]:
+        """All that is needed to use the weights, and how good they are."""
+        return {
+            "backbone": self.recipe.backbone,
+            "classes": list(classes),
+            "dropout": self.recipe.dropout,
+            "image_size": self.recipe.image_size,
+            "val_resize": self.recipe.val_resize,
+            "mean": list(IMAGENET_MEAN),
+            "std": list(IMAGENET_STD),
+            "epoch": best.epoch,
+            "val_accuracy": best.val_accuracy,
+        }
 
     def save_predictions(self, predictions, names: list[str], classes: tuple[str, ...]) -> None:
         """``predictions.csv``: a row per validation photo with its truth, call and probabilities."""

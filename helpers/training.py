@@ -41,11 +41,12 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRSchedul
     """The learning rate per epoch: steps down by ``lr_gamma``, or a warm-up and half a cosine."""
     if recipe.schedule == "step":
         return StepLR(optimizer, step_size=recipe.lr_step, gamma=recipe.lr_gamma)
-    cosine = CosineAnnealingLR(optimizer, T_max=recipe.epochs - recipe.warmup_epochs)
-    if recipe.warmup_epochs == 0:
+    warmup_epochs = min(recipe.warmup_epochs, recipe.epochs - 1)
+    cosine = CosineAnnealingLR(optimizer, T_max=recipe.epochs - warmup_epochs)
+    if warmup_epochs == 0:
         return cosine
-    warmup = LinearLR(optimizer, start_factor=1 / (recipe.warmup_epochs + 1), total_iters=recipe.warmup_epochs)
-    return SequentialLR(optimizer, [warmup, cosine], milestones=[recipe.warmup_epochs])
+    warmup = LinearLR(optimizer, start_factor=1 / (warmup_epochs + 1), total_iters=warmup_epochs)
+    return SequentialLR(optimizer, [warmup, cosine], milestones=[warmup_epochs])
 
 
 def learning_rates(recipe: Recipe) -> list[float]:
@@ -90,7 +91,7 @@ def fit(
 
         schedule.step()
         history.append(Epoch(epoch, learning_rate, train_loss, train_accuracy, val_loss, predictions.accuracy))
-        run.save_epoch(history, model, optimizer, schedule, time.perf_counter() - seconds)
+        run.save_epoch(history, model, optimizer, schedule, feeds.classes, time.perf_counter() - seconds)
         seconds = time.perf_counter()
 
     minutes, rest = divmod(run.training_seconds, 60)

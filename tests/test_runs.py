@@ -17,7 +17,7 @@ DEMO = Recipe.from_preset("demo", device="cpu")
     [
         ({}, "demo-resnet18"),
         ({"dataset": "/data/my flowers.tar.gz"}, "my_flowers-resnet18-demo"),
-        ({"dataset": "photos/", "preset": "seed"}, "photos-resnet18-seed"),
+        ({"dataset": "photos/"}, "photos-resnet18-demo"),
         ({"dataset": "C:\\photos", "backbone": "mobilenet_v2"}, "photos-mobilenet_v2-demo"),
     ],
 )

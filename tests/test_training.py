@@ -1,6 +1,7 @@
 """The loop: it learns, repeats itself, continues where it stopped, and writes the published log."""
 
 import hashlib
+import itertools
 import re
 
 import pytest
@@ -45,7 +46,7 @@ def tiny_feeds(recipe, n=21):
     offset = (side - 16) // 2
     pictures = canvases[:, :, offset : offset + 16, offset : offset + 16].contiguous()
     frames = torch.full((n, 2), 100.0)
-    return Feeds(ResidentTrainFeed(canvases, frames, labels, recipe), ResidentValFeed(pictures, labels), "resident", "")
+    return Feeds(ResidentTrainFeed(canvases, frames, labels, recipe), ResidentValFeed(pictures, labels), ("below", "above"), "resident", "")
 
 
 def tiny_model(seed=0):
@@ -132,7 +133,7 @@ def test_the_learning_rate_of_all_25_published_epochs():
 def test_the_cosine_warms_up_and_falls():
     rates = training.learning_rates(Recipe.from_preset("seed", schedule="cosine", warmup_epochs=2, epochs=10, lr=0.3))
     assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
-    assert all(a > b for a, b in zip(rates[2:], rates[3:], strict=False))
+    assert all(a > b for a, b in itertools.pairwise(rates[2:]))
     assert 0 < rates[-1] < 0.03
 
 

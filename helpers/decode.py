@@ -1,0 +1,63 @@
+"""One photo from disk to pixels, as a person would expect to see it."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from helpers.errors import PhotosError
+
+MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today does
+
+
+def load_photo(path: Path | str) -> Image.Image:
+    """The photo as 8-bit RGB, upright.
+
+    EXIF orientation is applied, 16-bit values are scaled (not cut off), transparency is laid over
+    white, and of an animation the first frame is taken.
+
+    Raises:
+        PhotosError: the file is missing, damaged, no picture, or larger than ``MAX_PIXELS``.
+    """
+    try:
+        with warnings.catch_warnings(), Image.open(path) as photo:
+            warnings.simplefilter("ignore")  # Pillow's doubts about EXIF and size; the size is checked here
+            if photo.width * photo.height > MAX_PIXELS:
+                raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
+            photo.load()
+            return _to_rgb(ImageOps.exif_transpose(photo))
+    except PhotosError:
+        raise
+    except FileNotFoundError as error:
+        raise PhotosError(f"{path} does not exist: check the path") from error
+    except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …
+        raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
+
+
+def _to_rgb(photo: Image.Image) -> Image.Image:
+    if photo.mode.startswith(("I", "F")):
+        photo = _to_8_bit(photo)
+    if photo.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in photo.info:
+        photo = photo.convert("RGBA")
+        photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo)
+    return photo.convert("RGB")
+
+
+def _to_8_bit(photo: Image.Image) -> Image.Image:
+    """Greyscale of more than 8 bits: Pillow's own conversion would cut off at 255."""
+    values = np.asarray(photo, dtype=np.float64)
+    top = 65535.0 if photo.mode.startswith("I") and values.max(initial=0) > 255 else max(values.max(initial=0), 1.0)
+    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+
+
+def _reason(path: Path | str, error: Exception) -> str:
+    if not Path(path).is_file():
+        return "not a file"
+    if Path(path).stat().st_size == 0:
+        return "the file is empty"
+    if isinstance(error, Image.UnidentifiedImageError):
+        return "no picture format that is known"
+    return str(error) or type(error).__name__

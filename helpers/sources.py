@@ -1,0 +1,62 @@
+"""Where photos come from: drawn, a folder, an archive, or a download."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from pathlib import Path
+
+from helpers.archives import SUFFIXES, is_archive, unpack
+from helpers.download import download
+from helpers.errors import PhotosError
+from helpers.garden import plant_garden
+
+# TensorFlow's collection of 3,670 photos by photographers on Flickr, CC-BY 2.0; LICENSE.txt inside
+# names each of them. The course's 2,848 were chosen from such photos.
+FLOWER_PHOTOS_URL = "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
+FLOWER_PHOTOS_SHA256: str | None = None
+
+
+def locate_photos(
+    dataset: str,
+    cache: Path,
+    *,
+    root: Path,
+    demo_photos: int = 120,
+    seed: int = 0,
+    url: str = FLOWER_PHOTOS_URL,
+    sha256: str | None = FLOWER_PHOTOS_SHA256,
+    log: Callable[[str], None] = print,
+) -> Path:
+    """A folder with the photos of ``dataset``: ``demo``, ``flower_photos``, or a path.
+
+    Args:
+        cache: where drawn, downloaded and unpacked photos are kept between runs.
+        root: what a relative path is relative to.
+        demo_photos, seed: how many photos per class to draw, and which.
+
+    Raises:
+        PhotosError: there is nothing of that name, or it cannot be drawn, downloaded or unpacked.
+    """
+    if dataset == "demo":
+        return plant_garden(cache / f"demo-{demo_photos}-{seed}", photos_per_class=demo_photos, seed=seed)
+    if dataset == "flower_photos":
+        archive = cache / "flower_photos.tgz"
+        log("flower_photos: by photographers on Flickr, CC-BY 2.0; the archive's LICENSE.txt names them")
+        download(url, archive, sha256, log=log)
+        return unpack(archive, cache)
+    path = root / Path(dataset).expanduser()
+    if path.is_dir():
+        return path
+    if path.is_file() and is_archive(path):
+        return unpack(path, cache)
+    raise PhotosError(_explanation(dataset, path))
+
+
+def _explanation(dataset: str, path: Path) -> str:
+    if path.is_file():
+        return f"dataset = {dataset!r} is neither a folder nor an archive ({', '.join(SUFFIXES)})"
+    siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    near = difflib.get_close_matches(Path(dataset).name, ["demo", "flower_photos", *siblings], n=1)
+    hint = f"did you mean {near[0]!r}?" if near else "give demo, flower_photos, or the path of a folder or archive"
+    return f"dataset = {dataset!r}: {path} does not exist; {hint}"

@@ -1,0 +1,66 @@
+"""The discussion's sentences follow the numbers: three runs, one of them bad."""
+
+from helpers.discussion import discuss
+
+GOOD = {
+    "demo": False,
+    "classes": ["daisy", "rose"],
+    "confusion": [[280, 5], [7, 278]],
+    "class_scores": [
+        {"name": "daisy", "photos": 285, "recall": 280 / 285},
+        {"name": "rose", "photos": 285, "recall": 278 / 285},
+    ],
+    "best_epoch": 17,
+    "best_val_correct": 558,
+    "best_val_accuracy": 558 / 570,
+    "val_photos": 570,
+    "interval_low": 0.9634,
+    "interval_high": 0.9881,
+    "last_five_mean": 0.9754,
+    "best_flatters_by": 558 / 570 - 0.9754,
+    "last_five_spread": 1 / 570,
+    "last_train_accuracy": 0.99,
+    "last_val_accuracy": 0.9754,
+    "generalization_gap": 0.0146,
+}
+BAD = GOOD | {
+    "confusion": [[100, 185], [150, 135]],
+    "best_val_correct": 235,
+    "best_val_accuracy": 235 / 570,
+    "interval_low": 0.373,
+    "interval_high": 0.453,
+    "last_five_spread": 0.2,
+    "generalization_gap": 0.4,
+    "class_scores": [
+        {"name": "daisy", "photos": 285, "recall": 100 / 285},
+        {"name": "rose", "photos": 285, "recall": 135 / 285},
+    ],
+}
+DEMO = GOOD | {"demo": True, "confusion": [[285, 0], [0, 285]], "generalization_gap": -0.05}
+
+
+def test_a_good_run():
+    text = discuss(GOOD)
+    assert "558 of 570 validation photos correctly: 97.89%" in text
+    assert "lies inside this interval" in text
+    assert "Most often a rose is called a daisy (7 photos)" in text
+    assert "found least reliably is rose: 97.5% of its 285" in text
+    assert "training has come to rest" in text
+    assert "is small for a network" in text
+    assert "white seed head" in text
+
+
+def test_a_bad_run_is_not_praised():
+    text = discuss(BAD)
+    assert "lies below the published 96.49%" in text
+    assert "has not come to rest" in text
+    assert "by heart" in text
+    assert "daisy is called a rose (185 photos)" in text
+
+
+def test_a_demo_run_is_never_passed_off_as_flowers():
+    text = discuss(DEMO)
+    assert "nothing about real flowers" in text
+    assert "published" not in text
+    assert "every validation photo is classified correctly" in text
+    assert "Nothing points to overfitting" in text
