@@ -15,6 +15,10 @@ from typing import Any
 from helpers.errors import ParameterError
 
 
+# Settings that say where things lie, not what is done. A run may be continued under others.
+PLACES = ("work_dir", "run", "resume", "photo")
+
+
 def _setting(default, meaning: str, unit: str = "", **limits):
     """A dataclass field with its meaning, unit and limits (low, high, above, choices)."""
     return field(default=default, metadata={"meaning": meaning, "unit": unit, **limits})
@@ -32,7 +36,7 @@ class Recipe:
 
     # Photos
     dataset: str = _setting("flower_photos", "demo, flower_photos, or the path of a folder or archive")
-    demo_photos: int = _setting(120, "photos drawn per class when dataset is demo", low=2)
+    demo_photos: int = _setting(160, "photos drawn per class when dataset is demo", low=2)
     train_fraction: float = _setting(0.8, "share of the photos to train on", above=0, below=1)
 
     # Augmentation (training photos), in the order in which it is applied
@@ -98,8 +102,7 @@ class Recipe:
         for name in changes:
             if name not in known:
                 raise ParameterError(
-                    f"parameter {name!r} is unknown{_nearest(name, known)}. "
-                    "See the parameters cell, or helpers/recipe.py for all of them"
+                    f"parameter {name!r} is unknown{_nearest(name, known)} (helpers/recipe.py explains each)"
                 )
         given = {name: value for name, value in changes.items() if value is not None}
         return cls(**{"preset": preset, **PRESETS[preset], **given})
@@ -127,10 +130,14 @@ class Recipe:
         return dataclasses.asdict(self)
 
     def differences(self, other: Recipe | None = None) -> str:
-        """Settings that differ from another recipe's (default: the published one), one per line."""
+        """Settings that differ from another recipe's (default: the published one), one per line.
+
+        Names of folders and files are left out: they change nothing in the result.
+        """
         other = other or Recipe()
-        rows = [row for row in self.table() if getattr(self, row[0]) != getattr(other, row[0])]
-        return "\n".join(f"{name:<14} {value:<12} {meaning}" for name, value, meaning in rows) or "nothing"
+        rows = [row for row in self.table() if row[0] not in PLACES and getattr(self, row[0]) != getattr(other, row[0])]
+        width = max((len(value) for _, value, _ in rows), default=0)
+        return "\n".join(f"{name:<14} {value:<{width}}  {meaning}" for name, value, meaning in rows) or "nothing"
 
     def table(self) -> list[tuple[str, str, str]]:
         """Rows (name, value with unit, meaning), in order."""
@@ -152,7 +159,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "crop_size": 192,
         "image_size": 96,
         "val_resize": 110,
-        "epochs": 12,
+        "epochs": 16,
         "lr": 0.02,
         "schedule": "cosine",
         "warmup_epochs": 1,

@@ -9,6 +9,7 @@ import platform
 import re
 import subprocess
 import sys
+import tempfile
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -20,10 +21,8 @@ from helpers import checkpoint, machine
 from helpers.augment import IMAGENET_MEAN, IMAGENET_STD
 from helpers.errors import RunError
 from helpers.history import Epoch, History
-from helpers.recipe import Recipe
-
-# Settings that say where and how often to run, not what: a run may be continued under others.
-_WHERE = ("work_dir", "run", "resume", "photo")
+from helpers.model import check_backbone
+from helpers.recipe import PLACES, Recipe
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -169,22 +168,35 @@ def open_run(recipe: Recipe, root: Path | None = None) -> Run:
 
     Raises:
         ParameterError: the device or the precision is not to be had here.
+        WeightsError: the backbone is unknown.
         RunError: the folder cannot be made or written.
     """
     root = root or project_root()
+    check_backbone(recipe.backbone)
     device = machine.pick_device(recipe.device)
     precision = machine.pick_precision(recipe.precision, device)
     machine.prepare(recipe.seed, recipe.deterministic)
     folder = plan_run(recipe, root)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"work_dir = {recipe.work_dir!r}: {folder} cannot be made ({error.strerror}): choose another folder"
-        ) from error
+    make_folder(folder)
     run = Run(folder, recipe, root, device, precision)
     checkpoint.write_json(folder / "recipe.json", recipe.to_dict())
     return run
+
+
+def make_folder(folder: Path) -> None:
+    """Make a run's folder, and see that it can be written.
+
+    Raises:
+        RunError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunError(
+            f"work_dir: {folder} cannot be written ({error.strerror}): choose another folder with work_dir = …"
+        ) from error
 
 
 def environment(run: Run, fingerprint: str) -> dict[str, Any]:
@@ -234,4 +246,4 @@ def _continues(folder: Path, recipe: Recipe) -> bool:
         print(f"{folder}: recipe.json cannot be read; this folder is left alone", file=sys.stderr)
         return False
     now = recipe.to_dict()
-    return all(before.get(name) == value for name, value in now.items() if name not in _WHERE)
+    return all(before.get(name) == value for name, value in now.items() if name not in PLACES)

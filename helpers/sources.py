@@ -22,7 +22,7 @@ def locate_photos(
     cache: Path,
     *,
     root: Path,
-    demo_photos: int = 120,
+    demo_photos: int = 160,
     seed: int = 0,
     url: str = FLOWER_PHOTOS_URL,
     sha256: str | None = FLOWER_PHOTOS_SHA256,

@@ -55,7 +55,7 @@ def test_the_recipe_is_on_disk_from_the_start(tmp_path):
 
 def test_a_work_dir_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match=r"work_dir = 'file/runs'.*choose another folder"):
+    with pytest.raises(RunError, match=r"work_dir: .*file/runs.* cannot be written .*choose another folder"):
         runs.open_run(Recipe.from_preset("demo", work_dir="file/runs"), tmp_path)
 
 

@@ -46,7 +46,13 @@ def tiny_feeds(recipe, n=21):
     offset = (side - 16) // 2
     pictures = canvases[:, :, offset : offset + 16, offset : offset + 16].contiguous()
     frames = torch.full((n, 2), 100.0)
-    return Feeds(ResidentTrainFeed(canvases, frames, labels, recipe), ResidentValFeed(pictures, labels), ("below", "above"), "resident", "")
+    return Feeds(
+        ResidentTrainFeed(canvases, frames, labels, recipe),
+        ResidentValFeed(pictures, labels),
+        ("below", "above"),
+        "resident",
+        "",
+    )
 
 
 def tiny_model(seed=0):

@@ -1,0 +1,48 @@
+# Everything the project does, one line each: `make help`.
+# On Windows, or without make, the README gives the same as plain commands.
+
+PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p; done))
+BIN := .venv/bin
+NOTEBOOK := notebooks/flower_classification.ipynb
+PARAMS ?=
+DATA ?=
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lab notebook lock clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
+
+setup: .venv/installed ## create .venv with the pinned packages (once; run and test do it too)
+
+.venv/installed: requirements.txt
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install one, or say make PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+run: setup ## execute the notebook; PARAMS=notebooks/parameters/seed.yaml DATA=path for another run
+	@$(BIN)/python -m helpers.headless $(if $(PARAMS),-f "$(PARAMS)") $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterLab in a browser
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider notebooks
+
+lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
+
+notebook: setup ## re-execute the committed notebook in place, after a change to it or to the helpers
+	$(BIN)/python -m helpers.refresh $(NOTEBOOK)
+
+lock: setup ## compile requirements.in into requirements.txt, for every platform
+	$(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
+	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
+
+clean: ## remove caches and drawn or downloaded photos; runs are kept
+	rm -rf work_dir/photos .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,184 @@
+"""Running a notebook without a screen: ``python -m helpers.headless -f notebooks/parameters/seed.yaml``.
+
+Papermill does the work. Around it: a wrong parameter is refused before a kernel starts, the
+executed notebook lands in the run's own folder, and the last lines say where everything is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from helpers.errors import ParameterError, UserError
+from helpers.recipe import Recipe
+
+NOTEBOOK = "notebooks/flower_classification.ipynb"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        parameters = collect_parameters(options.file, options.parameter, options.data)
+        folder = execute(Path(options.notebook), parameters)
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted: the same command continues after the last finished epoch", file=sys.stderr)
+        return 130
+    print(summary(folder))
+    return 0
+
+
+def collect_parameters(files: list[str], pairs: list[list[str]], data: str | None) -> dict[str, Any]:
+    """Parameters from YAML files, then from ``-p name value``, then ``--data``; later ones win.
+
+    Raises:
+        ParameterError: a file cannot be read or holds something else than names with values.
+    """
+    parameters: dict[str, Any] = {}
+    for file in files:
+        parameters |= _mapping(Path(file).read_text(encoding="utf-8") if Path(file).is_file() else None, file)
+    for name, value in pairs:
+        parameters[name] = _typed(value)
+    if data:
+        parameters["dataset"] = str(Path(data).resolve()) if Path(data).exists() else data
+    return parameters
+
+
+def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
+    """Check the parameters, choose the run's folder, and execute the notebook into it.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: a parameter, the photos or anything else that the user gave cannot be used.
+    """
+    recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
+    from helpers.runs import plan_run, project_root  # after the check: importing torch takes seconds
+
+    root = project_root(notebook.resolve().parent)
+    folder = plan_run(recipe, root)
+    _make(folder)
+    print(f"{folder.name}: {'continues an unfinished run' if (folder / 'recipe.json').exists() else 'a new run'}")
+    _run_papermill(notebook, folder, parameters | {"run": folder.name}, root)
+    return folder
+
+
+def summary(folder: Path) -> str:
+    """Where everything is, and what accuracy was reached."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    where = Path(os.path.relpath(folder))
+    demo = "  (drawn demo photos, not real flowers)" if results["demo"] else ""
+    return "\n".join(
+        [
+            "",
+            f"notebook  {where / 'flower_classification.ipynb'}",
+            f"figures   {where / 'figures'}",
+            f"model     {where / 'best_model.pth'}",
+            f"accuracy  {results['best_val_accuracy']:.2%} of {results['val_photos']} validation photos "
+            f"in the best epoch ({results['best_epoch']}){demo}",
+            f"          95 % interval {results['interval_low']:.1%} to {results['interval_high']:.1%}",
+            f"          {results['last_five_mean']:.2%} on average over the last five epochs",
+            f"training  {results['training_seconds']:.0f} s",
+        ]
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m helpers.headless", description=__doc__.splitlines()[0])
+    parser.add_argument("-f", "--file", action="append", default=[], help="YAML file with parameters; may be repeated")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
+    parser.add_argument("--notebook", default=NOTEBOOK)
+    return parser
+
+
+def _mapping(text: str | None, file: str) -> dict[str, Any]:
+    if text is None:
+        raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/")
+    try:
+        values = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise ParameterError(f"parameter file {file!r} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ParameterError(f"parameter file {file!r} must hold lines like 'epochs: 25'")
+    return {str(name): value for name, value in values.items()}
+
+
+def _typed(text: str) -> Any:
+    """The value as papermill's own ``-p`` reads it: whole number, number, True, False, None, or text."""
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text
+
+
+def _make(folder: Path) -> None:
+    from helpers.runs import make_folder
+
+    make_folder(folder)
+
+
+def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
+    import papermill
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for name in ("papermill", "papermill.translators", "traitlets", "asyncio"):
+        logging.getLogger(name).setLevel(logging.INFO if name == "papermill" else logging.ERROR)
+    logging.getLogger("papermill").addFilter(_interesting)
+    try:
+        papermill.execute_notebook(
+            notebook,
+            folder / notebook.name,
+            parameters,
+            kernel_name="python3",
+            cwd=root / "notebooks",
+            log_output=True,
+            progress_bar=False,
+            autosave_cell_every=5,
+            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+        )
+    except papermill.PapermillExecutionError as error:
+        raise _as_user_error(error, folder) from error
+
+
+def _interesting(record: logging.LogRecord) -> bool:
+    """What the notebook prints, without papermill's own account of cells, files and folders."""
+    dull = (
+        "Executing ",
+        "Ending Cell",
+        "Input Notebook",
+        "Output Notebook",
+        "Working directory",
+        "<Figure",
+        "<IPython",
+    )
+    return not record.getMessage().startswith(dull)
+
+
+def _as_user_error(error, folder: Path) -> UserError:
+    """The kernel's error with its own name; the traceback stays in the executed notebook."""
+    kind = type(error.ename, (UserError,), {})
+    return kind(
+        f"{error.evalue}\n(cell {error.exec_count} of {os.path.relpath(folder / 'flower_classification.ipynb')})"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
