@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision import models
 
 from helpers.errors import WeightsError
@@ -31,14 +33,17 @@ def build_model(backbone: str, weights: str, classes: int, dropout: float, seed:
     """
     check_backbone(backbone)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(derive_seed(seed, "backbone"))
+        # Not torch.manual_seed: that would reseed the GPUs too, which are not forked here.
+        torch.default_generator.manual_seed(derive_seed(seed, "backbone"))
         model = _bare(backbone)
-        torch.manual_seed(derive_seed(seed, "head"))
+        torch.default_generator.manual_seed(derive_seed(seed, "head"))
         name = replace_head(model, classes, dropout)
     if weights == "imagenet":
         load_into(model, imagenet_weights(backbone), name, f"torchvision's {backbone}")
     elif weights != "none":
-        load_into(model, read_weights(Path(weights)), name, f"weights = {weights!r}")
+        state, source = read_weights(Path(weights)), f"weights = {weights!r}"
+        _refuse_larger(model, state, name, source)
+        load_into(model, state, name, source)
     return model
 
 
@@ -54,7 +59,11 @@ def check_backbone(backbone: str) -> None:
 
 
 def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """Name and module of the layer that makes the logits: the last linear one, or SqueezeNet's last convolution."""
+    """Dotted name and module of the layer that makes the class logits.
+
+    It is the last linear layer. SqueezeNet has none: there it is the 1 × 1 convolution ``classifier.1``
+    (512 channels in, one per class out), whose map a ReLU and an average pool turn into logits ≥ 0.
+    """
     kind = nn.Conv2d if isinstance(model, models.SqueezeNet) else nn.Linear
     return [(name, module) for name, module in model.named_modules() if isinstance(module, kind)][-1]
 
@@ -74,20 +83,17 @@ def replace_head(model: nn.Module, classes: int, dropout: float) -> str:
         layer = nn.Linear(old.in_features, classes)
     parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
-    if leaf.isdecimal() and int(leaf) > 0 and isinstance(parent[int(leaf) - 1], nn.Dropout):
-        parent[int(leaf) - 1] = nn.Identity()
+    # In GoogLeNet and Inception the dropout is a neighbour of this name, not the item before.
+    before = str(int(leaf) - 1) if leaf.isdecimal() else "dropout"
+    if isinstance(getattr(parent, before, None), nn.Dropout):
+        setattr(parent, before, nn.Identity())
     setattr(parent, leaf, nn.Sequential(nn.Dropout(dropout), layer))
     return name
 
 
 def original_head(backbone: str) -> str:
-    """The head that the backbone comes with, in words."""
-    with torch.random.fork_rng(devices=[]):
-        try:
-            with torch.device("meta"):  # shapes only, in no time
-                return _in_words(*find_head(_bare(backbone)))
-        except NotImplementedError:  # RegNet computes its shapes with tensors
-            return _in_words(*find_head(_bare(backbone)))
+    """The head that the backbone comes with, in words, such as ``fc: Linear(512 → 1000)``."""
+    return _in_words(*find_head(_shapes_only(backbone)))
 
 
 def describe_head(model: nn.Module) -> str:
@@ -100,6 +106,26 @@ def describe_head(model: nn.Module) -> str:
     return _in_words(name, layer)
 
 
+def head_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """The parameters of the layer that makes the logits."""
+    return find_head(model)[1].parameters()
+
+
+def backbone_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
+    """All parameters but the head's."""
+    head = {id(parameter) for parameter in head_parameters(model)}
+    return (parameter for parameter in model.parameters() if id(parameter) not in head)
+
+
+def freeze_backbone(model: nn.Module) -> None:
+    """Let training change nothing but the head, batch-norm statistics included, whatever ``model.train()`` says."""
+    for parameter in backbone_parameters(model):
+        parameter.requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.register_forward_pre_hook(_stay_in_eval)
+
+
 def count_parameters(model: nn.Module) -> tuple[int, int]:
     """How many numbers the model has, and how many of them training may change."""
     sizes = [(parameter.numel(), parameter.requires_grad) for parameter in model.parameters()]
@@ -110,6 +136,45 @@ def _bare(backbone: str) -> nn.Module:
     """The backbone without weights, with its own 1,000-class head."""
     extra = _INCEPTION if backbone in ("googlenet", "inception_v3") else {}
     return models.get_model(backbone, weights=None, **extra)
+
+
+def _shapes_only(backbone: str) -> nn.Module:
+    """The bare backbone with parameters on the meta device: right shapes, no numbers, in no time."""
+
+    # Not ``with torch.device("meta")``: RegNet computes its widths with tensors.
+    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
+        return None if parameter is None else nn.Parameter(parameter.to("meta"))
+
+    hook = register_module_parameter_registration_hook(to_meta)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return _bare(backbone)
+    finally:
+        hook.remove()
+
+
+def _stay_in_eval(module: nn.Module, inputs: tuple) -> None:
+    # A hook at each call, since ``model.train()`` undoes ``module.eval()``. A named function, so
+    # that the model can still be copied and pickled.
+    module.training = False
+
+
+def _refuse_larger(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> None:
+    """A deeper relative holds every tensor of the backbone and more: half a ResNet-34 would pass as a ResNet-18.
+
+    Raises:
+        WeightsError: the state dict has layers that the backbone lacks, heads apart.
+    """
+    own = model.state_dict()
+    heads = (head.split(".")[0] + ".", "aux1.", "aux2.", "AuxLogits.")
+    extra = [name for name in state if name.endswith(".weight") and name not in own and not name.startswith(heads)]
+    # With tensors missing as well it is another family, which load_into words better.
+    complete = all(name in state for name, _ in model.named_parameters() if not name.startswith(head + "."))
+    if extra and complete:
+        raise WeightsError(
+            f"{source} is of another architecture: it holds {len(extra)} layers more than the backbone, "
+            f"such as {extra[0]!r}. Choose the backbone that it was made for"
+        )
 
 
 def _in_words(name: str, layer: nn.Linear | nn.Conv2d, before: str = "") -> str:

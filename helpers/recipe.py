@@ -14,7 +14,6 @@ from typing import Any
 
 from helpers.errors import ParameterError
 
-
 # Settings that say where things lie, not what is done. A run may be continued under others.
 PLACES = ("work_dir", "run", "resume", "photo")
 

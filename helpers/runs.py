@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import platform
 import re
 import subprocess
@@ -43,7 +44,8 @@ def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
 
     A finished run is never written to again; ``demo-2`` follows ``demo``.
     """
-    work_dir = (root or project_root()) / recipe.work_dir
+    # The environment variable keeps runs that tests make out of the user's way.
+    work_dir = (root or project_root()) / (os.environ.get("FLOWERS_WORK_DIR") or recipe.work_dir)
     base = recipe.run or default_name(recipe)
     for number in range(1, 10_000):
         folder = work_dir / (base if number == 1 else f"{base}-{number}")

@@ -126,9 +126,9 @@ def test_draws_are_distributed_as_torchvisions():
     assert 29.9 < draws.angle.max() <= 30
     assert draws.flip.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
     assert draws.factor.mean(0).tolist() == pytest.approx([1, 1, 1], abs=0.01)
-    assert 0.8 <= draws.factor.min()
+    assert draws.factor.min() >= 0.8
     assert draws.factor.max() <= 1.2
-    assert -0.1 <= draws.hue.min()
+    assert draws.hue.min() >= -0.1
     assert draws.hue.max() <= 0.1
     orders, counts = draws.order.unique(dim=0, return_counts=True)
     assert len(orders) == 24

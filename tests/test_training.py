@@ -102,14 +102,14 @@ def test_another_seed_is_another_run(tmp_path):
 def test_an_interrupted_run_continues_to_the_same_bits(tmp_path, stop_after):
     train(tmp_path / "whole", tiny_recipe())
 
-    class Stop(Exception):
+    class StoppedError(Exception):
         pass
 
     def log(line):
         if line.startswith(f"Epoch {stop_after}/"):
-            raise Stop
+            raise StoppedError
 
-    with pytest.raises(Stop):
+    with pytest.raises(StoppedError):
         train(tmp_path / "parts", tiny_recipe(), log=log)
     history, _ = train(tmp_path / "parts", tiny_recipe(), model=tiny_model(seed=99))
     assert [row.epoch for row in history] == [0, 1, 2]

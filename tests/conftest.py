@@ -1,0 +1,71 @@
+"""Fixtures: small photo trees, drawn photos, and real ones where they are at hand."""
+
+import os
+import socket
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+ROOT = Path(__file__).parent.parent
+REAL = Path(os.environ.get("FLOWER_PHOTOS", ROOT.parent / "shared" / "flower_photos_subset"))
+WEIGHTS = Path(os.environ.get("FLOWER_WEIGHTS", ROOT.parent / "shared" / "weights"))
+
+
+@pytest.fixture(autouse=True)
+def only_this_machine(monkeypatch):
+    """No test may depend on a network: connections elsewhere fail at once."""
+    connect = socket.socket.connect
+
+    def guarded(self, address):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+            raise OSError(f"the tests do not connect to {address}")
+        return connect(self, address)
+
+    monkeypatch.setattr(socket.socket, "connect", guarded)
+
+
+def colourful(size, seed=0):
+    """Smooth random colours, different for each seed."""
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1] // 20 + 2, size[0] // 20 + 2, 3), dtype=np.uint8)
+    return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
+
+
+@pytest.fixture
+def noise_photo():
+    return Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
+
+
+@pytest.fixture(scope="session")
+def smooth_photos():
+    sizes = [(320, 240), (500, 333), (181, 240), (600, 620)]
+    return [colourful(size, seed).filter(ImageFilter.GaussianBlur(2)) for seed, size in enumerate(sizes)]
+
+
+@pytest.fixture(scope="session")
+def real_folder():
+    if not REAL.is_dir():
+        pytest.skip(f"the real photos are not here ({REAL.name}); set FLOWER_PHOTOS to their folder")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def real_photos(real_folder):
+    return [Image.open(path).convert("RGB") for path in sorted(real_folder.glob("*/*.jpg"))[::150]]
+
+
+@pytest.fixture
+def grow(tmp_path):
+    """Makes a photo tree from ``{"rose": 3, "train/tulip": 2}``; every photo is different."""
+
+    def make(counts, root=None):
+        root = root or tmp_path / "photos"
+        root.mkdir(parents=True, exist_ok=True)
+        for number, (folder, count) in enumerate(counts.items()):
+            (root / folder).mkdir(parents=True, exist_ok=True)
+            for i in range(count):
+                colourful((60, 40), 1000 * number + i).save(root / folder / f"{i:03}.jpg")
+        return root
+
+    return make

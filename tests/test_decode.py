@@ -1,0 +1,92 @@
+"""Photos of every kind become what a person would expect to see, or an error that names them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import decode
+from helpers.errors import PhotosError
+
+
+def left_red_right_blue(size=(8, 4)):
+    photo = Image.new("RGB", size, "blue")
+    photo.paste("red", (0, 0, size[0] // 2, size[1]))
+    return photo
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_undone(tmp_path, orientation):
+    """Stored as a camera held so would store it, each is seen upright again."""
+    undo = {2: 0, 3: 3, 4: 1, 5: 5, 6: 2, 7: 6, 8: 4}  # orientation → the transposition that stores it
+    photo = left_red_right_blue()
+    stored = photo.transpose(Image.Transpose(undo[orientation])) if orientation > 1 else photo
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored.save(tmp_path / "a.png", exif=exif)
+    assert np.array_equal(np.asarray(decode.load_photo(tmp_path / "a.png")), np.asarray(photo))
+
+
+@pytest.mark.parametrize(
+    ("mode", "colour", "expected"),
+    [
+        ("L", 100, (100, 100, 100)),
+        ("1", 1, (255, 255, 255)),
+        ("RGBA", (255, 0, 0, 0), (255, 255, 255)),
+        ("RGBA", (0, 0, 0, 128), (127, 127, 127)),
+        ("LA", (0, 0), (255, 255, 255)),
+        ("I;16", 32768, (128, 128, 128)),
+        ("I;16", 65535, (255, 255, 255)),
+    ],
+)
+def test_modes_become_rgb(tmp_path, mode, colour, expected):
+    Image.new(mode, (4, 4), colour).save(tmp_path / "a.png")
+    photo = decode.load_photo(tmp_path / "a.png")
+    assert photo.mode == "RGB"
+    assert photo.getpixel((1, 1)) == pytest.approx(expected, abs=1)
+
+
+def test_cmyk_keeps_its_colours(tmp_path):
+    Image.new("RGB", (16, 16), (200, 30, 40)).convert("CMYK").save(tmp_path / "a.jpg", quality=95)
+    assert decode.load_photo(tmp_path / "a.jpg").getpixel((8, 8)) == pytest.approx((200, 30, 40), abs=6)
+
+
+def test_a_palette_with_transparency_lies_on_white(tmp_path):
+    photo = Image.new("P", (4, 4), 0)
+    photo.putpalette([255, 0, 0, 0, 255, 0])
+    photo.putpixel((0, 0), 1)
+    photo.save(tmp_path / "a.png", transparency=0)
+    loaded = decode.load_photo(tmp_path / "a.png")
+    assert (loaded.getpixel((0, 0)), loaded.getpixel((2, 2))) == ((0, 255, 0), (255, 255, 255))
+
+
+def test_of_an_animation_the_first_frame(tmp_path):
+    frames = [Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    assert decode.load_photo(tmp_path / "a.gif").getpixel((0, 0)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_photo_is_refused_by_name(tmp_path, noise_photo, share):
+    noise_photo.save(tmp_path / "whole.jpg")
+    content = (tmp_path / "whole.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(PhotosError, match=r"cut\.jpg is not a readable photo"):
+        decode.load_photo(tmp_path / "cut.jpg")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"", "the file is empty"), (b"these are words", "no picture format"), (None, "does not exist")],
+)
+def test_files_that_are_no_photos_are_refused_with_the_reason(tmp_path, content, reason):
+    if content is not None:
+        (tmp_path / "a.jpg").write_bytes(content)
+    with pytest.raises(PhotosError, match=rf"a\.jpg.*{reason}"):
+        decode.load_photo(tmp_path / "a.jpg")
+
+
+def test_a_decompression_bomb_is_refused_unopened(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "MAX_PIXELS", 1000)
+    Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+    with pytest.raises(PhotosError, match="40 × 30 is more than 1,000 pixels"):
+        decode.load_photo(tmp_path / "a.png")

@@ -1,0 +1,43 @@
+"""A run used again from its folder alone."""
+
+import json
+
+import pytest
+import torch
+from PIL import Image
+
+from helpers import checkpoint, saved
+from helpers.errors import RunError
+from helpers.model import build_model
+from helpers.recipe import Recipe
+
+
+@pytest.fixture
+def folder(tmp_path):
+    model = build_model("squeezenet1_1", "none", 3, 0.5, seed=4)
+    checkpoint.save_tensors(tmp_path / "best_model.pth", model.state_dict())
+    facts = {"backbone": "squeezenet1_1", "classes": ["a", "b", "c"], "dropout": 0.5}
+    checkpoint.write_json(tmp_path / "best_model.json", facts)
+    return tmp_path
+
+
+def test_the_model_comes_back_with_its_weights_in_evaluation_mode(folder):
+    model = saved.load_best_model(folder)
+    original = build_model("squeezenet1_1", "none", 3, 0.5, seed=4)
+    assert not model.training
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
+
+
+def test_a_photo_gets_a_probability_per_class(folder):
+    recipe = Recipe.from_preset("seed", image_size=64, val_resize=70)
+    probabilities = saved.classify(saved.load_best_model(folder), Image.new("RGB", (90, 80), "green"), recipe)
+    assert probabilities.shape == (3,)
+    assert probabilities.sum().item() == pytest.approx(1)
+
+
+def test_a_run_without_a_model_and_a_damaged_one_are_named(folder, tmp_path):
+    with pytest.raises(RunError, match="holds no saved model"):
+        saved.load_best_model(tmp_path / "elsewhere")
+    (folder / "best_model.json").write_text(json.dumps({})[:1])
+    with pytest.raises(RunError, match=r"best_model\.json is damaged"):
+        saved.load_best_model(folder)

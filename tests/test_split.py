@@ -1,0 +1,94 @@
+"""Splits: exact sizes, the same shares, duplicates on one side, repeatable."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.audit import Audit, audit_photos
+from helpers.errors import PhotosError
+from helpers.photos import PhotoSet, find_photos
+from helpers.split import read_split, split_photos, write_split
+
+PUBLISHED = {"daisy": 588, "dandelion": 556, "rose": 583, "sunflower": 536, "tulip": 585}
+
+
+def paper_audit(duplicates=(), across=()):
+    """An audit of as many photos as the course's data set has, without the photos."""
+    labels = tuple(label for label, count in enumerate(PUBLISHED.values()) for _ in range(count))
+    n = len(labels)
+    photos = PhotoSet(Path("x"), tuple(PUBLISHED), tuple(f"{i}.jpg" for i in range(n)), labels, (None,) * n)
+    hashes = tuple(hashlib.sha256(str(i).encode()).hexdigest() for i in range(n))
+    return Audit(photos, (), np.ones((n, 2), dtype=np.int64), hashes, tuple(duplicates), tuple(across), "")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_published_sizes(seed):
+    split = split_photos(paper_audit(), 0.8, seed)
+    assert (len(split.train), len(split.val)) == (2278, 570)
+    assert sorted(split.train + split.val) == list(range(2848))
+
+
+def test_every_class_in_the_same_proportion():
+    audit = paper_audit()
+    train = audit.photos.subset(split_photos(audit, 0.8, 0).train).counts()
+    assert train == {"daisy": 470, "dandelion": 445, "rose": 466, "sunflower": 429, "tulip": 468}
+
+
+def test_the_seed_decides_and_repeats():
+    first, same, other = (split_photos(paper_audit(), 0.8, seed) for seed in (0, 0, 1))
+    assert first == same
+    assert first != other
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duplicates_never_straddle(seed):
+    within, across = [(0, 1), (10, 11, 12)], [(1200, 2400), (1201, 2401), (1202, 2402)]
+    split = split_photos(paper_audit(within, across), 0.8, seed)
+    assert (len(split.train), len(split.val)) == (2278, 570)
+    for group in within + across:
+        assert set(group) <= set(split.train)
+
+
+def test_more_duplicates_than_training_photos_still_stay_together():
+    pairs = [(i, i + 1) for i in range(0, 588, 2)]
+    split = split_photos(paper_audit(pairs), 0.8, 0)
+    train = set(split.train)
+    assert all((a in train) == (b in train) for a, b in pairs)
+    assert len(split.train) == 2278
+
+
+def test_split_csv_gives_the_split_back(tmp_path, grow):
+    photos = find_photos(grow({"rose": 6, "tulip, red": 4}))
+    split = split_photos(audit_photos(photos), 0.8, 0)
+    write_split(tmp_path / "split.csv", photos, split)
+    assert (tmp_path / "split.csv").read_text().startswith("name,class,subset\nrose/000.jpg,rose,")
+    assert read_split(tmp_path / "split.csv", photos) == split
+
+
+def test_a_photo_that_is_gone_is_named(tmp_path, grow):
+    root = grow({"rose": 5, "tulip": 5})
+    photos = find_photos(root)
+    write_split(tmp_path / "split.csv", photos, split_photos(audit_photos(photos), 0.8, 0))
+    (root / "rose/003.jpg").unlink()
+    with pytest.raises(PhotosError, match=r"names 'rose/003\.jpg'"):
+        read_split(tmp_path / "split.csv", find_photos(root))
+
+
+def test_a_given_split_is_used_and_its_leaks_are_closed(grow):
+    root = grow({"train/rose": 4, "train/tulip": 4, "val/rose": 2, "val/tulip": 2})
+    shutil.copy(root / "val/rose/000.jpg", root / "train/rose/leak.jpg")
+    audit = audit_photos(find_photos(root))
+    split = split_photos(audit, 0.5, 0)
+    assert {audit.photos.names[i] for i in split.val} == {
+        f"val/{c}/00{i}.jpg" for c in ("rose", "tulip") for i in (0, 1)
+    }
+    assert len(split.train) == 8
+    assert split.notes == ("train/rose/leak.jpg is in val/ too: left out of training",)
+
+
+def test_a_class_on_one_side_only_is_refused(grow):
+    with pytest.raises(PhotosError, match="class 'rose' has no photo on the val side"):
+        split_photos(audit_photos(find_photos(grow({"rose": 1, "tulip": 9}))), 0.8, 0)
