@@ -17,7 +17,7 @@ class Server(http.server.BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
 
-    def do_GET(self):  # noqa: N802
+    def do_GET(self):
         content, start = self.server.content, 0
         if (span := self.headers.get("Range")) and self.server.ranges:
             start = int(span.removeprefix("bytes=").rstrip("-"))
