@@ -22,13 +22,13 @@ from helpers.seeds import derive_seed
 
 # Okabe & Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-WIDTH = 9.0  # inches; a JupyterLab column at 80 dpi
+WIDTH = 9.0  # inches: the width of a JupyterLab column
 
 
 def class_samples(rows: dict[str, Sequence[Image.Image]]) -> Figure:
     """One row of photos per class, the class's name before it."""
     columns = max(map(len, rows.values()))
-    figure, grid = _panels(len(rows), columns, height=1.35 * len(rows))
+    figure, grid = _panels(len(rows), columns, height=len(rows) * (WIDTH - 1) / columns)
     for axes_row, (name, photos) in zip(grid, rows.items(), strict=True):
         for axes, photo in zip(axes_row, photos, strict=False):
             axes.imshow(_square(photo, 160))
@@ -39,7 +39,7 @@ def class_samples(rows: dict[str, Sequence[Image.Image]]) -> Figure:
 def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
     """The photo before, after each of the five methods alone, and after all of them, six times."""
     methods = five_augmentations(recipe)
-    figure, grid = _panels(2, 6, height=3.7)
+    figure, grid = _panels(2, 6, height=3.2)
     grid[0][0].imshow(photo)
     grid[0][0].set_title("before", fontsize=9)
     for i, (axes, method) in enumerate(zip(grid[0][1:], methods, strict=True)):
@@ -63,8 +63,8 @@ def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
         (photo, crop, val),
         (
             f"the photo, {photo.width} × {photo.height}",
-            f"training: {filled_share(photo, recipe.crop_size):.0%} of the picture is photo",
-            "validation: 100 % is photo",
+            f"training: {filled_share(photo, recipe.crop_size):.0%} of it is photo",
+            "validation: all of it is photo",
         ),
         strict=True,
     ):
@@ -131,7 +131,7 @@ def photo_prediction(photo: Image.Image, probabilities: torch.Tensor, classes: S
     )
     right.bar_label(bars, [f"{p:.1%}" for p in probabilities.tolist()], padding=4, fontsize=9)
     right.set_yticks(range(len(classes)), classes)
-    right.set(xlim=(0, 1.15), xlabel="probability")
+    right.set(xlim=(0, 1.15), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel="probability")
     right.invert_yaxis()
     _quiet(right)
     right.grid(visible=False)
@@ -176,7 +176,6 @@ def _quiet(axes: Axes) -> None:
 
 
 def _finished(figure: Figure) -> Figure:
-    figure.set_dpi(80)
     figure.set_layout_engine("constrained")
     plt.close(figure)
     return figure

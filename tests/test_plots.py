@@ -41,7 +41,7 @@ def test_the_black_border_is_measured(size, share):
 
 def test_the_border_figure_states_the_share(smooth_photos):
     figure = plots.black_border(Image.new("RGB", (320, 240), "green"), Recipe.from_preset("seed"))
-    assert "38% of the picture is photo" in figure.axes[1].get_title()
+    assert "38% of it is photo" in figure.axes[1].get_title()
 
 
 def test_the_augmentation_grid_shows_the_five_methods_and_is_repeatable(smooth_photos):

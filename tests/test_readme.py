@@ -15,7 +15,9 @@ RUNS = sorted((ROOT / "report" / "results").glob("*/results.json"))
 def test_every_committed_run_is_quoted_as_it_was(path):
     results = json.loads(path.read_text(encoding="utf-8"))
     (row,) = [line for line in README.splitlines() if f"report/results/{path.parent.name}" in line]
-    assert f"{100 * results['best_val_accuracy']:.2f} % ({results['best_val_correct']} of {results['val_photos']})" in row
+    assert (
+        f"{100 * results['best_val_accuracy']:.2f} % ({results['best_val_correct']} of {results['val_photos']})" in row
+    )
     assert f"{100 * results['interval_low']:.1f}–{100 * results['interval_high']:.1f} %" in row
     assert f"{100 * results['last_five_mean']:.2f} %" in row
     minutes, seconds = divmod(round(results["training_seconds"]), 60)
