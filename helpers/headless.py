@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from helpers.errors import ParameterError, UserError
+from helpers.errors import ParameterError, RunError, UserError
 from helpers.recipe import Recipe
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
@@ -63,6 +63,8 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     Raises:
         UserError: a parameter, the photos or anything else that the user gave cannot be used.
     """
+    if not notebook.is_file():
+        raise ParameterError(f"notebook {str(notebook)!r} does not exist: the default is {NOTEBOOK}")
     recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
     from helpers.runs import plan_run, project_root  # after the check: importing torch takes seconds
 
@@ -136,7 +138,9 @@ def _make(folder: Path) -> None:
 
 def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
+    os.environ.setdefault("FLOWERS_PROGRESS", "0")  # a kernel started from a JupyterLab cell would think it is watched
     import papermill
+    from nbclient.exceptions import DeadKernelError
 
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for name in ("papermill", "papermill.translators", "traitlets", "asyncio"):
@@ -156,6 +160,11 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
         )
     except papermill.PapermillExecutionError as error:
         raise _as_user_error(error, folder) from error
+    except DeadKernelError as error:
+        raise RunError(
+            "the kernel died, most likely for lack of memory: lower batch_size or memory_limit_gb. "
+            "The same command continues after the last finished epoch"
+        ) from error
 
 
 def _interesting(record: logging.LogRecord) -> bool:
