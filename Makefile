@@ -30,7 +30,8 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/python -m pytest
-	$(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
+	rm -rf work_dir/nbval
+	FLOWERS_WORK_DIR=work_dir/nbval $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider notebooks
 
 lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)

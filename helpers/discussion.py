@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 PAPER_ACCURACY = 0.964912  # best validation accuracy in the published log: 550 of 570 photos
+PAPER_PHOTOS = 2848
 
 
 def discuss(results: dict[str, Any]) -> str:
@@ -21,6 +22,7 @@ def _accuracy(r: dict[str, Any]) -> str:
     )
     if r["demo"]:
         return text + "These photos are drawings: the number says that the code works, nothing about real flowers."
+    text += _comparability(r)
     if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
         return text + (
             f"The published {PAPER_ACCURACY:.2%} lies inside this interval: one split of this size "
@@ -28,6 +30,16 @@ def _accuracy(r: dict[str, Any]) -> str:
         )
     side = "above" if r["interval_low"] > PAPER_ACCURACY else "below"
     return text + f"The whole interval lies {side} the published {PAPER_ACCURACY:.2%}."
+
+
+def _comparability(r: dict[str, Any]) -> str:
+    """What stands between this run and the published one, if anything does."""
+    if r["backbone"] == "resnet18" and r["photos"] == PAPER_PHOTOS:
+        return ""
+    return (
+        f"(The published result is ResNet-18's on {PAPER_PHOTOS:,} photos; this is {r['backbone']} on "
+        f"{r['photos']:,}: other conditions, so read the comparison with care.) "
+    )
 
 
 def _flattery(r: dict[str, Any]) -> str:

@@ -15,14 +15,13 @@ BLOCK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
 
 
-def download(url: str, path: Path, sha256: str | None, *, attempts: int = 5, log: Callable[[str], None] = print) -> str:
+def download(
+    url: str, path: Path, sha256: str | None, *, attempts: int = 5, log: Callable[[str], None] = print
+) -> None:
     """Fetch ``url`` into ``path``, unless it is there; what a broken connection brought is kept and continued.
 
     Args:
-        sha256: what the file must be. ``None``: nothing is known about it yet.
-
-    Returns:
-        The file's SHA-256.
+        sha256: what the file must be, in hexadecimal.
 
     Raises:
         PhotosError: no connection, or the file is not what it should be; it is then removed.
@@ -33,13 +32,12 @@ def download(url: str, path: Path, sha256: str | None, *, attempts: int = 5, log
         _fetch(url, partial, attempts, log)
         partial.replace(path)
     digest = file_digest(path)
-    if sha256 is not None and digest != sha256:
+    if digest != sha256:
         path.unlink()
         raise PhotosError(
             f"{path.name} from {url} has SHA-256 {digest}, not {sha256}: it was damaged or exchanged on its way, "
             "and has been removed. Try again; if that does not help, get the file from somebody you trust"
         )
-    return digest
 
 
 def _fetch(url: str, partial: Path, attempts: int, log: Callable[[str], None]) -> None:

@@ -37,6 +37,13 @@ class PhotoSet:
         """Photos per class, in the classes' order; 0 where there are none."""
         return {name: self.labels.count(label) for label, name in enumerate(self.classes)}
 
+    def first_of_each(self, count: int) -> dict[str, list[int]]:
+        """Positions of the first ``count`` photos of each class."""
+        return {
+            name: [i for i, own in enumerate(self.labels) if own == label][:count]
+            for label, name in enumerate(self.classes)
+        }
+
     def subset(self, indices: Iterable[int]) -> PhotoSet:
         """Only these photos, with the same classes."""
         chosen = list(indices)

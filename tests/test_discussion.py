@@ -4,6 +4,8 @@ from helpers.discussion import discuss
 
 GOOD = {
     "demo": False,
+    "backbone": "resnet18",
+    "photos": 2848,
     "classes": ["daisy", "rose"],
     "confusion": [[280, 5], [7, 278]],
     "class_scores": [
@@ -48,6 +50,13 @@ def test_a_good_run():
     assert "training has come to rest" in text
     assert "is small for a network" in text
     assert "white seed head" in text
+
+
+def test_another_backbone_or_other_photos_are_pointed_out():
+    assert "other conditions" not in discuss(GOOD)
+    assert "this is mobilenet_v2 on 1,607: other conditions" in discuss(
+        GOOD | {"backbone": "mobilenet_v2", "photos": 1607}
+    )
 
 
 def test_a_bad_run_is_not_praised():

@@ -15,6 +15,11 @@ def test_flat_layout(grow):
     assert all(photos.path(i).is_file() for i in range(len(photos)))
 
 
+def test_the_first_of_each_class(grow):
+    photos = find_photos(grow({"rose": 3, "tulip": 1}))
+    assert photos.first_of_each(2) == {"rose": [0, 1], "tulip": [3]}
+
+
 def test_imagenet_layout_is_never_a_two_class_problem(grow):
     photos = find_photos(grow({"train/rose": 4, "train/tulip": 4, "val/rose": 1, "val/tulip": 1}))
     assert photos.classes == ("rose", "tulip")

@@ -45,6 +45,7 @@ def server(grow, tmp_path):
 
 
 def fetch(server, tmp_path, sha256=None, log=lambda _: None):
+    sha256 = sha256 or hashlib.sha256(server.content).hexdigest()
     return sources.locate_photos(
         "flower_photos", tmp_path / "cache", root=tmp_path, url=server.url, sha256=sha256, log=log
     )
@@ -56,7 +57,7 @@ def test_a_download_that_breaks_off_is_continued(server, tmp_path, ranges):
     half = len(server.content) // 2 + 1
     server.patience = half if ranges else 10**9
     said = []
-    folder = fetch(server, tmp_path, hashlib.sha256(server.content).hexdigest(), said.append)
+    folder = fetch(server, tmp_path, log=said.append)
     assert find_photos(folder).counts() == {"rose": 3, "tulip": 3}
     assert server.starts == ([0, half] if ranges else [0])
     assert "CC-BY 2.0" in said[0]
