@@ -8,6 +8,7 @@ import stat
 import tarfile
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -18,8 +19,10 @@ from helpers.errors import PhotosError
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_FILES = 200_000
 MAX_BYTES = 20_000_000_000  # unpacked, together
-MAX_RATIO = 100  # of one file, unpacked to packed; photos hardly shrink at all
+MAX_RATIO = 100  # unpacked to packed, together; photos hardly shrink at all
+RATIO_FLOOR = 1 << 20  # bytes; what smaller archives count as, for a few plain pictures shrink a lot
 BLOCK = 1 << 20
+DAMAGE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, ValueError)
 
 
 class Limits(NamedTuple):
@@ -54,9 +57,11 @@ def unpack(archive: Path, cache: Path, limits: Limits | None = None) -> Path:
             _extract(members, partial, archive, limits)
         partial.chmod(0o755)
         partial.rename(target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, ValueError) as error:
-        if isinstance(error, PhotosError):
-            raise
+    except PhotosError:
+        raise
+    except DAMAGE as error:
+        if target.is_dir():  # another process was faster
+            return target
         raise PhotosError(f"{archive} cannot be unpacked ({error}): get it anew, or unpack it by hand") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -71,26 +76,25 @@ def file_digest(path: Path) -> str:
 
 class _Member(NamedTuple):
     name: str
-    size: int  # as the archive claims
-    packed: int
     plain: bool  # a regular file or a folder
     folder: bool
     open: object  # () -> a binary file
 
 
 def _extract(members: Iterator[_Member], folder: Path, archive: Path, limits: Limits) -> None:
-    written = 0
+    allowed = min(limits.size, max(archive.stat().st_size, RATIO_FLOOR) * limits.ratio)
     for count, member in enumerate(members, 1):
         if count > limits.files:
             raise PhotosError(f"{archive} holds more than {limits.files:,} files: unpack it by hand if you trust it")
         path = folder / _inside(member, archive)
+        if path == folder:  # "tar -C photos ." begins with the folder itself
+            continue
         if member.folder:
             path.mkdir(parents=True, exist_ok=True)
             continue
         path.parent.mkdir(parents=True, exist_ok=True)
-        allowed = min(limits.size - written, max(member.packed, 1 << 16) * limits.ratio)
         with member.open() as source, open(path, "xb") as sink:
-            written += _copy(source, sink, allowed, member, archive)
+            allowed -= _copy(source, sink, allowed, member, archive)
 
 
 def _inside(member: _Member, archive: Path) -> PurePosixPath:
@@ -98,7 +102,7 @@ def _inside(member: _Member, archive: Path) -> PurePosixPath:
     path = PurePosixPath(member.name.replace("\\", "/"))
     if not member.plain:
         raise PhotosError(f"{archive}: {member.name!r} is a link or a device; only files and folders are unpacked")
-    if path.is_absolute() or ".." in path.parts or ":" in path.parts[0] or "\0" in member.name:
+    if path.is_absolute() or ".." in path.parts or ":" in "".join(path.parts[:1]) or "\0" in member.name:
         raise PhotosError(f"{archive}: {member.name!r} would lie outside the target folder; nothing was unpacked")
     return path
 
@@ -110,7 +114,8 @@ def _copy(source: IO[bytes], sink: IO[bytes], allowed: int, member: _Member, arc
         size += len(block)
         if size > allowed:
             raise PhotosError(
-                f"{archive}: {member.name!r} unpacks to over {allowed:,} bytes, more than is allowed here"
+                f"{archive} unpacks to more than is allowed for its size (reached at {member.name!r}): "
+                "unpack it by hand if you trust it"
             )
         sink.write(block)
     return size
@@ -123,20 +128,18 @@ def _members(archive: Path) -> Iterator[Iterator[_Member]]:
             yield _zip_members(file)
     else:
         with tarfile.open(archive, "r:*") as file:
-            yield _tar_members(file, archive.stat().st_size)
+            yield _tar_members(file)
+            file.fileobj.read(BLOCK)  # up to gzip's checksum, which lies behind the last member
 
 
 def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
     for info in file.infolist():
         mode = info.external_attr >> 16
         plain = stat.S_IFMT(mode) in (0, stat.S_IFREG, stat.S_IFDIR)
-        yield _Member(
-            info.filename, info.file_size, info.compress_size, plain, info.is_dir(), lambda info=info: file.open(info)
-        )
+        yield _Member(info.filename, plain, info.is_dir(), lambda info=info: file.open(info))
 
 
-def _tar_members(file: tarfile.TarFile, packed: int) -> Iterator[_Member]:
-    """A tar is compressed as a whole: each file is held against the size of all."""
+def _tar_members(file: tarfile.TarFile) -> Iterator[_Member]:
     for info in file:
         plain = info.isfile() or info.isdir()
-        yield _Member(info.name, info.size, packed, plain, info.isdir(), lambda info=info: file.extractfile(info))
+        yield _Member(info.name, plain, info.isdir(), lambda info=info: file.extractfile(info))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -28,12 +30,30 @@ class Audit:
     cross_class_duplicates: tuple[Group, ...]  # byte-identical photos in several classes
     fingerprint: str  # SHA-256 over all names and contents: the same for the same data
 
+    def table(self) -> list[tuple[str, ...]]:
+        """A header, a row per class and a last one for all, as text.
+
+        Columns: class, photos, unreadable files, photos with an identical one in the same class and
+        in another, smallest, median and largest size (width × height in px, by area).
+        """
+        labels = np.array(self.photos.labels)
+        rows = [("class", "photos", "unreadable", "twice", "elsewhere", "smallest", "median", "largest")]
+        rows += [self._row(name, labels == label, name) for label, name in enumerate(self.photos.classes)]
+        return [*rows, self._row("together", labels >= 0, None)]
+
+    def _row(self, title: str, chosen: np.ndarray, name: str | None) -> tuple[str, ...]:
+        unreadable = sum(name is None or name in Path(file).parent.parts for file, _ in self.unreadable)
+        twice, elsewhere = (sum(bool(chosen[i]) for g in gs for i in g) for gs in self._all_duplicates())
+        return (title, *map(str, (chosen.sum(), unreadable, twice, elsewhere)), *map(_size, _three(self.sizes[chosen])))
+
+    def _all_duplicates(self) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
+        return self.duplicates, self.cross_class_duplicates
+
     def __str__(self) -> str:
         """A table, then the culprits by name."""
         lines = [f"{name:<14} {count:>6} photos" for name, count in self.photos.counts().items()]
         lines.append(f"{'together':<14} {len(self.photos):>6} photos in {len(self.photos.classes)} classes")
-        areas = self.sizes.prod(1).argsort(kind="stable")
-        smallest, median, largest = (self.sizes[areas[i]] for i in (0, len(areas) // 2, -1))
+        smallest, median, largest = _three(self.sizes)
         lines.append(f"{'sizes':<14} {_size(smallest)} to {_size(largest)} px, the median {_size(median)}")
         lines += _named("unreadable, left out", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _named("the same photo in several classes", [self._group(g) for g in self.cross_class_duplicates])
@@ -50,7 +70,10 @@ def audit_photos(photos: PhotoSet, workers: int | None = None) -> Audit:
     Raises:
         PhotosError: a class has no readable photo.
     """
-    with ThreadPoolExecutor(workers) as pool:  # Pillow and hashlib let other threads run meanwhile
+    # Pillow and hashlib let other threads run meanwhile. Pillow's doubts about EXIF and sizes are silenced here
+    # and not by each thread: filters are the process's, and threads would restore each other's.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")
         findings = list(pool.map(_examine, [photos.path(i) for i in range(len(photos))]))
     unreadable = tuple((photos.names[i], f.reason) for i, f in enumerate(findings) if f.reason)
     readable = [i for i, finding in enumerate(findings) if not finding.reason]
@@ -71,11 +94,12 @@ class _Finding:
     reason: str = ""
 
 
-def _examine(path) -> _Finding:
+def _examine(path: Path) -> _Finding:
     try:
         return _Finding(hashlib.sha256(path.read_bytes()).hexdigest(), load_photo(path).size)
     except PhotosError as error:
-        return _Finding(reason=str(error).split(": ", 1)[-1])
+        reason = str(error).removeprefix(str(path)).removeprefix(" is not a readable photo")
+        return _Finding(reason=reason.removeprefix(":").strip())
     except OSError as error:
         return _Finding(reason=error.strerror or type(error).__name__)
 
@@ -92,6 +116,12 @@ def _duplicates(photos: PhotoSet, hashes: tuple[str, ...]) -> tuple[tuple[Group,
 def _fingerprint(photos: PhotoSet, hashes: tuple[str, ...]) -> str:
     lines = sorted(f"{name}\t{digest}\n" for name, digest in zip(photos.names, hashes, strict=True))
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _three(sizes: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The smallest, the median and the largest by area; of an even number, the upper median."""
+    order = sizes.prod(1).argsort(kind="stable")
+    return tuple(sizes[order[i]] for i in (0, len(order) // 2, -1))
 
 
 def _size(size: np.ndarray) -> str:

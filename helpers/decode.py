@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +10,8 @@ from PIL import Image, ImageOps
 from helpers.errors import PhotosError
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today does
+# No others are tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG: MPO of phones too
 
 
 def load_photo(path: Path | str) -> Image.Image:
@@ -23,8 +24,7 @@ def load_photo(path: Path | str) -> Image.Image:
         PhotosError: the file is missing, damaged, no picture, or larger than ``MAX_PIXELS``.
     """
     try:
-        with warnings.catch_warnings(), Image.open(path) as photo:
-            warnings.simplefilter("ignore")  # Pillow's doubts about EXIF and size; the size is checked here
+        with Image.open(path, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
             photo.load()
@@ -47,9 +47,14 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(photo: Image.Image) -> Image.Image:
-    """Greyscale of more than 8 bits: Pillow's own conversion would cut off at 255."""
-    values = np.asarray(photo, dtype=np.float64)
-    top = 65535.0 if photo.mode.startswith("I") and values.max(initial=0) > 255 else max(values.max(initial=0), 1.0)
+    """Greyscale of more than 8 bits: Pillow's own conversion would cut off at 255.
+
+    White is the format's (1 for fractions, 65,535 for 16 bits and what fits into them), so that a dark photo stays
+    dark; larger values have no known white, and the largest of them is taken.
+    """
+    values = np.nan_to_num(np.asarray(photo, dtype=np.float64), posinf=0.0)
+    largest = values.max(initial=0)
+    top = 1.0 if photo.mode.startswith("F") and largest <= 1 else max(65535.0, largest)
     return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import http.client
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from tqdm import tqdm
+
 from helpers.archives import file_digest
 from helpers.errors import PhotosError
+from helpers.progress import watched
 
 BLOCK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
@@ -22,6 +27,7 @@ def download(
 
     Args:
         sha256: what the file must be, in hexadecimal.
+        attempts: give up after so many in a row that brought nothing.
 
     Raises:
         PhotosError: no connection, or the file is not what it should be; it is then removed.
@@ -41,24 +47,32 @@ def download(
 
 
 def _fetch(url: str, partial: Path, attempts: int, log: Callable[[str], None]) -> None:
-    for attempt in range(1, attempts + 1):
+    failures = 0
+    while True:
+        before = _size(partial)
         try:
             return _continue(url, partial, log)
-        except (OSError, urllib.error.URLError, EOFError) as error:
+        except (OSError, http.client.HTTPException, EOFError) as error:
             if isinstance(error, urllib.error.HTTPError) and error.code == 416:
+                if error.headers.get("Content-Range") == f"bytes */{before}":
+                    return None  # everything had come before
                 partial.unlink(missing_ok=True)  # the part is longer than the file: another file's
-            if attempt == attempts or (isinstance(error, urllib.error.URLError) and not partial.exists()):
+            failures = 1 if _size(partial) > before else failures + 1
+            if failures >= attempts or (isinstance(error, urllib.error.URLError) and before == 0):
                 raise PhotosError(
                     f"{url} could not be downloaded ({error}). Get it on a machine with a network and set dataset to "
                     f"the file, or put it into {partial.parent} as {partial.name.removesuffix('.part')}"
                 ) from error
             log(f"connection lost ({error}); trying again")
-            time.sleep(min(2.0**attempt, 10) / 10)
-    return None
+            time.sleep(min(2.0**failures, 10) / 10)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
 
 
 def _continue(url: str, partial: Path, log: Callable[[str], None]) -> None:
-    have = partial.stat().st_size if partial.exists() else 0
+    have = _size(partial)
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})
     with urllib.request.urlopen(request, timeout=TIMEOUT) as answer:
         if answer.status != 206:
@@ -72,11 +86,14 @@ def _continue(url: str, partial: Path, log: Callable[[str], None]) -> None:
 
 
 def _copy(answer, sink, done: int, total: int, log: Callable[[str], None]) -> None:
-    """Copy, and say so at every tenth."""
+    """Copy, with a bar where a person watches, else with a line at every tenth."""
     tenth = done * 10 // total if total else 0
-    while block := answer.read(BLOCK):
-        sink.write(block)
-        done += len(block)
-        if total and done * 10 // total > tenth:
-            tenth = done * 10 // total
-            log(f"  {done / 1e6:.0f} of {total / 1e6:.0f} MB")
+    bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, file=sys.stdout, disable=not watched())
+    with bar:
+        while block := answer.read(BLOCK):
+            sink.write(block)
+            bar.update(len(block))
+            done += len(block)
+            if total and done * 10 // total > tenth and bar.disable:
+                tenth = done * 10 // total
+                log(f"  {done / 1e6:.0f} of {total / 1e6:.0f} MB")

@@ -14,7 +14,10 @@ from pathlib import Path
 
 from helpers.errors import PhotosError
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
+VAL_NAMES = ("val", "valid", "validation")
+# Names of parts of a data set. A problem that has only such classes is none.
+PART_NAMES = {"train", "training", *VAL_NAMES, "test", "testing"}
 
 
 @dataclass(frozen=True)
@@ -55,27 +58,41 @@ def find_photos(root: Path | str) -> PhotoSet:
     """The photos below ``root``, whichever layout it has.
 
     Raises:
-        PhotosError: the folder does not exist, holds fewer than two classes, or holds folders of
-            folders. Taking those for classes is how several published solutions of this assignment
-            trained "train against val" and were stuck at an accuracy of 79.99 %.
+        PhotosError: the folder does not exist, cannot be read, holds fewer than two classes, or
+            holds folders of folders. Taking those for classes is how several published solutions of
+            this assignment trained "train against val" and were stuck at an accuracy of 79.99 %.
     """
-    root = _unwrapped(_existing(Path(root)))
+    try:
+        return _read_layout(_unwrapped(_existing(Path(root))))
+    except OSError as error:
+        raise PhotosError(
+            f"{error.filename or root} cannot be read ({error.strerror}): check its permissions"
+        ) from error
+
+
+def _read_layout(root: Path) -> PhotoSet:
     folders = {folder.name: folder for folder in _folders(root)}
-    if "train" in folders and ("val" in folders or "valid" in folders):
-        return _imagenet(root, folders["train"], folders.get("val") or folders["valid"])
+    val = next((folders[name] for name in VAL_NAMES if name in folders), None)
+    if "train" in folders and val:
+        return _imagenet(root, folders["train"], val)
     _refuse_nested(root, list(folders.values()))
     classes = tuple(folders)
-    _refuse_too_few(root, classes)
+    _refuse_no_problem(root, classes)
     entries = [(path, label, None) for label, name in enumerate(classes) for path in _photos(folders[name])]
     return _photo_set(root, classes, entries)
 
 
 def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
-    found = {folder.name for part in (train, val) for folder in _folders(part)}
     for part in (train, val):
         _refuse_nested(part, _folders(part))
+    found = {folder.name for folder in _folders(train)}
+    if unknown := [folder.name for folder in _folders(val) if folder.name not in found]:
+        raise PhotosError(
+            f"{val} has a class {unknown[0]!r} that {train} has not: nothing could learn it. "
+            f"Add it to {train.name}/, rename it, or remove it"
+        )
     classes = _listed_classes(root / "classes.txt", found) or tuple(sorted(found))
-    _refuse_too_few(root, classes)
+    _refuse_no_problem(train, classes)
     entries = []
     for subset, part in (("train", train), ("val", val)):
         listing = root / f"{subset}.txt"
@@ -84,9 +101,9 @@ def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
         else:
             entries += [(p, label, subset) for label, c in enumerate(classes) for p in _photos(part / c)]
     photos = _photo_set(root, classes, entries)
-    for subset in ("train", "val"):
+    for subset, part in (("train", train), ("val", val)):
         if subset not in photos.subsets:
-            raise PhotosError(f"{root / subset} holds no photos: a train and a val folder need photos both")
+            raise PhotosError(f"{part} holds no photos: a train and a val folder need photos both")
     return photos
 
 
@@ -102,9 +119,9 @@ def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, i
 def _listed_classes(path: Path, found: set[str]) -> tuple[str, ...]:
     if not path.is_file():
         return ()
-    classes = tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    classes = tuple(line.strip() for line in _lines(path) if line.strip())
     if missing := [name for name in classes if name not in found]:
-        raise PhotosError(f"{path} names {missing[0]!r}, but there is no such folder in train/ or val/")
+        raise PhotosError(f"{path} names {missing[0]!r}, but there is no such folder in train/")
     if unlisted := sorted(found - set(classes)):
         raise PhotosError(f"{path} does not name the folder {unlisted[0]!r}: add a line for it, or remove the folder")
     if len(set(classes)) < len(classes):
@@ -113,27 +130,42 @@ def _listed_classes(path: Path, found: set[str]) -> tuple[str, ...]:
 
 
 def _listed_photos(listing: Path, folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    entries = []
-    for number, line in enumerate(listing.read_text(encoding="utf-8").splitlines(), 1):
+    entries: dict[Path, int] = {}
+    for number, line in enumerate(_lines(listing), 1):
         if not line.strip():
             continue
-        name, _, label = line.strip().rpartition(" ")
+        where = f"{listing}, line {number}"
+        name, label = _listed_photo(line, where, classes)
         path = folder / name
-        if not label.isdecimal() or int(label) >= len(classes):
-            raise PhotosError(
-                f"{listing}, line {number}: {line!r} is not 'class/photo.jpg label' with a label < {len(classes)}"
-            )
-        if not path.resolve().is_relative_to(folder.resolve()) or not path.is_file():
-            raise PhotosError(f"{listing}, line {number}: there is no photo {path}")
-        if Path(name).parts[0] != classes[int(label)]:
-            raise PhotosError(f"{listing}, line {number}: {name} has label {label}, which is {classes[int(label)]!r}")
-        entries.append((path, int(label)))
-    return entries
+        if name.is_absolute() or ".." in name.parts or not path.is_file():
+            raise PhotosError(f"{where}: there is no photo {path}")
+        if name.parts[0] != classes[label]:
+            raise PhotosError(f"{where}: {name.as_posix()} has label {label}, which is {classes[label]!r}")
+        if path in entries:
+            raise PhotosError(f"{where}: {name.as_posix()} is listed twice: remove one of the lines")
+        entries[path] = label
+    return list(entries.items())
+
+
+def _listed_photo(line: str, where: str, classes: tuple[str, ...]) -> tuple[Path, int]:
+    name, _, label = line.strip().replace("\t", " ").rpartition(" ")
+    if not name or not label.isdecimal() or int(label) >= len(classes):
+        raise PhotosError(f"{where}: {line!r} is not 'class/photo.jpg label' with a label < {len(classes)}")
+    return Path(name.strip().replace("\\", "/")), int(label)  # lists written on Windows have backslashes
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        raise PhotosError(f"{path} is not UTF-8 text: save it anew as UTF-8") from error
 
 
 def _existing(root: Path) -> Path:
     if root.is_dir():
         return root
+    if root.exists():
+        raise PhotosError(f"{root} is a file: the folder of photos is needed")
     siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
     near = difflib.get_close_matches(root.name, siblings, n=1)
     hint = f": did you mean {root.parent / near[0]}?" if near else ": check the path"
@@ -141,29 +173,64 @@ def _existing(root: Path) -> Path:
 
 
 def _unwrapped(root: Path) -> Path:
-    """Archives often hold one folder that holds everything."""
+    """Archives often hold one folder that holds everything. A lone ``train/`` is no wrapping: where is the rest?"""
     folders = _folders(root)
-    while len(folders) == 1 and not _photos(folders[0]) and _folders(folders[0]):
+    while len(folders) == 1 and _is_wrapping(folders[0]):
         root, folders = folders[0], _folders(folders[0])
     return root
 
 
+def _is_wrapping(folder: Path) -> bool:
+    return folder.name.lower() not in PART_NAMES and not _photos(folder) and bool(_folders(folder))
+
+
 def _refuse_nested(root: Path, folders: list[Path]) -> None:
     for folder in folders:
-        inner = [sub for sub in _folders(folder) if _photos(sub)]
-        if inner and not _photos(folder):
+        seen = {root.resolve(), folder.resolve()}
+        inner = [sub.name for sub in _folders(folder) if _holds_photos(sub, seen)]
+        if inner:
+            remedy = f"Point dataset to {_class_root(folder)}"
+            if folder.name.lower() in PART_NAMES:
+                remedy += " (it is then split), or put a train/ and a val/ side by side"
+            if _photos(folder):
+                remedy += f", or move the photos of {', '.join(inner[:3])} up into {folder.name}"
             raise PhotosError(
-                f"{root} is one level too high: its folder {folder.name!r} holds no photos but folders of photos "
-                f"({', '.join(sub.name for sub in inner[:3])}). Folders must be classes; trained on these, the network "
-                f"would tell folders apart, not what the photos show. Point dataset to {folder}, or give train/ a val/"
+                f"{root} is one level too high: its folder {folder.name!r} holds folders of photos "
+                f"({', '.join(inner[:3])}). Folders must be classes; trained on these, the network would tell folders "
+                f"apart, not what the photos show, and be stuck at the share of the largest (79.99 % for train against "
+                f"val). {remedy}"
             )
 
 
-def _refuse_too_few(root: Path, classes: tuple[str, ...]) -> None:
+def _holds_photos(folder: Path, seen: set[Path]) -> bool:
+    """Whether there are photos in it at any depth; ``seen`` ends a loop of links."""
+    if folder.resolve() in seen:
+        return False
+    seen.add(folder.resolve())
+    return bool(_photos(folder)) or any(_holds_photos(sub, seen) for sub in _folders(folder))
+
+
+def _class_root(folder: Path) -> Path:
+    """The next folder at or below this one with photos in its folders: what to point to instead."""
+    found = folder
+    for _ in range(8):
+        inner = _folders(found)
+        if not inner or any(_photos(sub) for sub in inner):
+            return found
+        found = inner[0]
+    return folder
+
+
+def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
     if len(classes) == 0:
         raise PhotosError(f"{root} holds no class folders: it should look like {root}/rose/photo.jpg")
     if len(classes) == 1:
         raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
+    if all(name.lower() in PART_NAMES for name in classes):
+        raise PhotosError(
+            f"the folders of {root} ({', '.join(classes)}) are parts of a data set, not classes: a network trained on "
+            f"them would tell train from val. Photos belong into class folders: {root}/rose/photo.jpg"
+        )
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -7,8 +7,8 @@ commit shows what really changed.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
-import tempfile
 from pathlib import Path
 
 import nbformat
@@ -18,14 +18,14 @@ from nbclient import NotebookClient
 def refresh(path: Path) -> None:
     """Execute the notebook from its own folder, on a kernel of this Python, and write it back."""
     notebook = nbformat.read(path, as_version=4)
-    # Committed are the outputs of a first run in an empty work_dir, whatever lies in this one.
-    with tempfile.TemporaryDirectory() as work_dir:
-        os.environ["FLOWERS_WORK_DIR"] = work_dir
-        client = NotebookClient(
-            notebook, kernel_name="python3", timeout=None, resources={"metadata": {"path": path.parent}}
-        )
-        client.record_timing = False
-        client.execute()
+    # Committed are the outputs of a first run in an empty folder, whatever lies in work_dir.
+    os.environ["FLOWERS_WORK_DIR"] = "work_dir/refresh"
+    shutil.rmtree(path.parent.parent / "work_dir" / "refresh", ignore_errors=True)
+    client = NotebookClient(
+        notebook, kernel_name="python3", timeout=None, resources={"metadata": {"path": path.parent}}
+    )
+    client.record_timing = False
+    client.execute()
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
     nbformat.write(notebook, path)
 

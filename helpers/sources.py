@@ -9,12 +9,12 @@ from pathlib import Path
 from helpers.archives import SUFFIXES, is_archive, unpack
 from helpers.download import download
 from helpers.errors import PhotosError
-from helpers.garden import plant_garden
 
 # TensorFlow's collection of 3,670 photos by photographers on Flickr, CC-BY 2.0; LICENSE.txt inside
-# names each of them. The course's 2,848 were chosen from such photos.
+# names each of them. Its classes are daisy, dandelion, roses, sunflowers and tulips. It is the larger
+# set from which the course took its 2,848. The digest is the one that TensorFlow Datasets publishes
+# (tensorflow_datasets/datasets/tf_flowers/checksums.tsv, 228,813,984 bytes).
 FLOWER_PHOTOS_URL = "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
-# As TensorFlow Datasets records it for its tf_flowers (228,813,984 bytes).
 FLOWER_PHOTOS_SHA256 = "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c"
 
 
@@ -35,23 +35,36 @@ def locate_photos(
         cache: where drawn, downloaded and unpacked photos are kept between runs.
         root: what a relative path is relative to.
         demo_photos, seed: how many photos per class to draw, and which.
+        url, sha256: the archive behind ``flower_photos``, and what it must be.
+        log: told what takes a while, a line at a time.
 
     Raises:
         PhotosError: there is nothing of that name, or it cannot be drawn, downloaded or unpacked.
     """
     if dataset == "demo":
+        from helpers.garden import plant_garden  # drawing is needed for this one alone
+
         return plant_garden(cache / f"demo-{demo_photos}-{seed}", photos_per_class=demo_photos, seed=seed)
     if dataset == "flower_photos":
         archive = cache / "flower_photos.tgz"
         log("flower_photos: by photographers on Flickr, CC-BY 2.0; the archive's LICENSE.txt names them")
         download(url, archive, sha256, log=log)
         return unpack(archive, cache)
-    path = root / Path(dataset).expanduser()
+    path = root / _expanded(dataset)
     if path.is_dir():
         return path
     if path.is_file() and is_archive(path):
         return unpack(path, cache)
     raise PhotosError(_explanation(dataset, path))
+
+
+def _expanded(dataset: str) -> Path:
+    if not dataset.strip():  # would be the root itself
+        raise PhotosError("dataset is empty: give demo, flower_photos, or the path of a folder or archive")
+    try:
+        return Path(dataset).expanduser()
+    except RuntimeError as error:
+        raise PhotosError(f"dataset = {dataset!r}: there is no such home folder; write the path in full") from error
 
 
 def _explanation(dataset: str, path: Path) -> str:

@@ -15,15 +15,23 @@ WEIGHTS = Path(os.environ.get("FLOWER_WEIGHTS", ROOT.parent / "shared" / "weight
 
 @pytest.fixture(autouse=True)
 def only_this_machine(monkeypatch):
-    """No test may depend on a network: connections elsewhere fail at once."""
-    connect = socket.socket.connect
+    """No test may depend on a network: connections elsewhere, and questions for addresses, fail at once."""
+    connect, resolve = socket.socket.connect, socket.getaddrinfo
+    here = ("127.0.0.1", "::1", "localhost")
 
     def guarded(self, address):
-        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in ("127.0.0.1", "::1", "localhost"):
+        if self.family in (socket.AF_INET, socket.AF_INET6) and address[0] not in here:
             raise OSError(f"the tests do not connect to {address}")
         return connect(self, address)
 
+    def answer(host, *args, **kwargs):
+        if host not in (None, "", "0.0.0.0", "::", *here):
+            raise OSError(f"the tests do not look up {host}")
+        return resolve(host, *args, **kwargs)
+
     monkeypatch.setattr(socket.socket, "connect", guarded)
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    monkeypatch.setenv("no_proxy", "*")  # a proxy on this machine would be a way out
 
 
 def colourful(size, seed=0):

@@ -1,8 +1,13 @@
 """The audit finds what is planted."""
 
 import shutil
+import subprocess
+import sys
+import warnings
+from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from helpers.audit import audit_photos
 from helpers.errors import PhotosError
@@ -77,4 +82,64 @@ def test_a_class_without_readable_photos_is_refused(grow):
 def test_the_real_photos(real_folder):
     audit = audit_photos(find_photos(real_folder))
     assert len(audit.photos) == 1607
+    assert audit.duplicates == audit.cross_class_duplicates == ()  # the known ones are not in this part
     assert audit.unreadable == ()
+
+
+def test_the_table_counts_per_class(planted):
+    assert audit_photos(find_photos(planted)).table() == [
+        ("class", "photos", "unreadable", "twice", "elsewhere", "smallest", "median", "largest"),
+        ("rose", "4", "2", "0", "1", "60 × 40", "60 × 40", "60 × 40"),
+        ("tulip", "6", "0", "2", "1", "60 × 40", "60 × 40", "60 × 40"),
+        ("together", "10", "2", "2", "2", "60 × 40", "60 × 40", "60 × 40"),
+    ]
+
+
+def test_sizes_are_those_of_the_upright_photos(grow):
+    root = grow({"rose": 1, "tulip": 1})
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (300, 100)).save(root / "rose/lying.jpg", exif=exif)
+    audit = audit_photos(find_photos(root))
+    assert audit.sizes.tolist() == [[60, 40], [100, 300], [60, 40]]
+    assert audit.table()[1][-3:] == ("60 × 40", "100 × 300", "100 × 300")
+
+
+def test_the_known_duplicates_of_the_course(grow):
+    """As measured on the real data: three photos in rose and tulip, and one twice in sunflower."""
+    root = grow({"rose": 5, "sunflower": 4, "tulip": 5})
+    for i, name in enumerate(("17291451621", "17104364030", "17291930305")):
+        (root / f"rose/00{i}.jpg").rename(root / f"rose/{name}.jpg")
+        shutil.copy(root / f"rose/{name}.jpg", root / f"tulip/{name}.jpg")
+    shutil.copy(root / "sunflower/000.jpg", root / "sunflower/again.jpg")
+    audit = audit_photos(find_photos(root))
+    assert len(audit.cross_class_duplicates) == 3
+    assert "several classes: 3\n  rose/17104364030.jpg = tulip/17104364030.jpg\n" in str(audit)
+    assert "twice in a class: 1\n  sunflower/000.jpg = sunflower/again.jpg" in str(audit)
+    assert str(audit) == str(audit_photos(find_photos(root), workers=1))
+
+
+def test_reasons_hold_no_path_of_the_machine(grow, noise_photo):
+    root = grow({"a: rose": 1, "tulip": 1})
+    noise_photo.save(root / "a: rose/cut.jpg")
+    (root / "a: rose/cut.jpg").write_bytes((root / "a: rose/cut.jpg").read_bytes()[:5000])
+    (root / "a: rose/none.jpg").touch()
+    (cut, why), (none, empty) = audit_photos(find_photos(root)).unreadable
+    assert (cut, none, empty) == ("a: rose/cut.jpg", "a: rose/none.jpg", "the file is empty")
+    assert "truncated" in why
+    assert str(root) not in why
+
+
+def test_warnings_are_as_before_once_the_audit_is_over(grow):
+    """Threads that each silence warnings restore each other's filters, and leave them silenced."""
+    photos = find_photos(grow({"rose": 30, "tulip": 30}))
+    before = list(warnings.filters)
+    for _ in range(3):
+        audit_photos(photos, workers=8)
+    assert warnings.filters == before
+
+
+def test_no_torch_is_needed_to_look_at_photos():
+    code = "import sys, helpers.sources, helpers.split; sys.exit('torch' in sys.modules)"
+    root = Path(__file__).parent.parent
+    assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

@@ -1,5 +1,9 @@
 """Photos of every kind become what a person would expect to see, or an error that names them."""
 
+import contextlib
+import gc
+import warnings
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -36,6 +40,7 @@ def test_exif_orientation_is_undone(tmp_path, orientation):
         ("LA", (0, 0), (255, 255, 255)),
         ("I;16", 32768, (128, 128, 128)),
         ("I;16", 65535, (255, 255, 255)),
+        ("I;16", 200, (1, 1, 1)),
     ],
 )
 def test_modes_become_rgb(tmp_path, mode, colour, expected):
@@ -90,3 +95,56 @@ def test_a_decompression_bomb_is_refused_unopened(tmp_path, monkeypatch):
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     with pytest.raises(PhotosError, match="40 × 30 is more than 1,000 pixels"):
         decode.load_photo(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "expected"),
+    [
+        (np.int32, [0, 32768, 65535, 514], [0, 128, 255, 2]),
+        (np.int32, [0, 500_000, 1_000_000, 2_000_000], [0, 64, 128, 255]),
+        (np.float32, [0, 0.5, 1, -3], [0, 128, 255, 0]),
+        (np.float32, [0, 32768, 65535, np.nan], [0, 128, 255, 0]),
+    ],
+)
+def test_greyscale_of_many_bits_is_scaled_not_cut_off(tmp_path, kind, values, expected):
+    Image.fromarray(np.array(values, kind).reshape(2, 2)).save(tmp_path / "a.tiff")
+    assert np.asarray(decode.load_photo(tmp_path / "a.tiff"))[..., 1].ravel().tolist() == expected
+
+
+def test_a_photo_with_damaged_exif_is_still_a_photo(tmp_path):
+    Image.new("RGB", (4, 3), "red").save(tmp_path / "a.jpg", exif=b"Exif\0\0MM\0*\0\0\0\x08\0\x05garbage")
+    with pytest.warns(UserWarning, match="Corrupt EXIF"):
+        assert decode.load_photo(tmp_path / "a.jpg").size == (4, 3)
+
+
+def test_a_phone_photo_of_several_pictures_is_its_first(tmp_path):
+    Image.new("RGB", (8, 8), "red").save(
+        tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (8, 8), "blue")]
+    )
+    assert decode.load_photo(tmp_path / "a.jpg").getpixel((4, 4)) == pytest.approx((254, 0, 0), abs=2)
+
+
+def test_what_only_bears_the_name_of_a_photo_is_not_executed(tmp_path):
+    """A PostScript program named .jpg must not reach Ghostscript."""
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
+    (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
+    with pytest.raises(PhotosError, match="no picture format that is known"):
+        decode.load_photo(tmp_path / "a.jpg")
+
+
+def test_a_folder_named_like_a_photo_is_refused(tmp_path):
+    (tmp_path / "a.jpg").mkdir()
+    with pytest.raises(PhotosError, match=r"a\.jpg is not a readable photo: not a file"):
+        decode.load_photo(tmp_path / "a.jpg")
+
+
+def test_files_are_closed(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    for path in (tmp_path / "a.png", tmp_path / "cut.png"):
+        if path.name == "cut.png":
+            path.write_bytes((tmp_path / "a.png").read_bytes()[:40])
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ResourceWarning)
+            with contextlib.suppress(PhotosError):
+                decode.load_photo(path)
+            gc.collect()

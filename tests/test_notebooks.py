@@ -41,6 +41,7 @@ def test_nothing_of_the_machine_is_in_the_outputs(path):
     text = path.read_text(encoding="utf-8")
     assert str(ROOT) not in text
     assert "/home/" not in text
+    assert "/tmp/" not in text
 
 
 def test_the_parameters_cell_is_tagged_typed_and_commented():

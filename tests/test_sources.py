@@ -2,14 +2,16 @@
 
 import hashlib
 import http.server
+import inspect
+import tarfile
 import threading
 
 import pytest
 
-from helpers import sources
+from helpers import archives, sources
 from helpers.errors import PhotosError
 from helpers.photos import find_photos
-from tests.test_archives import pack
+from tests.test_archives import make_tar, make_zip, pack
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -22,6 +24,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         if (span := self.headers.get("Range")) and self.server.ranges:
             start = int(span.removeprefix("bytes=").rstrip("-"))
         self.server.starts.append(start)
+        if start >= len(content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(content)}")
+            self.send_header("Content-Length", "0")
+            return self.end_headers()
         self.send_response(206 if start else 200)
         self.send_header("Content-Length", str(len(content) - start))
         self.end_headers()
@@ -106,9 +113,98 @@ def test_the_demo_is_drawn(tmp_path):
         ("flower_photo", "did you mean 'flower_photos'"),
         ("/nowhere/at/all", "does not exist; give demo, flower_photos, or the path"),
         ("notes.txt", "neither a folder nor an archive"),
+        (" ", "dataset is empty"),
+        ("~no-such-user/photos", "no such home folder"),
     ],
 )
 def test_unknown_data_sets_are_named(tmp_path, dataset, message):
     (tmp_path / "notes.txt").touch()
     with pytest.raises(PhotosError, match=message):
         sources.locate_photos(dataset, tmp_path / "cache", root=tmp_path)
+
+
+def test_a_connection_that_breaks_often_but_brings_something_is_continued_to_the_end(server, tmp_path):
+    server.patience = len(server.content) // 9
+    fetch(server, tmp_path, hashlib.sha256(server.content).hexdigest())
+    assert len(server.starts) >= 9  # more often than it may fail without bringing anything
+    assert not list((tmp_path / "cache").glob("*.part"))
+
+
+def test_a_server_that_brings_nothing_is_given_up(server, tmp_path, monkeypatch):
+    monkeypatch.setattr("helpers.download.time.sleep", lambda _: None)
+    server.patience = 0
+    with pytest.raises(PhotosError, match="could not be downloaded"):
+        fetch(server, tmp_path)
+    assert len(server.starts) == 5
+
+
+@pytest.mark.parametrize("surplus", [b"", b"of another file"])
+def test_a_part_that_is_whole_is_kept_and_a_longer_one_is_not(server, tmp_path, monkeypatch, surplus):
+    monkeypatch.setattr("helpers.download.time.sleep", lambda _: None)
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "flower_photos.tgz.part").write_bytes(server.content + surplus)
+    assert len(find_photos(fetch(server, tmp_path, hashlib.sha256(server.content).hexdigest()))) == 6
+    assert server.starts == [len(server.content + surplus)] + ([0] if surplus else [])
+
+
+def test_a_bar_is_drawn_where_a_person_watches(server, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FLOWERS_PROGRESS", "1")
+    said = []
+    fetch(server, tmp_path, log=said.append)
+    assert "100%" in capsys.readouterr().out
+    assert len(said) == 2  # the licence and the address
+
+
+def test_the_published_archive_is_checked_against_the_published_digest():
+    """TensorFlow Datasets: datasets/tf_flowers/checksums.tsv."""
+    assert sources.FLOWER_PHOTOS_SHA256 == "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c"
+    default = inspect.signature(sources.locate_photos).parameters["sha256"].default
+    assert default == sources.FLOWER_PHOTOS_SHA256
+
+
+def test_a_tilde_is_the_home_folder(grow, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    grow({"rose": 1, "tulip": 1}, tmp_path / "flowers")
+    assert sources.locate_photos("~/flowers", tmp_path / "cache", root=tmp_path / "x") == tmp_path / "flowers"
+
+
+def test_a_tar_of_the_folder_itself(grow, tmp_path):
+    """As ``tar -C photos -czf flowers.tgz .`` makes it: every name begins with a dot."""
+    with tarfile.open(tmp_path / "flowers.tgz", "w:gz") as file:
+        file.add(grow({"rose": 2, "tulip": 2}), arcname=".")
+    assert len(find_photos(archives.unpack(tmp_path / "flowers.tgz", tmp_path / "cache"))) == 4
+
+
+def test_a_bomb_of_many_small_files_is_stopped(tmp_path, monkeypatch):
+    monkeypatch.setattr(archives, "RATIO_FLOOR", 1)
+    archive = make_tar(tmp_path / "a.tgz", {f"rose/{i}.jpg": bytes(50_000) for i in range(60)})
+    with pytest.raises(PhotosError, match="more than is allowed for its size"):
+        archives.unpack(archive, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tgz"])
+@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
+def test_a_flipped_byte_is_noticed(tmp_path, noise_photo, name, place):
+    content = {f"rose/{i}.bmp": noise_photo.tobytes() for i in range(2)}
+    archive = (make_zip if name == "a.zip" else make_tar)(tmp_path / name, content)
+    data = bytearray(archive.read_bytes())
+    data[int(place * len(data))] ^= 0xFF
+    archive.write_bytes(data)
+    with pytest.raises(PhotosError, match="cannot be unpacked"):
+        archives.unpack(archive, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_of_two_processes_that_unpack_the_faster_one_wins(tmp_path, monkeypatch):
+    archive = make_zip(tmp_path / "a.zip", {"rose/a.jpg": b"1"})
+    extract = archives._extract
+
+    def overtaken(*args):
+        extract(*args)
+        monkeypatch.setattr(archives, "_extract", extract)
+        archives.unpack(archive, tmp_path / "cache")
+
+    monkeypatch.setattr(archives, "_extract", overtaken)
+    folder = archives.unpack(archive, tmp_path / "cache")
+    assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]

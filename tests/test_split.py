@@ -92,3 +92,60 @@ def test_a_given_split_is_used_and_its_leaks_are_closed(grow):
 def test_a_class_on_one_side_only_is_refused(grow):
     with pytest.raises(PhotosError, match="class 'rose' has no photo on the val side"):
         split_photos(audit_photos(find_photos(grow({"rose": 1, "tulip": 9}))), 0.8, 0)
+
+
+def test_a_class_of_pairs_only_does_not_cost_the_total():
+    """470 daisies to train on are 235 pairs; of 471 one is missing, and another class gives it."""
+    split = split_photos(paper_audit([(i, i + 1) for i in range(0, 588, 2)]), 0.801, 0)
+    assert len(split.train) == int(0.801 * 2848) == 2281
+
+
+@pytest.mark.parametrize(("counts", "fraction"), [({"rose": 2, "tulip": 20}, 0.8), ({"rose": 3, "tulip": 40}, 0.1)])
+def test_small_classes_have_a_photo_on_each_side(grow, counts, fraction):
+    audit = audit_photos(find_photos(grow(counts)))
+    split = split_photos(audit, fraction, 0)
+    assert len(split.train) == int(fraction * sum(counts.values()))
+    for side in (split.train, split.val):
+        assert min(audit.photos.subset(side).counts().values()) >= 1
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.99])
+def test_too_few_photos_for_all_classes_are_refused(grow, fraction):
+    with pytest.raises(PhotosError, match=r"cannot hold one of each of the 3 classes.*train_fraction"):
+        split_photos(audit_photos(find_photos(grow({"lily": 4, "rose": 4, "tulip": 4}))), fraction, 0)
+
+
+def test_a_class_of_one_photo_many_times_is_refused(grow):
+    root = grow({"rose": 1, "tulip": 9})
+    for i in range(4):
+        shutil.copy(root / "rose/000.jpg", root / f"rose/copy{i}.jpg")
+    with pytest.raises(PhotosError, match="class 'rose' has no photo on the"):
+        split_photos(audit_photos(find_photos(root)), 0.8, 0)
+
+
+def test_a_given_split_comes_back_from_its_csv(tmp_path, grow):
+    root = grow({"train/rose": 3, "train/tulip": 3, "val/rose": 2, "val/tulip": 2})
+    shutil.copy(root / "val/tulip/000.jpg", root / "train/rose/leak.jpg")
+    audit = audit_photos(find_photos(root))
+    split = split_photos(audit, 0.8, 0)
+    write_split(tmp_path / "split.csv", audit.photos, split)
+    assert read_split(tmp_path / "split.csv", audit.photos) == split
+    assert "leak" not in (tmp_path / "split.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read as a split"),
+        ("a,b\n1,2\n", "is no split: its first line must be name,class,subset"),
+        ("name,class,subset\nrose/000.jpg,tulip,train\n", "'rose/000.jpg' as 'tulip', 'train' does not fit"),
+        ("name,class,subset\nrose/000.jpg,rose,test\n", "'rose/000.jpg' as 'rose', 'test' does not fit"),
+        ("name,class,subset\nrose/000.jpg,rose,val\nrose/000.jpg,rose,train\n", "names 'rose/000.jpg', twice"),
+    ],
+)
+def test_a_file_that_is_no_split_is_named(tmp_path, grow, text, message):
+    if text is not None:
+        (tmp_path / "split.csv").write_text(text)
+    with pytest.raises(PhotosError, match=r"split\.csv") as error:
+        read_split(tmp_path / "split.csv", find_photos(grow({"rose": 1, "tulip": 1})))
+    assert message in str(error.value)
