@@ -29,7 +29,12 @@ def five_augmentations(recipe: Recipe) -> list[v2.Transform]:
 
 
 def train_transform(recipe: Recipe) -> v2.Compose:
-    """Training photo, PIL RGB → float32 ``(3, image_size, image_size)``, normalized; random."""
+    """Training photo, PIL RGB → float32 ``(3, image_size, image_size)``, normalized; random.
+
+    Without ``recipe.augmentation`` it is ``val_transform``.
+    """
+    if not recipe.augmentation:
+        return val_transform(recipe)
     return v2.Compose(
         [
             *five_augmentations(recipe),

@@ -10,6 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
+from helpers import processes
+
 
 @dataclass(frozen=True)
 class Predictions:
@@ -50,7 +52,8 @@ def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
             logits.append(model(images).float())
         labels.append(truth)
     model.train(was_training)
-    return Predictions(torch.cat(logits).cpu(), torch.cat(labels).cpu())
+    together = (processes.in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels))
+    return Predictions(*(part.cpu() for part in together))
 
 
 class Interval(NamedTuple):

@@ -98,11 +98,16 @@ def summary(folder: Path) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m helpers.headless", description=__doc__.splitlines()[0])
+    add_parameter_options(parser)
+    parser.add_argument("--notebook", default=NOTEBOOK)
+    return parser
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """The options from which ``collect_parameters`` collects."""
     parser.add_argument("-f", "--file", action="append", default=[], help="YAML file with parameters; may be repeated")
     parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
-    parser.add_argument("--notebook", default=NOTEBOOK)
-    return parser
 
 
 def _mapping(text: str | None, file: str) -> dict[str, Any]:

@@ -7,23 +7,25 @@ import os
 import platform
 import random
 import sys
+from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from helpers.errors import ParameterError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` takes the GPU where there is one.
+    """The device called ``name``; ``auto`` takes the CUDA GPU where there is one.
+
+    Apple's GPUs have to be asked for (mps): nobody has tried them with this project yet.
 
     Raises:
         ParameterError: the device is not there.
     """
     if name == "auto":
-        if torch.cuda.is_available():
-            return torch.device("cuda")
-        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
     except RuntimeError as error:
@@ -86,6 +88,18 @@ def keep_freed_memory() -> bool:
     mallopt = ctypes.CDLL(None).mallopt
     trim_threshold, mmap_max = -1, -4  # their numbers in malloc.h
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
+
+
+def free_memory(device: torch.device) -> int:
+    """Bytes that this process could still use: on a GPU its own memory, else the machine's or the container's."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    free = psutil.virtual_memory().available
+    try:  # a container's own limit, which the machine's figures do not know
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
+        return min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
+    except (OSError, ValueError):
+        return free
 
 
 def describe(device: torch.device) -> str:

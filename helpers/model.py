@@ -20,10 +20,13 @@ from helpers.weights import imagenet_weights, load_into, read_weights
 _INCEPTION = {"aux_logits": False, "transform_input": True, "init_weights": True}
 
 
-def build_model(backbone: str, weights: str, classes: int, dropout: float, seed: int) -> nn.Module:
+def build_model(
+    backbone: str, weights: str, classes: int, dropout: float, seed: int, frozen: bool = False
+) -> nn.Module:
     """A backbone with ``weights`` and a fresh head: images ``(n, 3, S, S)`` → logits ``(n, classes)``.
 
     Args:
+        frozen: training will change the head only.
         weights: ``imagenet``, ``none`` (random), or the path of a state dict. One that holds a head
             of our size is taken whole.
         seed: of the random weights. The caller's random state is left as it was.
@@ -44,6 +47,8 @@ def build_model(backbone: str, weights: str, classes: int, dropout: float, seed:
         state, source = read_weights(Path(weights)), f"weights = {weights!r}"
         _refuse_larger(model, state, name, source)
         load_into(model, state, name, source)
+    if frozen:
+        freeze_backbone(model)
     return model
 
 
@@ -66,6 +71,16 @@ def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
     """
     kind = nn.Conv2d if isinstance(model, models.SqueezeNet) else nn.Linear
     return [(name, module) for name, module in model.named_modules() if isinstance(module, kind)][-1]
+
+
+def head_module(model: nn.Module) -> nn.Module | None:
+    """The new head, dropout included, if the model ends in it: features ``(n, k)`` → logits ``(n, classes)``.
+
+    None for SqueezeNet, which averages over its map behind the head.
+    """
+    if isinstance(model, models.SqueezeNet):
+        return None
+    return model.get_submodule(find_head(model)[0].rpartition(".")[0])
 
 
 def replace_head(model: nn.Module, classes: int, dropout: float) -> str:

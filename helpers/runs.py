@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from helpers import checkpoint, machine
+from helpers import checkpoint, machine, processes
 from helpers.augment import IMAGENET_MEAN, IMAGENET_STD
 from helpers.errors import RunError
 from helpers.history import Epoch, History
@@ -158,15 +158,28 @@ class Run:
         figure.savefig(self.figures / f"{name}.png", dpi=120, bbox_inches="tight")
 
     def save_environment(self, facts: dict[str, Any]) -> None:
-        checkpoint.write_json(self.folder / "environment.json", facts)
+        """Write ``environment.json``. What an interrupted run says of another machine is kept under ``before``."""
+        path = self.folder / "environment.json"
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = {}
+        earlier = before.pop("before", [])
+        if before not in ({}, facts):
+            earlier = [*earlier, before]
+        checkpoint.write_json(path, facts | {"before": earlier} if earlier else facts)
 
     def save_results(self, results: dict[str, Any]) -> None:
         """Write ``results.json``. A run that has it is finished."""
         checkpoint.write_json(self.folder / "results.json", results)
 
 
-def open_run(recipe: Recipe, root: Path | None = None) -> Run:
+def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = None, device: str | None = None) -> Run:
     """Check the machine against the recipe, seed everything, and open the run's folder.
+
+    Args:
+        folder: to open; by default the one that ``plan_run`` chooses.
+        device: instead of the recipe's, for one of several processes.
 
     Raises:
         ParameterError: the device or the precision is not to be had here.
@@ -175,12 +188,12 @@ def open_run(recipe: Recipe, root: Path | None = None) -> Run:
     """
     root = root or project_root()
     check_backbone(recipe.backbone)
-    device = machine.pick_device(recipe.device)
-    precision = machine.pick_precision(recipe.precision, device)
+    place = machine.pick_device(device or recipe.device)
+    precision = machine.pick_precision(recipe.precision, place)
     machine.prepare(recipe.seed, recipe.deterministic)
-    folder = plan_run(recipe, root)
+    folder = folder or plan_run(recipe, root)
     make_folder(folder)
-    run = Run(folder, recipe, root, device, precision)
+    run = Run(folder, recipe, root, place, precision)
     checkpoint.write_json(folder / "recipe.json", recipe.to_dict())
     return run
 
@@ -211,6 +224,7 @@ def environment(run: Run, fingerprint: str) -> dict[str, Any]:
         "device": str(run.device),
         "device_name": machine.describe(run.device),
         "threads": torch.get_num_threads(),
+        "processes": processes.count(),
         "precision": str(run.precision).removeprefix("torch."),
         "deterministic": run.recipe.deterministic,
         "seed": run.recipe.seed,

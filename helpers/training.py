@@ -9,8 +9,10 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR, StepLR
 
+from helpers import memory, processes
 from helpers.errors import RunError
 from helpers.evaluate import predict
+from helpers.features import what_is_trained
 from helpers.feeds import Batches, Feeds
 from helpers.history import Epoch, History
 from helpers.progress import progress
@@ -73,25 +75,29 @@ def fit(
     """Train for the recipe's epochs, continuing where the run was interrupted.
 
     After every epoch the run folder holds the history, the best model so far (by validation
-    accuracy) and everything needed to continue.
+    accuracy) and everything needed to continue. Of several processes the first one writes it.
     """
     history, seconds = run.restore(model, optimizer, schedule), time.perf_counter()
+    network, feeds = what_is_trained(model, feeds, run.recipe, run.precision)
+    network = processes.share_training(network)
     for epoch in range(len(history), run.recipe.epochs):
         learning_rate = optimizer.param_groups[0]["lr"]
         log(f"Epoch {epoch}/{run.recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
 
-        torch.manual_seed(derive_seed(run.recipe.seed, "training", epoch))  # dropout
+        torch.manual_seed(_dropout_seed(run.recipe.seed, epoch))
         batches = progress(feeds.train.epoch(epoch), total=len(feeds.train), description=f"epoch {epoch}")
-        train_loss, train_accuracy = train_one_epoch(model, batches, criterion, optimizer, run.precision)
+        with memory.explained(model, run.recipe, run.precision):
+            train_loss, train_accuracy = train_one_epoch(network, batches, criterion, optimizer, run.precision)
         log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
 
-        predictions = predict(model, feeds.val, run.precision)
+        predictions = predict(network, feeds.val, run.precision)
         val_loss = criterion(predictions.logits, predictions.labels).item()
         log(f"val Loss: {val_loss:.4f} Acc: {predictions.accuracy:.4f}\n")
 
         schedule.step()
         history.append(Epoch(epoch, learning_rate, train_loss, train_accuracy, val_loss, predictions.accuracy))
-        run.save_epoch(history, model, optimizer, schedule, feeds.classes, time.perf_counter() - seconds)
+        if processes.is_main():
+            run.save_epoch(history, model, optimizer, schedule, feeds.classes, time.perf_counter() - seconds)
         seconds = time.perf_counter()
 
     minutes, rest = divmod(run.training_seconds, 60)
@@ -125,6 +131,13 @@ def train_one_epoch(
         loss_sum = loss_sum + loss.detach().double() * len(labels)
         correct = correct + (logits.detach().argmax(1) == labels).sum()
         photos += len(labels)
+    loss_sum, correct, photos = processes.total(loss_sum, correct, photos)
     if not torch.isfinite(loss_sum):
         raise RunError("the training loss is no longer a number: lower lr. The last good epoch is saved")
-    return (loss_sum / photos).item(), int(correct) / photos
+    return (loss_sum / photos).item(), (correct / photos).item()
+
+
+def _dropout_seed(seed: int, epoch: int) -> int:
+    """Another one for each process: together their masks are to be as random as those of one."""
+    rank = processes.rank()
+    return derive_seed(seed, "training", epoch, *([rank] if rank else []))

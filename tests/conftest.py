@@ -59,6 +59,13 @@ def real_folder():
 
 
 @pytest.fixture(scope="session")
+def weights_folder():
+    if not WEIGHTS.is_dir():
+        pytest.skip(f"the ImageNet weights are not here ({WEIGHTS.name}); set FLOWER_WEIGHTS to their folder")
+    return WEIGHTS
+
+
+@pytest.fixture(scope="session")
 def real_photos(real_folder):
     return [Image.open(path).convert("RGB") for path in sorted(real_folder.glob("*/*.jpg"))[::150]]
 

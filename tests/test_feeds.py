@@ -4,11 +4,12 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
+from helpers import machine, processes
 from helpers.audit import audit_photos
 from helpers.augment import train_transform, val_transform
 from helpers.decode import load_photo
 from helpers.errors import ParameterError
-from helpers.feeds import open_feeds
+from helpers.feeds import decoded_bytes, epoch_order, open_feeds
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.split import split_photos
@@ -24,7 +25,7 @@ def recipe(**changes):
 @pytest.fixture
 def data(grow):
     audit = audit_photos(find_photos(grow({"rose": 7, "tulip": 8})))
-    return audit.photos, split_photos(audit, 0.8, 0)
+    return audit, split_photos(audit, 0.8, 0)
 
 
 def feeds(data, train=None, val=None, **changes):
@@ -33,13 +34,13 @@ def feeds(data, train=None, val=None, **changes):
 
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
 def test_every_photo_once_per_epoch_with_a_ragged_last_batch(data, pipeline):
-    photos, split = data
+    audit, split = data
     train = feeds(data, pipeline=pipeline).train
     batches = list(train.epoch(0))
     assert [len(labels) for _, labels in batches] == [4, 4, 4]
     assert len(batches) == len(train)
     assert sorted(torch.cat([labels for _, labels in batches]).tolist()) == sorted(
-        photos.labels[i] for i in split.train
+        audit.photos.labels[i] for i in split.train
     )
     assert all(images.shape[1:] == (3, 24, 24) and images.dtype == torch.float32 for images, _ in batches)
 
@@ -68,15 +69,55 @@ def test_both_kinds_have_the_same_order_and_the_same_validation_pictures(data):
 
 
 def test_validation_is_the_literal_transform(data):
-    photos, split = data
-    expected = torch.stack([val_transform(recipe())(load_photo(photos.path(i))) for i in split.val])
+    audit, split = data
+    expected = torch.stack([val_transform(recipe())(load_photo(audit.photos.path(i))) for i in split.val])
     assert torch.equal(torch.cat([images for images, _ in feeds(data).val.epoch()]), expected)
 
 
 def test_auto_is_resident_if_it_fits_and_streams_if_not(data):
     assert feeds(data).kind == "resident"
     tight = feeds(data, memory_limit_gb=1e-6)
-    assert (tight.kind, tight.why) == ("stream", "0.00 GB decoded")
+    assert (tight.kind, tight.why) == ("stream", "0.00 GB decoded, 0.00 GB allowed")
+
+
+def test_auto_streams_if_the_machine_has_less_free_than_twice_the_photos(data, monkeypatch):
+    needed = decoded_bytes(data[1], recipe())
+    monkeypatch.setattr(machine, "free_memory", lambda device: 2 * needed)
+    assert feeds(data).kind == "resident"
+    monkeypatch.setattr(machine, "free_memory", lambda device: 2 * needed - 1)
+    assert feeds(data).kind == "stream"
+
+
+@pytest.mark.parametrize("pipeline", ["resident", "stream"])
+def test_without_augmentation_training_sees_what_validation_sees(data, pipeline):
+    audit, split = data
+    train = feeds(data, augmentation=False, pipeline=pipeline).train
+    images, again = (torch.cat([images for images, _ in train.epoch(epoch)]) for epoch in (0, 0))
+    order = epoch_order(len(split.train), 0, 0).tolist()
+    literal = [val_transform(recipe())(load_photo(audit.photos.path(split.train[i]))) for i in order]
+    assert torch.equal(images, torch.stack(literal))
+    assert torch.equal(images, again)
+
+
+@pytest.mark.parametrize("pipeline", ["resident", "stream"])
+def test_processes_share_every_batch_and_see_what_one_would_see(data, pipeline, monkeypatch):
+    whole = list(feeds(data, pipeline=pipeline, batch_size=11).train.epoch(1))  # 12 photos: the last batch has one
+    monkeypatch.setattr(processes, "count", lambda: 3)
+    parts = []
+    for rank in range(3):
+        monkeypatch.setattr(processes, "rank", lambda rank=rank: rank)
+        parts.append(list(feeds(data, pipeline=pipeline, batch_size=11).train.epoch(1)))
+    for batch, (images, labels) in enumerate(whole):
+        for rank in range(3):
+            assert torch.equal(parts[rank][batch][0], images[rank::3])
+            assert torch.equal(parts[rank][batch][1], labels[rank::3])
+    assert [len(parts[rank][1][1]) for rank in range(3)] == [1, 0, 0]
+
+
+def test_more_processes_than_photos_in_a_batch_are_refused(data, monkeypatch):
+    monkeypatch.setattr(processes, "count", lambda: 5)
+    with pytest.raises(ParameterError, match="5 processes share each batch of 4 photos: start at most 4"):
+        feeds(data)
 
 
 def test_transforms_of_your_own_are_streamed(data):

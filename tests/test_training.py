@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers import training
 from helpers.errors import RunError
-from helpers.feeds import Feeds, ResidentTrainFeed, ResidentValFeed
+from helpers.feeds import AugmentedFeed, Feeds, ResidentFeed
 from helpers.history import History
 from helpers.recipe import Recipe
 from helpers.resident import canvas_sides
@@ -47,8 +47,8 @@ def tiny_feeds(recipe, n=21):
     pictures = canvases[:, :, offset : offset + 16, offset : offset + 16].contiguous()
     frames = torch.full((n, 2), 100.0)
     return Feeds(
-        ResidentTrainFeed(canvases, frames, labels, recipe),
-        ResidentValFeed(pictures, labels),
+        AugmentedFeed(canvases, frames, labels, recipe),
+        ResidentFeed(pictures, labels, 64),
         ("below", "above"),
         "resident",
         "",

@@ -1,0 +1,98 @@
+"""The streaming feed: photos read, decoded and transformed one by one, for data of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
+from torchvision.transforms import v2
+
+from helpers import processes
+from helpers.decode import load_photo
+from helpers.photos import PhotoSet
+from helpers.recipe import Recipe
+from helpers.seeds import derive_seed, generator
+
+Key = tuple[int, int]  # epoch, and position among the feed's photos
+
+
+class StreamFeed:
+    """Batches ``(images, labels)`` like the resident feeds', made by ``recipe.workers`` processes."""
+
+    def __init__(
+        self,
+        photos: PhotoSet,
+        indices: tuple[int, ...],
+        transform: v2.Transform,
+        recipe: Recipe,
+        device: torch.device,
+        shuffle: bool,
+    ) -> None:
+        self.labels = torch.tensor([photos.labels[i] for i in indices])
+        self.recipe, self.device, self.shuffle = recipe, device, shuffle
+        self.batch_size = recipe.batch_size
+        self.batches: list[list[Key]] = []  # the loader's sampler; refilled by each epoch
+        self.loader = DataLoader(
+            PhotoDataset(photos, indices, transform, recipe),
+            batch_sampler=_Batches(self.batches),
+            collate_fn=_Collate(recipe.image_size),
+            num_workers=recipe.workers,
+            persistent_workers=recipe.workers > 0,
+            pin_memory=device.type == "cuda",  # so that copies to the GPU can run beside its work
+            generator=generator(recipe.seed, "workers"),
+        )
+
+    def __len__(self) -> int:
+        return -(-len(self.labels) // self.batch_size)
+
+    def epoch(self, epoch: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every photo once, shuffled if it is the training feed; the same for the same seed and epoch."""
+        n = len(self.labels)
+        order = torch.arange(n)
+        if self.shuffle:
+            order = torch.randperm(n, generator=generator(self.recipe.seed, "order", epoch))
+        shares = processes.shares(n, self.batch_size)
+        self.batches[:] = [[(epoch, position) for position in order[share].tolist()] for share in shares]
+        for images, labels in self.loader:
+            images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+            yield images, labels.to(self.device, non_blocking=True)
+
+
+class PhotoDataset(Dataset):
+    """Photos from disk through a transform. Indexed by ``(epoch, position in indices)``."""
+
+    def __init__(self, photos: PhotoSet, indices: tuple[int, ...], transform: v2.Transform, recipe: Recipe) -> None:
+        self.photos, self.indices, self.transform, self.seed = photos, indices, transform, recipe.seed
+
+    def __getitem__(self, key: Key) -> tuple[torch.Tensor, int]:
+        epoch, position = key
+        index = self.indices[position]
+        # The transforms draw from the global generator. Seeding it per photo makes their draws
+        # independent of how many workers share the photos.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(derive_seed(self.seed, "augmentation", epoch, position))
+            return self.transform(load_photo(self.photos.path(index))), self.photos.labels[index]
+
+
+class _Batches(Sampler):
+    def __init__(self, batches: list[list[Key]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Iterator[list[Key]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class _Collate:
+    """Photos to a batch, which has none where a process has no share in the last batch."""
+
+    def __init__(self, image_size: int) -> None:
+        self.image_size = image_size
+
+    def __call__(self, photos: list[tuple[torch.Tensor, int]]) -> list[torch.Tensor]:
+        if photos:
+            return default_collate(photos)
+        return [torch.empty(0, 3, self.image_size, self.image_size), torch.empty(0, dtype=torch.int64)]

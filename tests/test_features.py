@@ -1,0 +1,104 @@
+"""Frozen features: the head learns from them what it would learn in the whole model, which knows it then."""
+
+import pytest
+import torch
+
+from helpers.audit import audit_photos
+from helpers.evaluate import predict
+from helpers.features import what_is_trained
+from helpers.feeds import open_feeds
+from helpers.model import build_model, head_module
+from helpers.photos import find_photos
+from helpers.recipe import Recipe
+from helpers.runs import open_run
+from helpers.split import split_photos
+from helpers.training import fit, make_loss, make_optimizer, make_schedule
+
+CPU = torch.device("cpu")
+
+
+def recipe(**changes):
+    small = {"image_size": 32, "val_resize": 36, "batch_size": 4, "weights": "none", "workers": 0, "epochs": 3}
+    return Recipe.from_preset("fast", **{**small, **changes})
+
+
+@pytest.fixture
+def data(grow):
+    audit = audit_photos(find_photos(grow({"rose": 7, "tulip": 8})))
+    return audit, split_photos(audit, 0.8, 0)
+
+
+def frozen(backbone="resnet18"):
+    return build_model(backbone, "none", 2, 0.5, seed=1, frozen=True)
+
+
+@pytest.mark.parametrize("pipeline", ["resident", "stream"])
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small"])
+def test_the_head_on_features_says_what_the_model_says_of_the_photos(data, backbone, pipeline):
+    model, feeds = frozen(backbone), open_feeds(*data, recipe(pipeline=pipeline), CPU)
+    head, features = what_is_trained(model, feeds, recipe(), torch.float32)
+    assert head is head_module(model)
+    for part in ("train", "val"):
+        whole = predict(model, getattr(feeds, part), torch.float32)
+        alone = predict(head, getattr(features, part), torch.float32)
+        by_label = [torch.sort(p.logits[p.labels == 0].sum(1)).values for p in (whole, alone)]
+        assert torch.allclose(*by_label, atol=1e-5)
+    assert torch.equal(
+        predict(model, feeds.val, torch.float32).logits, predict(head, features.val, torch.float32).logits
+    )
+
+
+def test_every_photo_once_per_epoch_in_changing_order(data):
+    _, features = what_is_trained(frozen(), open_feeds(*data, recipe(), CPU), recipe(), torch.float32)
+    epochs = [torch.cat([rows for rows, _ in features.train.epoch(epoch)]) for epoch in (0, 0, 1)]
+    assert torch.equal(epochs[0], epochs[1])
+    assert not torch.equal(epochs[0], epochs[2])
+    sums = [torch.sort(rows.sum(1)).values for rows in epochs]
+    assert torch.allclose(sums[0], sums[2])
+    assert len(epochs[0]) == len(data[1].train)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "changes"),
+    [
+        ("resnet18", {"frozen_backbone": False}),
+        ("resnet18", {"augmentation": True}),  # other pictures in every epoch
+        ("squeezenet1_1", {}),  # averages behind its head
+    ],
+)
+def test_where_features_would_not_be_the_same_the_whole_model_is_trained(data, backbone, changes):
+    model, feeds = frozen(backbone), open_feeds(*data, recipe(**changes), CPU)
+    assert what_is_trained(model, feeds, recipe(**changes), torch.float32) == (model, feeds)
+
+
+def test_training_changes_the_head_of_the_model_and_nothing_else(data, tmp_path):
+    settings = recipe(work_dir=str(tmp_path), device="cpu", precision="fp32")
+    model, feeds = frozen(), open_feeds(*data, settings, CPU)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = make_optimizer(model, settings)
+    run = open_run(settings)
+    history = fit(model, feeds, make_loss(), optimizer, make_schedule(optimizer, settings), run, lambda text: None)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"fc.1.weight", "fc.1.bias"}
+    assert len(history) == 3
+    saved = torch.load(run.folder / "last.ckpt", weights_only=True)["model"]
+    assert torch.equal(saved["fc.1.weight"], model.fc[1].weight)
+    assert predict(model, feeds.val, torch.float32).accuracy == history[-1].val_accuracy
+
+
+def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_folder, weights_folder):
+    """Measured: 95 % of photos in cross-validation; here on a third of the photos."""
+    audit = audit_photos(find_photos(real_folder).subset(range(0, 1607, 3)))
+    split = split_photos(audit, 0.8, 0)
+    settings = Recipe.from_preset("fast", backbone="mobilenet_v2", image_size=160, val_resize=183)
+    model = build_model(
+        "mobilenet_v2", str(weights_folder / "mobilenet_v2-imagenet-fp16.pth"), 5, settings.dropout, 0, frozen=True
+    )
+    head, features = what_is_trained(model, open_feeds(audit, split, settings, CPU), settings, torch.float32)
+    optimizer = make_optimizer(model, settings)
+    for epoch in range(5):
+        for rows, labels in features.train.epoch(epoch):
+            optimizer.zero_grad()
+            make_loss()(head(rows), labels).backward()
+            optimizer.step()
+    assert predict(head, features.val, torch.float32).accuracy > 0.88

@@ -1,0 +1,83 @@
+"""What test_processes.py runs twice at once: compares a shared step with one process's. Prints JSON."""
+
+import json
+import sys
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torchvision.models import resnet18
+
+from helpers import processes
+from helpers.evaluate import predict
+from helpers.feeds import ResidentFeed
+from helpers.train import _even_without_photos
+from helpers.training import train_one_epoch
+
+
+def build():
+    torch.manual_seed(0)
+    return resnet18(num_classes=5)
+
+
+def gradients(model, images, labels):
+    loss = _even_without_photos(nn.CrossEntropyLoss())(model(images), labels)
+    loss.backward()
+    return loss.item()
+
+
+def compare(photos):
+    """Largest difference of a gradient, in shares of its norm, and of the running statistics."""
+    torch.manual_seed(1)
+    images, labels = torch.randn(photos, 3, 64, 64), torch.randint(0, 5, (photos,))
+    alone, shared = build(), build()
+    gradients(alone, images, labels)
+    share = processes.shares(photos, photos)[0]
+    gradients(processes.share_training(shared), images[share], labels[share])
+    pairs = zip(alone.parameters(), shared.parameters(), strict=True)
+    gradient = max(float((p.grad - q.grad).norm() / p.grad.norm()) for p, q in pairs)
+    statistics = max(float((p - q).abs().max()) for p, q in zip(alone.buffers(), shared.buffers(), strict=True))
+    return gradient, statistics
+
+
+def epoch_of(photos, batch_size):
+    """Accuracy and loss of one epoch, and the predictions, as all processes together see them."""
+    torch.manual_seed(2)
+    feed = ResidentFeed(
+        torch.randint(0, 256, (photos, 3, 64, 64), dtype=torch.uint8), torch.arange(photos) % 5, batch_size
+    )
+    model = build()
+    before = predict(model.eval(), feed, torch.float32)
+    network = processes.share_training(model)
+    frozen = torch.optim.SGD(model.parameters(), lr=0.0)
+    loss, accuracy = train_one_epoch(
+        network, feed.epoch(), _even_without_photos(nn.CrossEntropyLoss()), frozen, torch.float32
+    )
+    return loss, accuracy, before.logits.sum(1).tolist(), before.labels.tolist()
+
+
+def main():
+    torch.set_num_threads(1)
+    alone = epoch_of(17, 8)  # the last batch has one photo: the second process none
+    dist.init_process_group("gloo")
+    together = epoch_of(17, 8)
+    findings = {
+        "processes": processes.count(),
+        "even": compare(12),
+        "ragged": compare(7),
+        "lonely": compare(3),
+        "alone": alone,
+        "together": together,
+        "agreed": processes.agreed(lambda: f"said by {processes.rank()}"),
+    }
+    everyone = [None] * processes.count()
+    dist.all_gather_object(everyone, findings["agreed"])
+    findings["agreed"] = everyone
+    if processes.is_main():
+        print(json.dumps(findings))
+    dist.destroy_process_group()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
