@@ -28,7 +28,8 @@ def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
     """What training may see of a photo: PIL RGB → uint8 ``(3, side, side)``, black outside it."""
     side, full = canvas_sides(recipe)
     canvas = T.center_crop(photo, [full, full])
-    return _pixels(canvas.resize((side, side), Image.Resampling.BILINEAR))
+    # Bicubic is sharper than torchvision's bilinear by about as much as the sampling that follows smooths.
+    return _pixels(canvas.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def frame(photo: Image.Image, recipe: Recipe) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 The tolerances are mean absolute differences per pixel, on the scale 0 … 255. What remains comes
 from torchvision sampling the nearest pixel when it rotates, and from Pillow rounding to whole
-numbers after each operation.
+numbers after each operation. Without rotation ours is a little sharper: it is made for the
+photos as training sees them, which are all rotated (test_as_sharp_as_torchvision_makes_it).
 """
 
 import dataclasses
@@ -71,15 +72,15 @@ def photos(request, smooth_photos):
 @pytest.mark.parametrize(
     ("operation", "tolerance"),
     [
-        ("nothing", 1.0),
+        ("nothing", 1.5),
         ("rotation", 2.0),
-        ("flips", 1.0),
-        ("brightness", 1.2),
-        ("contrast", 1.2),
-        ("saturation", 1.2),
-        ("hue", 1.2),
+        ("flips", 1.5),
+        ("brightness", 1.6),
+        ("contrast", 1.6),
+        ("saturation", 1.6),
+        ("hue", 1.6),
         ("colour", 2.0),
-        ("all", 2.5),
+        ("all", 2.2),
     ],
 )
 def test_same_parameters_same_picture(photos, operation, tolerance):
@@ -97,6 +98,18 @@ def test_same_parameters_same_picture(photos, operation, tolerance):
         "all": draws,
     }[operation]
     assert difference(photos, chosen) < tolerance
+
+
+def sharpness(pictures):
+    """Mean absolute difference of neighbouring pixels, on the scale 0 … 255."""
+    return 255 * pictures.diff(dim=3).abs().mean().item()
+
+
+def test_as_sharp_as_torchvision_makes_it(real_photos):
+    """Sampling twice would blur; a network trained on blurred photos is examined on sharp ones."""
+    draws = resident.draw(SEED, len(real_photos), generator(3))
+    literal = torch.stack([literally(photo, draws, i) for i, photo in enumerate(real_photos)])
+    assert sharpness(ours(real_photos, draws)) == pytest.approx(sharpness(literal), rel=0.05)
 
 
 def test_a_wrong_sign_would_be_noticed(smooth_photos):
