@@ -7,10 +7,11 @@ BIN := .venv/bin
 NOTEBOOK := notebooks/flower_classification.ipynb
 PARAMS ?=
 DATA ?=
+QUICK ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lab notebook lock clean
+.PHONY: help setup run test bench lab notebook lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -33,6 +34,9 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 	rm -rf work_dir/nbval
 	FLOWERS_WORK_DIR=work_dir/nbval $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider notebooks
+
+bench: setup ## benchmark against the assignment's template; QUICK=1 in minutes, DATA=path, ARGS="--backbone resnet18"
+	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)

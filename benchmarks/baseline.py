@@ -101,7 +101,6 @@ def main():
     parser.add_argument("--weights", default="")
     parser.add_argument("--epochs", type=int, default=25)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-val", action="store_true", help="training passes only, to measure their speed")
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
@@ -115,9 +114,9 @@ def main():
         (loss, accuracy), wall, cpu = timed(run_phase, model, loaders["train"], criterion, optimizer, device)
         row = {"epoch": epoch, "photos": len(loaders["train"].dataset), "train_seconds": wall, "train_cpu_seconds": cpu}
         row |= {"train_loss": loss, "train_accuracy": accuracy}
-        if not options.no_val:
-            (loss, accuracy), wall, _ = timed(run_phase, model, loaders["val"], criterion, None, device)
-            row |= {"val_loss": loss, "val_accuracy": accuracy, "val_seconds": wall}
+        (loss, accuracy), wall, _ = timed(run_phase, model, loaders["val"], criterion, None, device)
+        row |= {"val_loss": loss, "val_accuracy": accuracy, "val_seconds": wall}
+        row["val_photos"] = len(loaders["val"].dataset)
         scheduler.step()
         print(json.dumps(row), flush=True)
 

@@ -142,7 +142,8 @@ def shift_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     ) + 6 * turns.view(-1, 1, 1)
     shifted = torch.empty_like(images)
     for channel, offset in enumerate((5, 3, 1)):
-        k = torch.remainder(hue + offset, 6)
+        k = hue + offset
+        k -= (k / 6).floor_().mul_(6)  # torch.remainder does the same in five times the time
         torch.minimum(k, 4 - k, out=k).clamp_(0, 1)
         torch.sub(value, k.mul_(chroma), out=shifted[:, channel])
     return shifted
@@ -173,7 +174,7 @@ class Augmenter:
 
     def _augment(self, canvases: torch.Tensor, plan: dict[str, torch.Tensor]) -> torch.Tensor:
         n = len(canvases)
-        grid = F.affine_grid(plan["affine"], [n, 3, self.size, self.size], align_corners=False)
+        grid = _grid(plan["affine"], self.size)
         images = F.grid_sample(canvases.float().div_(255), grid, mode="bilinear", align_corners=False)
         images.mul_(plan["columns"].view(n, 1, 1, -1)).mul_(plan["rows"].view(n, 1, -1, 1))
         images = self._recolour(images.flatten(2), plan["before_hue"]).clamp_(0, 1)
@@ -202,6 +203,14 @@ def _inside(half: torch.Tensor, size: int) -> torch.Tensor:
     """How much of each pixel column lies within ``half`` px of the centre, ``(n,)`` → ``(n, size)`` in [0, 1]."""
     distance = (torch.arange(size) - (size - 1) / 2).abs()
     return (half.view(-1, 1) + 0.5 - distance).clamp(0, 1)
+
+
+def _grid(maps: torch.Tensor, size: int) -> torch.Tensor:
+    """Where to sample each pixel: maps ``(n, 2, 3)`` → ``(n, size, size, 2)``, as ``F.affine_grid`` in less time."""
+    centres = (torch.arange(size, device=maps.device) * 2 + 1) / size - 1
+    along = maps[:, :, :1] * centres  # (n, 2, size): what the column adds to x and y; below, what the row adds
+    down = maps[:, :, 1:2] * centres + maps[:, :, 2:]
+    return (along[:, :, None, :] + down[:, :, :, None]).permute(0, 2, 3, 1)
 
 
 def normalize(pictures: torch.Tensor) -> torch.Tensor:

@@ -171,3 +171,9 @@ def test_the_canvas_holds_all_that_rotation_can_reach():
     white = Image.new("RGB", (900, 900), "white")
     angles = torch.linspace(-30, 30, 7)
     assert ours([white] * 7, neutral(7, angle=angles)).min() > 0.99
+
+
+def test_the_grid_is_the_library_s():
+    maps = torch.randn(3, 2, 3, generator=generator(4))
+    expected = torch.nn.functional.affine_grid(maps, [3, 3, 11, 11], align_corners=False)
+    assert torch.allclose(resident._grid(maps, 11), expected, atol=1e-5)

@@ -1,0 +1,276 @@
+"""One measurement in a process of its own: ``python -m benchmarks.measure NAME '{"folder": …}'``.
+
+A fresh process each time, so that memory, caches and thread pools of one measurement do not help
+or harm the next. The last line of the output is the result, as JSON.
+"""
+
+from __future__ import annotations
+
+import time
+
+BEGINNING = time.time()  # before the imports, whose time is measured as well
+
+import json  # noqa: E402
+import resource  # noqa: E402
+import sys  # noqa: E402
+import tempfile  # noqa: E402
+import threading  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+import numpy as np  # noqa: E402
+import psutil  # noqa: E402
+import torch  # noqa: E402
+from torchvision import transforms  # noqa: E402
+
+from helpers import machine, resident  # noqa: E402
+from helpers.audit import Audit, audit_photos  # noqa: E402
+from helpers.decode import load_photo  # noqa: E402
+from helpers.feeds import Feeds, decoded_bytes, open_feeds  # noqa: E402
+from helpers.model import build_model  # noqa: E402
+from helpers.photos import find_photos  # noqa: E402
+from helpers.recipe import Recipe  # noqa: E402
+from helpers.runs import open_run  # noqa: E402
+from helpers.seeds import generator  # noqa: E402
+from helpers.split import Split, split_photos  # noqa: E402
+from helpers.training import fit, make_loss, make_optimizer, make_schedule, train_one_epoch  # noqa: E402
+
+IMPORTED = time.time()
+
+
+class Bench:
+    """A recipe on a folder of photos, ready to train, built as the notebook builds it."""
+
+    def __init__(self, folder: str, preset: str, work_dir: str, backbone: str, weights: str) -> None:
+        self.recipe = Recipe.from_preset(preset, backbone=backbone, weights=weights, work_dir=work_dir, run="bench")
+        self.audit, self.split = look_at(folder)
+        self.run = open_run(self.recipe)
+        self.device = self.run.device
+
+    def build(self) -> None:
+        """Everything from the photos' files to the first step."""
+        recipe, classes = self.recipe, len(self.audit.photos.classes)
+        self.feeds = open_feeds(self.audit, self.split, recipe, self.device)
+        weights = self.run.locate(recipe.weights)
+        model = build_model(
+            recipe.backbone, weights, classes, recipe.dropout, recipe.seed, frozen=recipe.frozen_backbone
+        )
+        self.model = model.to(self.device, memory_format=torch.channels_last)
+        self.optimizer = make_optimizer(self.model, recipe)
+        self.schedule = make_schedule(self.optimizer, recipe)
+
+    def pass_over(self, batches) -> tuple[float, float]:
+        """Wall and CPU seconds of one training pass over the batches."""
+        wall, cpu = time.perf_counter(), cpu_seconds()
+        train_one_epoch(self.model, batches, make_loss(), self.optimizer, self.run.precision)
+        return time.perf_counter() - wall, cpu_seconds() - cpu
+
+
+def look_at(folder: str) -> tuple[Audit, Split]:
+    audit = audit_photos(find_photos(folder))
+    return audit, split_photos(audit, 0.8, 0)
+
+
+def cpu_seconds() -> float:
+    """User and system time of this process and of its ended children."""
+    parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in parts)
+
+
+def peak_megabytes() -> float:
+    """The largest resident size so far, in 10⁶ bytes."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+def seed(epochs: int, **settings) -> dict[str, Any]:
+    """Seconds per photo of the last training pass of the seed recipe."""
+    bench = Bench(preset="seed", **settings)
+    bench.build()
+    for epoch in range(epochs):
+        wall, cpu = bench.pass_over(bench.feeds.train.epoch(epoch))
+    photos = len(bench.feeds.train.labels)
+    return {"seconds": wall / photos, "cpu_seconds": cpu / photos, "peak_megabytes": peak_megabytes()}
+
+
+def ceiling(repetitions: int, **settings) -> dict[str, Any]:
+    """Our training pass against the same number of steps on one batch that is there already."""
+    bench = Bench(preset="seed", **settings)
+    bench.build()
+    batches = list(bench.feeds.train.epoch(0))
+    full = [batch for batch in batches if len(batch[1]) == bench.recipe.batch_size]
+    same = [full[0]] * len(full)
+    bench.pass_over(same)
+    ratios = []
+    for epoch in range(repetitions):
+        synthetic = bench.pass_over(same)[0] / (len(same) * bench.recipe.batch_size)
+        fed = bench.pass_over(bench.feeds.train.epoch(epoch))[0] / len(bench.feeds.train.labels)
+        ratios.append(synthetic / fed)
+    return {"ratios": ratios}
+
+
+def augment(repetitions: int, folder: str) -> dict[str, Any]:
+    """The seed recipe's training transforms on one core: torchvision's on PIL photos, and ours."""
+    torch.set_num_threads(1)
+    recipe = Recipe()
+    machine.prepare(0, True)
+    audit, split = look_at(folder)
+    photos = [load_photo(audit.photos.path(i)) for i in split.train[:64]]
+    literal = transforms.Compose(
+        [
+            transforms.RandomRotation(30),
+            transforms.CenterCrop(448),
+            transforms.RandomHorizontalFlip(),
+            transforms.RandomVerticalFlip(),
+            transforms.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1),
+            transforms.ToTensor(),
+            transforms.Resize(224, antialias=True),
+            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
+        ]
+    )
+    canvases = torch.from_numpy(np.stack([resident.train_canvas(photo, recipe) for photo in photos]))
+    frames = torch.from_numpy(np.stack([resident.frame(photo, recipe) for photo in photos]))
+    augmenter = resident.Augmenter(recipe, torch.device("cpu"))
+
+    def ours() -> None:
+        draws = resident.draw(recipe, len(photos), generator(0))
+        plan = resident.epoch_plan(draws, frames, recipe, torch.device("cpu"))
+        for start in range(0, len(photos), 32):
+            rows = slice(start, start + 32)
+            augmenter(canvases[rows], {name: part[rows] for name, part in plan.items()})
+
+    theirs, mine = [], []
+    for _ in range(repetitions + 1):
+        theirs.append(cpu_of(lambda: [literal(photo) for photo in photos]) / len(photos))
+        mine.append(cpu_of(ours) / len(photos))
+    return {"literal": theirs[1:], "ours": mine[1:]}  # the first of each was for warming up
+
+
+def cpu_of(action: Callable[[], Any]) -> float:
+    start = time.process_time()
+    action()
+    return time.process_time() - start
+
+
+def fast(**settings) -> dict[str, Any]:
+    """The fast preset from the photos' files to the trained head, with nothing cached."""
+    bench = Bench(preset="fast", **settings)
+    start = time.perf_counter()
+    bench.build()
+    decoded = time.perf_counter()
+    history = fit(
+        bench.model, bench.feeds, make_loss(), bench.optimizer, bench.schedule, bench.run, log=lambda text: None
+    )
+    end = time.perf_counter()
+    return {
+        "seconds": end - start,
+        "decode_and_build_seconds": decoded - start,
+        "train_seconds": end - decoded,
+        "accuracy": history.last_five_mean,
+        "val_photos": len(bench.feeds.val.labels),
+        "peak_megabytes": peak_megabytes(),
+    }
+
+
+def size(**settings) -> dict[str, Any]:
+    """Seconds per photo, decoding included, of one pass over the photos; and the memory it took."""
+    bench = Bench(preset="seed", **settings)
+    bench.build()
+    first = [batch for batch, _ in zip(bench.feeds.train.epoch(0), range(2), strict=False)]
+    bench.pass_over(iter(first))  # the first steps choose algorithms and fill pools, whatever the size
+    start = time.perf_counter()
+    bench.feeds = open_feeds(bench.audit, bench.split, bench.recipe, bench.device)
+    bench.pass_over(bench.feeds.train.epoch(1))
+    photos = len(bench.feeds.train.labels)
+    seconds = (time.perf_counter() - start) / photos
+    return {"photos": photos, "seconds": seconds, "peak_megabytes": peak_megabytes()}
+
+
+def stream(share: float, folder: str, workers: int = 2) -> dict[str, Any]:
+    """Memory over time while photos are fed, if they may take ``share`` of what they need."""
+    audit, split = look_at(folder)
+    recipe = Recipe(workers=workers)
+    recipe = Recipe(workers=workers, memory_limit_gb=share * decoded_bytes(split, recipe) / 1e9)
+    machine.prepare(0, True)
+    before = memory_of_all()
+    with Watch() as watch:
+        feeds: Feeds = open_feeds(audit, split, recipe, torch.device("cpu"))
+        for _ in feeds.train.epoch(0):
+            pass
+    return {
+        "kind": feeds.kind,
+        "photos": len(split.train),
+        "decoded_megabytes": decoded_bytes(split, recipe) / 1e6,
+        "peak_megabytes": max(megabytes for _, megabytes in watch.series) - before,
+        "series": [(seconds, megabytes - before) for seconds, megabytes in watch.series],
+    }
+
+
+class Watch:
+    """Samples the memory of this process and its children, every 50 ms."""
+
+    def __enter__(self) -> Watch:
+        self.series: list[tuple[float, float]] = []
+        self.done = threading.Event()
+        self.thread = threading.Thread(target=self._sample)
+        self.thread.start()
+        return self
+
+    def __exit__(self, *error) -> None:
+        self.done.set()
+        self.thread.join()
+
+    def _sample(self) -> None:
+        start = time.perf_counter()
+        while not self.done.wait(0.05):
+            self.series.append((time.perf_counter() - start, memory_of_all()))
+
+
+def memory_of_all() -> float:
+    """Memory of this process and its children in 10⁶ bytes; pages that they share count once."""
+    process = psutil.Process()
+    total = 0
+    for each in [process, *process.children(recursive=True)]:
+        try:
+            full = each.memory_full_info()
+            total += getattr(full, "pss", full.rss)
+        except psutil.Error:  # it has just ended
+            pass
+    return total / 1e6
+
+
+def startup(began: float, **settings) -> dict[str, Any]:
+    """From the start of the process to the end of the first step, on a handful of photos."""
+    ready = time.time()
+    bench = Bench(preset="seed", **settings)
+    bench.build()
+    built = time.time()
+    batch = next(bench.feeds.train.epoch(0))
+    bench.pass_over([batch])
+    end = time.time()
+    return {
+        "seconds": end - began,
+        "python": BEGINNING - began,
+        "imports": IMPORTED - BEGINNING,
+        "photos_and_model": built - ready,
+        "first_step": end - built,
+    }
+
+
+MEASUREMENTS = {f.__name__: f for f in (seed, ceiling, augment, fast, size, stream, startup)}
+
+
+def main() -> int:
+    name, settings = sys.argv[1], json.loads(sys.argv[2])
+    with tempfile.TemporaryDirectory() as work_dir:
+        if name not in ("augment", "stream"):
+            settings["work_dir"] = work_dir
+        print(json.dumps(MEASUREMENTS[name](**settings)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,73 @@
+"""The benchmark's figure, from its results alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, GREY = "#3366aa", "#dd7733", "#449955", "#888888"
+
+
+def draw(results: dict[str, Any], path: Path) -> None:
+    """Three panels: ratios with their spread, cost against size, memory while feeding."""
+    figure = Figure(figsize=(12, 3.9), layout="constrained")
+    ratios, cost, memory = figure.subplots(1, 3, width_ratios=(1.15, 1, 1))
+    _ratios(ratios, results)
+    _cost(cost, results["sizes"])
+    _memory(memory, results["memory"])
+    figure.suptitle(
+        f"{results['backbone']} at 224 px, {results['photos']:,} photos ({results['dataset']}), {results['device']}",
+        fontsize=10,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def _ratios(axes, results: dict[str, Any]) -> None:
+    names = {
+        "seed_throughput_ratio": "training throughput,\nseed preset / baseline",
+        "seed_cpu_seconds_ratio": "CPU time per photo,\nbaseline / seed preset",
+        "augment_ratio": "augmentation,\ntorchvision on PIL / ours",
+        "fast_time_ratio": "25 epochs of the baseline /\nfast preset",
+    }
+    for row, (name, label) in enumerate(names.items()):
+        value, low, high = (results[key] for key in (name, f"{name}_min", f"{name}_max"))
+        axes.barh(row, value, color=BLUE, xerr=[[value - low], [high - value]], error_kw={"ecolor": GREY, "capsize": 3})
+        axes.annotate(f"{value:.3g}×", (max(high, 1.05), row), (6, 0), textcoords="offset points", va="center")
+        names[name] = label
+    axes.set_yticks(range(len(names)), names.values(), fontsize=8)
+    axes.invert_yaxis()
+    axes.set_xscale("log")
+    axes.set_xlim(1, 3 * max(results[f"{name}_max"] for name in names))
+    axes.set_xlabel("times as fast (log scale)")
+    axes.set_title("Against the literal baseline", fontsize=10)
+
+
+def _cost(axes, sizes: list[dict[str, Any]]) -> None:
+    photos = [row["photos"] for row in sizes]
+    axes.plot(photos, [1e3 * row["seconds_per_photo"] for row in sizes], "o-", color=BLUE)
+    axes.set_ylim(0, 1.5e3 * max(row["seconds_per_photo"] for row in sizes))
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(photos, photos)
+    axes.minorticks_off()
+    axes.set_xlabel("training photos")
+    axes.set_ylabel("ms per photo, decoding included", color=BLUE)
+    other = axes.twinx()
+    other.plot(photos, [row["peak_memory_mb"] for row in sizes], "s--", color=ORANGE)
+    other.set_ylim(0, 1.2 * max(row["peak_memory_mb"] for row in sizes))
+    other.set_ylabel("peak memory (MB)", color=ORANGE)
+    axes.set_title("Cost against size, seed preset", fontsize=10)
+
+
+def _memory(axes, memory: dict[str, Any]) -> None:
+    for (name, each), colour in zip(memory.items(), (ORANGE, BLUE, GREEN), strict=True):
+        seconds, megabytes = zip(*each["series"], strict=True)
+        axes.plot(seconds, megabytes, color=colour, label=f"{name}: {each['photos']} photos")
+    resident = memory["resident"]["decoded_megabytes"]
+    axes.axhline(resident, color=GREY, linewidth=1, linestyle=":", label=f"all photos decoded: {resident:.0f} MB")
+    axes.set_ylim(bottom=0)
+    axes.set_xlabel("seconds")
+    axes.set_ylabel("memory above the start (MB)")
+    axes.set_title("Memory of one epoch of feeding", fontsize=10)
+    axes.legend(fontsize=7, frameon=False)
