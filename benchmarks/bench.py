@@ -58,7 +58,7 @@ class Plan:
     stream_photos: int = 480
 
 
-QUICK = Plan(photos=64, repetitions=2, size_photos=32, size_repetitions=1, stream_photos=320)
+QUICK = Plan(photos=64, repetitions=2, size_photos=48, size_repetitions=1, stream_photos=320)
 
 
 @dataclass
@@ -225,7 +225,7 @@ def startup(bench: Bench) -> None:
     """(e) From starting Python to the end of the first step."""
     folder = tree(bench, "startup", 32)
     found = [measure("startup", folder=folder, timed=True, **bench.settings) for _ in range(bench.plan.repetitions)]
-    for part in ("imports", "photos_and_model", "first_step"):
+    for part in ("torch_and_torchvision", "imports", "photos_and_model", "first_step"):
         bench.record(f"startup_{part}_seconds", [each[part] for each in found])
     bench.record("startup_seconds", [each["seconds"] for each in found])
 
