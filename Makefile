@@ -49,5 +49,5 @@ lock: setup ## compile requirements.in into requirements.txt, for every platform
 	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
 
 clean: ## remove caches and drawn or downloaded photos; runs are kept
-	rm -rf work_dir/photos .pytest_cache .ruff_cache
+	rm -rf work_dir/photos work_dir/cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

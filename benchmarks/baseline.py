@@ -83,15 +83,16 @@ def run_phase(model, loader, criterion, optimizer, device):
 
 
 def cpu_seconds():
-    """User and system time of this process and its ended children (the loader's workers)."""
+    """User time and system time of this process and its ended children (the loader's workers)."""
     parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(part.ru_utime + part.ru_stime for part in parts)
+    return sum(part.ru_utime for part in parts), sum(part.ru_stime for part in parts)
 
 
 def timed(function, *arguments):
-    wall, cpu = time.perf_counter(), cpu_seconds()
+    wall, (user, system) = time.perf_counter(), cpu_seconds()
     result = function(*arguments)
-    return result, time.perf_counter() - wall, cpu_seconds() - cpu
+    user_now, system_now = cpu_seconds()
+    return result, time.perf_counter() - wall, user_now - user, system_now - system
 
 
 def main():
@@ -111,10 +112,11 @@ def main():
     optimizer = optim.SGD(model.parameters(), lr=1e-3, momentum=0.9, nesterov=True, weight_decay=5e-4)
     scheduler = lr_scheduler.StepLR(optimizer, step_size=7, gamma=0.1)
     for epoch in range(options.epochs):
-        (loss, accuracy), wall, cpu = timed(run_phase, model, loaders["train"], criterion, optimizer, device)
-        row = {"epoch": epoch, "photos": len(loaders["train"].dataset), "train_seconds": wall, "train_cpu_seconds": cpu}
+        (loss, accuracy), wall, user, system = timed(run_phase, model, loaders["train"], criterion, optimizer, device)
+        row = {"epoch": epoch, "photos": len(loaders["train"].dataset), "train_seconds": wall}
+        row |= {"train_cpu_seconds": user + system, "train_system_seconds": system}
         row |= {"train_loss": loss, "train_accuracy": accuracy}
-        (loss, accuracy), wall, _ = timed(run_phase, model, loaders["val"], criterion, None, device)
+        (loss, accuracy), wall, _, _ = timed(run_phase, model, loaders["val"], criterion, None, device)
         row |= {"val_loss": loss, "val_accuracy": accuracy, "val_seconds": wall}
         row["val_photos"] = len(loaders["val"].dataset)
         scheduler.step()

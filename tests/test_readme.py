@@ -44,5 +44,5 @@ def test_every_make_target_that_the_readme_names_exists():
 
 
 def test_every_file_that_the_house_names_exists():
-    for name in re.findall(r"^((?:helpers|notebooks|tests|report)/[\w/.]*)", README, re.MULTILINE):
+    for name in re.findall(r"^((?:helpers|notebooks|tests|report|benchmarks)/[\w/.]*)", README, re.MULTILINE):
         assert (ROOT / name).exists(), name
