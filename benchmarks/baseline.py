@@ -22,9 +22,9 @@ from torch.utils.data import DataLoader
 from torchvision import datasets, models, transforms
 
 
-def build_loaders(folder):
+def data_transforms():
     normalize = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-    data_transforms = {
+    return {
         "train": transforms.Compose(
             [
                 transforms.RandomRotation(30),
@@ -41,7 +41,12 @@ def build_loaders(folder):
             [transforms.Resize(256), transforms.CenterCrop(224), transforms.ToTensor(), normalize]
         ),
     }
-    image_datasets = {part: datasets.ImageFolder(folder / part, data_transforms[part]) for part in ("train", "val")}
+
+
+def build_loaders(folder):
+    image_datasets = {
+        part: datasets.ImageFolder(folder / part, transform) for part, transform in data_transforms().items()
+    }
     return {
         part: DataLoader(image_datasets[part], batch_size=32, shuffle=part == "train", num_workers=2)
         for part in ("train", "val")

@@ -22,10 +22,11 @@ from typing import Any  # noqa: E402
 import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import torch  # noqa: E402
-from torchvision import transforms  # noqa: E402
+import torchvision  # noqa: E402, F401
 
 LIBRARIES = time.time()
 
+from benchmarks.baseline import data_transforms  # noqa: E402
 from helpers import machine, resident  # noqa: E402
 from helpers.audit import Audit, audit_photos  # noqa: E402
 from helpers.decode import load_photo  # noqa: E402
@@ -127,18 +128,7 @@ def augment(repetitions: int, folder: str) -> dict[str, Any]:
     machine.prepare(0, True)
     audit, split = look_at(folder)
     photos = [load_photo(audit.photos.path(i)) for i in split.train[:64]]
-    literal = transforms.Compose(
-        [
-            transforms.RandomRotation(30),
-            transforms.CenterCrop(448),
-            transforms.RandomHorizontalFlip(),
-            transforms.RandomVerticalFlip(),
-            transforms.ColorJitter(brightness=0.2, contrast=0.2, saturation=0.2, hue=0.1),
-            transforms.ToTensor(),
-            transforms.Resize(224, antialias=True),
-            transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
-        ]
-    )
+    literal = data_transforms()["train"]
     canvases = torch.from_numpy(np.stack([resident.train_canvas(photo, recipe) for photo in photos]))
     frames = torch.from_numpy(np.stack([resident.frame(photo, recipe) for photo in photos]))
     augmenter = resident.Augmenter(recipe, torch.device("cpu"))

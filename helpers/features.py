@@ -20,7 +20,7 @@ class FeatureFeed(ResidentFeed):
     """Batches ``(features, labels)`` in memory: ``(n, k)`` instead of images."""
 
     def images(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.pictures[rows]
+        return self.pictures[rows]  # a copy, which gradients may refer to; the features themselves know of none
 
 
 def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: torch.dtype) -> tuple[nn.Module, Feeds]:
@@ -60,5 +60,4 @@ def _features(model: nn.Module, head: nn.Module, feed, precision: torch.dtype) -
         hook.remove()
         model.train(was_training)
     together = (torch.cat(seen), torch.cat(labels))
-    # Outside of inference mode they can be trained on.
     return tuple(processes.in_order(rows, len(feed.labels), feed.batch_size) for rows in together)

@@ -81,10 +81,11 @@ def share_training(network: nn.Module) -> nn.Module:
     """
     if count() == 1:
         return network
-    if next(network.parameters()).device.type == "cuda":
-        network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
-    else:
-        _replace_batch_norm(network)  # PyTorch's own works on GPUs only
+    if _learns_statistics(network):
+        if next(network.parameters()).device.type == "cuda":
+            network = nn.SyncBatchNorm.convert_sync_batchnorm(network)
+        else:
+            _replace_batch_norm(network)  # PyTorch's own works on GPUs only
     return _Shared(network)
 
 
@@ -144,6 +145,12 @@ class _Sum(torch.autograd.Function):
         gradient = gradient.clone()
         dist.all_reduce(gradient)
         return gradient
+
+
+def _learns_statistics(network: nn.Module) -> bool:
+    """Whether its batch normalization is trained; that of a frozen backbone has to be left as it is."""
+    norms = [module for module in network.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    return any(norm.weight is not None and norm.weight.requires_grad for norm in norms)
 
 
 def _replace_batch_norm(module: nn.Module) -> None:

@@ -38,6 +38,8 @@ PATIENCE = timedelta(minutes=30)
 def main(arguments: list[str] | None = None) -> int:
     """Train from the command line, as one of the launched processes. Returns the exit code."""
     options = _parser().parse_args(arguments)
+    if int(os.environ.get("RANK", "0")) > 0:
+        os.environ["FLOWERS_PROGRESS"] = "0"  # one bar is enough
     try:
         parameters = collect_parameters(options.file, options.parameter, options.data)
         recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))

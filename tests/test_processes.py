@@ -14,6 +14,7 @@ import torch
 
 from helpers import processes
 from helpers.history import History
+from helpers.model import build_model
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -79,6 +80,13 @@ def test_alone_nothing_is_shared():
     network = torch.nn.Linear(1, 1)
     assert processes.share_training(network) is network
     assert [float(value) for value in processes.total(torch.tensor(3), 0.5)] == [3.0, 0.5]
+
+
+def test_a_frozen_backbone_s_statistics_are_not_replaced():
+    frozen, trained = (build_model("resnet18", "none", 5, 0.5, 0, frozen=frozen) for frozen in (True, False))
+    assert not processes._learns_statistics(frozen)
+    assert processes._learns_statistics(trained)
+    assert not processes._learns_statistics(build_model("squeezenet1_1", "none", 5, 0.5, 0))
 
 
 @pytest.fixture(scope="module")

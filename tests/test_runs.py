@@ -86,6 +86,14 @@ def test_the_environment_says_what_could_differ(tmp_path):
     assert facts["git_commit"]
 
 
+def test_what_an_earlier_machine_was_is_kept(tmp_path):
+    run = runs.open_run(Recipe.from_preset("demo", work_dir=str(tmp_path), device="cpu"))
+    for facts in ({"device": "cuda"}, {"device": "cuda"}, {"device": "cpu"}, {"device": "mps"}):
+        run.save_environment(facts)
+    kept = json.loads((run.folder / "environment.json").read_text())
+    assert kept == {"device": "mps", "before": [{"device": "cuda"}, {"device": "cpu"}]}
+
+
 def test_the_root_is_found_from_below_and_missed_by_name(tmp_path):
     (tmp_path / "helpers").mkdir()
     (tmp_path / "helpers" / "recipe.py").touch()
