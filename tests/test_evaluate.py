@@ -60,9 +60,10 @@ class _Feed:
 
     images = torch.arange(7.0).view(7, 1)
     labels = torch.tensor([0, 0, 0, 0, 1, 1, 1])
+    batch_size = 3
 
     def epoch(self, epoch=0):
-        yield from zip(self.images.split(3), self.labels.split(3), strict=True)
+        yield from zip(self.images.split(self.batch_size), self.labels.split(self.batch_size), strict=True)
 
 
 @pytest.mark.parametrize("training", [True, False])
