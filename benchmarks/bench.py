@@ -55,7 +55,7 @@ class Plan:
     repetitions: int = 3
     size_photos: int = 64
     size_repetitions: int = 3
-    stream_photos: int = 480
+    stream_photos: int = 1280
 
 
 QUICK = Plan(photos=64, repetitions=2, size_photos=48, size_repetitions=1, stream_photos=320)
@@ -207,20 +207,22 @@ def sizes(bench: Bench) -> None:
 
 
 def streaming(bench: Bench) -> None:
-    """(d') Memory while feeding photos: resident, and streamed where a tenth of them would be allowed."""
-    small, large = bench.plan.stream_photos // 10, bench.plan.stream_photos
-    folders = {k: tree(bench, f"stream-{k}", k) for k in (small, large)}
-    found = {
-        "resident": measure("stream", folder=folders[large], share=1.01),
-        "streamed": measure("stream", folder=folders[large], share=0.1),
-        "streamed, a tenth of the photos": measure("stream", folder=folders[small], share=0.1),
-    }
-    bench.results["memory"] = {
-        name: each | {"series": [[round(s, 2), round(m, 1)] for s, m in each["series"]]} for name, each in found.items()
-    }
-    for name, each in found.items():
-        print(f"  {name}: {each['photos']} photos, {each['decoded_megabytes']:.0f} MB decoded, ", end="")
-        print(f"{each['kind']}, {each['peak_megabytes']:.0f} MB more than before")
+    """(d') Memory while feeding more and more photos: without a limit, and with one that the fewest fill."""
+    most = min(bench.plan.stream_photos, len(bench.split.train))
+    folders = {k: tree(bench, f"stream-{k}", k) for k in (most // 10, most // 4, most // 2, most)}
+    limit = 0.0
+    rows = []
+    for k, folder in folders.items():
+        resident = measure("stream", folder=folder, limit=1e3)
+        limit = limit or resident["decoded_megabytes"]
+        limited = measure("stream", folder=folder, limit=limit)
+        rows.append({"photos": k, "decoded_megabytes": resident["decoded_megabytes"]})
+        rows[-1] |= {"no_limit": {key: resident[key] for key in ("kind", "peak_megabytes")}}
+        rows[-1] |= {"limit": {key: limited[key] for key in ("kind", "peak_megabytes")}}
+        print(f"  {k} photos, {resident['decoded_megabytes']:.0f} MB decoded: ", end="")
+        print(f"{resident['peak_megabytes']:.0f} MB more than before {resident['kind']}, ", end="")
+        print(f"{limited['peak_megabytes']:.0f} MB {limited['kind']} (limit {limit:.0f} MB)")
+    bench.results["memory"] = {"limit_megabytes": limit, "rows": rows}
 
 
 def startup(bench: Bench) -> None:

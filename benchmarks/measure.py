@@ -187,11 +187,10 @@ def size(**settings) -> dict[str, Any]:
     return {"photos": photos, "seconds": seconds, "peak_megabytes": peak_megabytes()}
 
 
-def stream(share: float, folder: str, workers: int = 2) -> dict[str, Any]:
-    """Memory over time while photos are fed, if they may take ``share`` of what they need."""
+def stream(limit: float, folder: str, workers: int = 2) -> dict[str, Any]:
+    """Memory while photos are decoded and fed once, if they may take ``limit`` · 10⁶ bytes."""
     audit, split = look_at(folder)
-    recipe = Recipe(workers=workers)
-    recipe = Recipe(workers=workers, memory_limit_gb=share * decoded_bytes(split, recipe) / 1e9)
+    recipe = Recipe(workers=workers, memory_limit_gb=1.001 * limit / 1e3)
     machine.prepare(0, True)
     before = memory_of_all()
     with Watch() as watch:
@@ -200,10 +199,8 @@ def stream(share: float, folder: str, workers: int = 2) -> dict[str, Any]:
             pass
     return {
         "kind": feeds.kind,
-        "photos": len(split.train),
         "decoded_megabytes": decoded_bytes(split, recipe) / 1e6,
-        "peak_megabytes": max(megabytes for _, megabytes in watch.series) - before,
-        "series": [(seconds, megabytes - before) for seconds, megabytes in watch.series],
+        "peak_megabytes": watch.most - before,
     }
 
 
@@ -211,7 +208,7 @@ class Watch:
     """Samples the memory of this process and its children, every 50 ms."""
 
     def __enter__(self) -> Watch:
-        self.series: list[tuple[float, float]] = []
+        self.most = memory_of_all()
         self.done = threading.Event()
         self.thread = threading.Thread(target=self._sample)
         self.thread.start()
@@ -222,9 +219,8 @@ class Watch:
         self.thread.join()
 
     def _sample(self) -> None:
-        start = time.perf_counter()
         while not self.done.wait(0.05):
-            self.series.append((time.perf_counter() - start, memory_of_all()))
+            self.most = max(self.most, memory_of_all())
 
 
 def memory_of_all() -> float:

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-BLUE, ORANGE, GREEN, GREY = "#3366aa", "#dd7733", "#449955", "#888888"
+BLUE, ORANGE, GREY = "#3366aa", "#dd7733", "#888888"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
@@ -61,13 +61,25 @@ def _cost(axes, sizes: list[dict[str, Any]]) -> None:
 
 
 def _memory(axes, memory: dict[str, Any]) -> None:
-    for (name, each), colour in zip(memory.items(), (ORANGE, BLUE, GREEN), strict=True):
-        seconds, megabytes = zip(*each["series"], strict=True)
-        axes.plot(seconds, megabytes, color=colour, label=f"{name}: {each['photos']} photos")
-    resident = memory["resident"]["decoded_megabytes"]
-    axes.axhline(resident, color=GREY, linewidth=1, linestyle=":", label=f"all photos decoded: {resident:.0f} MB")
-    axes.set_ylim(bottom=0)
-    axes.set_xlabel("seconds")
+    rows, limit = memory["rows"], memory["limit_megabytes"]
+    photos = [row["photos"] for row in rows]
+    for name, label, style in (("no_limit", "no limit: resident", "o-"), ("limit", f"limit {limit:.0f} MB", "s--")):
+        axes.plot(
+            photos,
+            [row[name]["peak_megabytes"] for row in rows],
+            style,
+            color=ORANGE if name == "limit" else BLUE,
+            label=label,
+        )
+    for row in rows:
+        at = (row["photos"], row["limit"]["peak_megabytes"])
+        axes.annotate(
+            row["limit"]["kind"], at, (0, 6), textcoords="offset points", ha="center", fontsize=7, color=ORANGE
+        )
+    axes.plot(photos, [row["decoded_megabytes"] for row in rows], ":", color=GREY, label="the decoded photos alone")
+    axes.set_xlim(0, 1.12 * photos[-1])
+    axes.set_ylim(0, 1.5 * max(row["no_limit"]["peak_megabytes"] for row in rows))
+    axes.set_xlabel("training photos")
     axes.set_ylabel("memory above the start (MB)")
-    axes.set_title("Memory of one epoch of feeding", fontsize=10)
-    axes.legend(fontsize=7, frameon=False)
+    axes.set_title("Memory for decoding and feeding", fontsize=10)
+    axes.legend(fontsize=8, frameon=False, loc="upper left")

@@ -85,8 +85,10 @@ def test_measurements_leave_numbers(small, name):
 
 def test_streaming_stays_below_what_resident_photos_take(small):
     folder = bench.tree(small, "s", 32)
-    assert bench.measure("stream", folder=folder, share=0.1)["kind"] == "stream"
-    assert bench.measure("stream", folder=folder, share=1.01)["kind"] == "resident"
+    resident = bench.measure("stream", folder=folder, limit=1e3)
+    assert resident["kind"] == "resident"
+    assert bench.measure("stream", folder=folder, limit=resident["decoded_megabytes"])["kind"] == "resident"
+    assert bench.measure("stream", folder=folder, limit=0.9 * resident["decoded_megabytes"])["kind"] == "stream"
 
 
 def test_a_stored_log_of_the_baseline_is_used_for_the_same_photos_and_weights_only(small, tmp_path, monkeypatch):
