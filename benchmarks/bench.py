@@ -215,7 +215,8 @@ def streaming(bench: Bench) -> None:
     for k, folder in folders.items():
         resident = measure("stream", folder=folder, limit=1e3)
         limit = limit or resident["decoded_megabytes"]
-        limited = measure("stream", folder=folder, limit=limit)
+        several = [measure("stream", folder=folder, limit=limit) for _ in range(bench.plan.repetitions)]
+        limited = sorted(several, key=lambda each: each["peak_megabytes"])[len(several) // 2]
         rows.append({"photos": k, "decoded_megabytes": resident["decoded_megabytes"]})
         rows[-1] |= {"no_limit": {key: resident[key] for key in ("kind", "peak_megabytes")}}
         rows[-1] |= {"limit": {key: limited[key] for key in ("kind", "peak_megabytes")}}
