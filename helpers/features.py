@@ -40,6 +40,7 @@ def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: t
         feeds.classes,
         feeds.kind,
         f"{train[0].shape[1]} features per photo",
+        feeds.train_names,
     )
 
 

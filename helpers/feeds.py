@@ -35,10 +35,10 @@ class ResidentFeed:
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
-    def epoch(self, epoch: int = 0) -> Batches:
-        """Every photo once; the same for the same seed and epoch."""
+    def epoch(self, epoch: int = 0, start: int = 0) -> Batches:
+        """Every photo once, from batch ``start`` on; the same for the same seed and epoch."""
         order = epoch_order(len(self.labels), self.seed, epoch).to(self.labels.device)
-        for share in processes.shares(len(order), self.batch_size):
+        for share in processes.shares(len(order), self.batch_size)[start:]:
             yield self.images(order[share]), self.labels[order[share]]
 
     def images(self, rows: torch.Tensor) -> torch.Tensor:
@@ -56,14 +56,14 @@ class AugmentedFeed:
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
-    def epoch(self, epoch: int) -> Batches:
-        """Every photo once, shuffled and augmented; the same for the same seed and epoch."""
+    def epoch(self, epoch: int, start: int = 0) -> Batches:
+        """Every photo once, shuffled and augmented, from batch ``start`` on; the same for the same seed and epoch."""
         n, seed = len(self.labels), self.recipe.seed
         order = epoch_order(n, seed, epoch)
         draws = resident.draw(self.recipe, n, generator(seed, "augmentation", epoch))
         plan = resident.epoch_plan(draws, self.frames[order], self.recipe, self.device)
         order = order.to(self.device)
-        for share in processes.shares(n, self.batch_size):
+        for share in processes.shares(n, self.batch_size)[start:]:
             images = self.augment(self.canvases[order[share]], {name: part[share] for name, part in plan.items()})
             yield images.contiguous(memory_format=torch.channels_last), self.labels[order[share]]
 
@@ -77,6 +77,7 @@ class Feeds:
     classes: tuple[str, ...]
     kind: str  # resident or stream
     why: str
+    train_names: tuple[str, ...] = ()  # of the training photos, in the feed's order
 
     def __str__(self) -> str:
         return (
@@ -110,18 +111,20 @@ def open_feeds(
     own = _same(train, train_transform(recipe)) and _same(val, val_transform(recipe))
     if recipe.pipeline == "resident" and not own:
         raise ParameterError("pipeline = 'resident' knows the recipe's own transforms only: use pipeline = stream")
+    names = tuple(audit.photos.names[i] for i in split.train)
     needed = decoded_bytes(split, recipe)
     allowed = min(recipe.memory_limit_gb * 1e9, machine.free_memory(device) / 2)
     if recipe.pipeline == "resident" or (recipe.pipeline == "auto" and own and needed <= allowed):
         feeds = _resident(audit, split, recipe, device, cache)
-        return Feeds(*feeds, audit.photos.classes, "resident", f"{needed / 1e9:.2f} GB of decoded photos in memory")
+        why = f"{needed / 1e9:.2f} GB of decoded photos in memory"
+        return Feeds(*feeds, audit.photos.classes, "resident", why, names)
     too_large = f"{needed / 1e9:.2f} GB decoded, {allowed / 1e9:.2f} GB allowed"
     why = {"stream": "as asked", "auto": too_large if own else "the transforms are your own"}
     streams = (
         StreamFeed(audit.photos, split.train, train or train_transform(recipe), recipe, device, shuffle=True),
         StreamFeed(audit.photos, split.val, val or val_transform(recipe), recipe, device, shuffle=False),
     )
-    return Feeds(*streams, audit.photos.classes, "stream", why[recipe.pipeline])
+    return Feeds(*streams, audit.photos.classes, "stream", why[recipe.pipeline], names)
 
 
 def decoded_bytes(split: Split, recipe: Recipe) -> int:

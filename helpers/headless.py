@@ -7,13 +7,18 @@ executed notebook lands in the run's own folder, and the last lines say where ev
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 import os
+import signal
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import yaml
 
 from helpers.errors import ParameterError, RunError, UserError
@@ -31,8 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("interrupted: the same command continues after the last finished epoch", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"interrupted{f' ({error})' if str(error) else ''}: the same command continues", file=sys.stderr)
         return 130
     print(summary(folder))
     return 0
@@ -66,13 +71,20 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     if not notebook.is_file():
         raise ParameterError(f"notebook {str(notebook)!r} does not exist: the default is {NOTEBOOK}")
     recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
-    from helpers.runs import plan_run, project_root  # after the check: importing torch takes seconds
+    from helpers import locks  # after the check: importing torch takes seconds
+    from helpers.checkpoint import write_json
+    from helpers.runs import make_folder, plan_run, project_root
 
     root = project_root(notebook.resolve().parent)
     folder = plan_run(recipe, root)
-    _make(folder)
-    print(f"{folder.name}: {'continues an unfinished run' if (folder / 'recipe.json').exists() else 'a new run'}")
-    _run_papermill(notebook, folder, parameters | {"run": folder.name}, root)
+    make_folder(folder)
+    locks.hold(folder, "notebook")
+    locks.wait_until_free(folder)  # a killed run's kernel may still be ending
+    continued = (folder / "recipe.json").exists()
+    print(f"{folder.name}: {'continues an unfinished run' if continued else 'a new run'}", flush=True)
+    write_json(folder / "recipe.json", recipe.to_dict())  # the folder is taken
+    _run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
+    locks.release(folder, "notebook")
     return folder
 
 
@@ -135,12 +147,6 @@ def _typed(text: str) -> Any:
     return text
 
 
-def _make(folder: Path) -> None:
-    from helpers.runs import make_folder
-
-    make_folder(folder)
-
-
 def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
     os.environ.setdefault("FLOWERS_PROGRESS", "0")  # a kernel started from a JupyterLab cell would think it is watched
@@ -152,24 +158,61 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
         logging.getLogger(name).setLevel(logging.INFO if name == "papermill" else logging.ERROR)
     logging.getLogger("papermill").addFilter(_interesting)
     try:
-        papermill.execute_notebook(
-            notebook,
-            folder / notebook.name,
-            parameters,
-            kernel_name="python3",
-            cwd=root / "notebooks",
-            log_output=True,
-            progress_bar=False,
-            autosave_cell_every=5,
-            extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
-        )
+        with _interrupts_for_the_kernel():
+            papermill.execute_notebook(
+                notebook,
+                folder / notebook.name,
+                parameters,
+                kernel_name="python3",
+                cwd=root / "notebooks",
+                log_output=True,
+                progress_bar=False,
+                autosave_cell_every=5,
+                extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+            )
     except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt(error.evalue) from error
         raise _as_user_error(error, folder) from error
+    except OSError as error:
+        raise RunError(
+            f"{folder / notebook.name} cannot be written ({error.strerror}): free some space or choose another "
+            "work_dir. What was saved before is intact, and the same command continues"
+        ) from error
     except DeadKernelError as error:
         raise RunError(
             "the kernel died, most likely for lack of memory: lower batch_size or memory_limit_gb. "
-            "The same command continues after the last finished epoch"
+            "The same command continues where the run was last saved"
         ) from error
+
+
+@contextlib.contextmanager
+def _interrupts_for_the_kernel() -> Iterator[None]:
+    """Give the first Ctrl-C or SIGTERM on to the kernel, which saves the run before it stops.
+
+    The kernel has a process group of its own, so that Ctrl-C in a terminal does not reach it.
+    """
+    asked = False
+
+    def give_on(number: int, frame: object) -> None:
+        nonlocal asked
+        kernels = [each for each in psutil.Process().children() if "ipykernel_launcher" in " ".join(each.cmdline())]
+        if asked or not kernels or os.name == "nt":
+            raise KeyboardInterrupt
+        asked = True
+        print("stopping: what was learned is being saved (once more: stop at once)", file=sys.stderr, flush=True)
+        for kernel in kernels:
+            kernel.send_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = {number: signal.signal(number, give_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interesting(record: logging.LogRecord) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from helpers.errors import ParameterError
 
 # Settings that say where things lie, not what is done. A run may be continued under others.
-PLACES = ("work_dir", "run", "resume", "photo")
+PLACES = ("work_dir", "run", "resume", "photo", "checkpoint_steps")
 
 
 def _setting(default, meaning: str, unit: str = "", **limits):
@@ -83,6 +83,9 @@ class Recipe:
     memory_limit_gb: float = _setting(4.0, "pipeline auto: resident up to this size of decoded photos", "GB", above=0)
     workers: int = _setting(2, "processes that read photos when streaming", low=0, high=256)
     deterministic: bool = _setting(True, "use only algorithms that repeat bit for bit")
+    checkpoint_steps: int = _setting(
+        0, "save every so many steps; 0: as often as takes 2 % of the time, and when interrupted", "steps", low=0
+    )
 
     # The run
     work_dir: str = _setting("work_dir", "folder of all runs")

@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from helpers import checkpoint, machine, processes
+from helpers import checkpoint, locks, machine, processes
 from helpers.augment import IMAGENET_MEAN, IMAGENET_STD
 from helpers.errors import RunError
 from helpers.history import Epoch, History
@@ -49,7 +49,7 @@ def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
     base = recipe.run or default_name(recipe)
     for number in range(1, 10_000):
         folder = work_dir / (base if number == 1 else f"{base}-{number}")
-        if not (folder / "recipe.json").exists() or (recipe.resume and _continues(folder, recipe)):
+        if _is_free(folder) or (recipe.resume and _continues(folder, recipe)):
             return folder
     raise RunError(f"{work_dir / base}: 9,999 runs have this name already; choose another with run = …")
 
@@ -72,6 +72,7 @@ class Run:
     device: torch.device
     precision: torch.dtype
     epoch_seconds: list[float] = field(default_factory=list)
+    saving_seconds: float = 0.0  # of them, for writing checkpoints; since the run was opened
 
     @property
     def training_seconds(self) -> float:
@@ -93,40 +94,14 @@ class Run:
         """The path as seen from the project's root, with forward slashes, for printing."""
         return Path(path).relative_to(self.root).as_posix() if Path(path).is_relative_to(self.root) else str(path)
 
-    def restore(self, model, optimizer, schedule) -> History:
-        """Bring model, optimizer and schedule to the end of the last saved epoch, if there is one."""
-        path = self.folder / "last.ckpt"
-        if not path.exists():
-            return History()
-        state = checkpoint.load_tensors(path, self.device)
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
-        self.epoch_seconds = state["epoch_seconds"]
-        history = History.from_csv(self.folder / "history.csv")
-        return History(history[: state["epochs"]])
-
-    def save_epoch(
-        self, history: History, model, optimizer, schedule, classes: tuple[str, ...], seconds: float
-    ) -> None:
-        """Write the history, the model if it is the best so far, and the checkpoint, in this order.
-
-        The checkpoint comes last: a run interrupted in between repeats the epoch and writes the
-        same again.
-        """
-        self.epoch_seconds.append(seconds)
+    def save_history(self, history: History) -> None:
+        """Write ``history.csv``."""
         checkpoint.write_atomically(self.folder / "history.csv", history.to_csv().encode())
-        if history.best is history[-1]:
-            checkpoint.save_tensors(self.best_model, model.state_dict())
-            checkpoint.write_json(self.folder / "best_model.json", self._model_facts(history.best, classes))
-        state = {
-            "epochs": len(history),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.state_dict(),
-            "epoch_seconds": self.epoch_seconds,
-        }
-        checkpoint.save_tensors(self.folder / "last.ckpt", state)
+
+    def save_best(self, weights: dict[str, torch.Tensor], best: Epoch, classes: tuple[str, ...]) -> None:
+        """Write ``best_model.pth``, and what is needed to use it."""
+        checkpoint.save_tensors(self.best_model, weights)
+        checkpoint.write_json(self.folder / "best_model.json", self._model_facts(best, classes))
 
     def _model_facts(self, best: Epoch, classes: tuple[str, ...]) -> dict[str, Any]:
         """All that is needed to use the weights, and how good they are."""
@@ -154,8 +129,10 @@ class Run:
 
     def save_figure(self, figure, name: str) -> None:
         """Keep a figure as ``figures/<name>.png``."""
-        self.figures.mkdir(exist_ok=True)
-        figure.savefig(self.figures / f"{name}.png", dpi=120, bbox_inches="tight")
+        picture = io.BytesIO()
+        figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+        make_folder(self.figures)
+        checkpoint.write_atomically(self.figures / f"{name}.png", picture.getvalue())
 
     def save_environment(self, facts: dict[str, Any]) -> None:
         """Write ``environment.json``. What an interrupted run says of another machine is kept under ``before``."""
@@ -170,8 +147,10 @@ class Run:
         checkpoint.write_json(path, facts | {"before": earlier} if earlier else facts)
 
     def save_results(self, results: dict[str, Any]) -> None:
-        """Write ``results.json``. A run that has it is finished."""
+        """Write ``results.json``. A run that has it is finished, and open to other processes."""
         checkpoint.write_json(self.folder / "results.json", results)
+        (self.folder / "previous.ckpt").unlink(missing_ok=True)
+        locks.release(self.folder)
 
 
 def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = None, device: str | None = None) -> Run:
@@ -184,7 +163,7 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
     Raises:
         ParameterError: the device or the precision is not to be had here.
         WeightsError: the backbone is unknown.
-        RunError: the folder cannot be made or written.
+        RunError: the folder cannot be made or written, or another process writes to it.
     """
     root = root or project_root()
     check_backbone(recipe.backbone)
@@ -193,6 +172,10 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
     machine.prepare(recipe.seed, recipe.deterministic)
     folder = folder or plan_run(recipe, root)
     make_folder(folder)
+    if processes.is_main():
+        locks.hold(folder, patience=2)  # a process that was killed a moment ago may still be ending
+        for rest in folder.glob(".*.tmp"):  # of a file that a killed process had begun to write
+            rest.unlink(missing_ok=True)
     run = Run(folder, recipe, root, place, precision)
     checkpoint.write_json(folder / "recipe.json", recipe.to_dict())
     return run
@@ -252,9 +235,16 @@ def git_commit(root: Path) -> str:
     return commit + ("+changes" if changed else "")
 
 
+def _is_free(folder: Path) -> bool:
+    """Whether there is nothing in the folder yet that a run could overwrite."""
+    if not folder.is_dir():
+        return not folder.exists()
+    return all(entry.name.startswith(".") for entry in folder.iterdir())
+
+
 def _continues(folder: Path, recipe: Recipe) -> bool:
     """Whether the folder holds an unfinished run of the same recipe."""
-    if (folder / "results.json").exists():
+    if (folder / "results.json").exists() or not (folder / "recipe.json").exists():
         return False
     try:
         before = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, default_collate
@@ -33,30 +34,60 @@ class StreamFeed:
         self.recipe, self.device, self.shuffle = recipe, device, shuffle
         self.batch_size = recipe.batch_size
         self.batches: list[list[Key]] = []  # the loader's sampler; refilled by each epoch
-        self.loader = DataLoader(
-            PhotoDataset(photos, indices, transform, recipe),
-            batch_sampler=_Batches(self.batches),
-            collate_fn=_Collate(recipe.image_size),
-            num_workers=recipe.workers,
-            persistent_workers=recipe.workers > 0,
-            pin_memory=device.type == "cuda",  # so that copies to the GPU can run beside its work
-            generator=generator(recipe.seed, "workers"),
-        )
+        self.dataset = PhotoDataset(photos, indices, transform, recipe)
+        self.loader = self._loader()
 
     def __len__(self) -> int:
         return -(-len(self.labels) // self.batch_size)
 
-    def epoch(self, epoch: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every photo once, shuffled if it is the training feed; the same for the same seed and epoch."""
+    def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Every photo once, from batch ``start`` on; shuffled if it is the training feed.
+
+        If a process that reads photos dies, this one reads the rest: slower, but the very same batches.
+        """
         n = len(self.labels)
         order = torch.arange(n)
         if self.shuffle:
             order = torch.randperm(n, generator=generator(self.recipe.seed, "order", epoch))
-        shares = processes.shares(n, self.batch_size)
+        shares = processes.shares(n, self.batch_size)[start:]
         self.batches[:] = [[(epoch, position) for position in order[share].tolist()] for share in shares]
-        for images, labels in self.loader:
-            images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
-            yield images, labels.to(self.device, non_blocking=True)
+        done = 0
+        try:
+            for batch in self.loader:
+                yield self._on_device(*batch)
+                done += 1
+        except RuntimeError as error:
+            if not worker_died(error):
+                raise
+            print(
+                "a process that reads photos died (too little memory, or /dev/shm too small): this one reads them now"
+            )
+            self.recipe = replace(self.recipe, workers=0)
+            self.loader = self._loader()
+            del self.batches[:done]
+            for batch in self.loader:
+                yield self._on_device(*batch)
+
+    def _on_device(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
+        return images, labels.to(self.device, non_blocking=True)
+
+    def _loader(self) -> DataLoader:
+        return DataLoader(
+            self.dataset,
+            batch_sampler=_Batches(self.batches),
+            collate_fn=_Collate(self.recipe.image_size),
+            num_workers=self.recipe.workers,
+            persistent_workers=self.recipe.workers > 0,
+            pin_memory=self.device.type == "cuda",  # so that copies to the GPU can run beside its work
+            generator=generator(self.recipe.seed, "workers"),
+        )
+
+
+def worker_died(error: BaseException) -> bool:
+    """Whether this is how a ``DataLoader`` says that one of its processes is gone."""
+    said = str(error)
+    return isinstance(error, RuntimeError) and "DataLoader worker" in said and ("killed" in said or "exited" in said)
 
 
 class PhotoDataset(Dataset):

@@ -17,7 +17,7 @@ import torch.distributed as dist
 from accelerate import PartialState
 from torch import nn
 
-from helpers import processes
+from helpers import locks, processes
 from helpers.audit import Audit, audit_photos
 from helpers.errors import UserError
 from helpers.feeds import open_feeds
@@ -51,6 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
     if processes.count() > 1:
         dist.destroy_process_group()
     if int(os.environ.get("RANK", "0")) == 0 and not options.no_notebook:
+        locks.release(run.folder)  # the notebook's kernel takes it
         print(summary(execute(run.root / NOTEBOOK, parameters | {"run": run.folder.name})))
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import torch
@@ -15,10 +14,13 @@ from helpers.evaluate import predict
 from helpers.features import what_is_trained
 from helpers.feeds import Batches, Feeds
 from helpers.history import Epoch, History
+from helpers.interruption import Interruption
 from helpers.progress import progress
 from helpers.recipe import Recipe
+from helpers.resume import Keeper, Sums
 from helpers.runs import Run
 from helpers.seeds import derive_seed
+from helpers.watch import Watch
 
 
 def make_loss() -> nn.Module:
@@ -74,31 +76,39 @@ def fit(
 ) -> History:
     """Train for the recipe's epochs, continuing where the run was interrupted.
 
-    After every epoch the run folder holds the history, the best model so far (by validation
-    accuracy) and everything needed to continue. Of several processes the first one writes it.
+    The run folder holds the history, the best model so far (by validation accuracy) and what continuing
+    needs. Of several processes the first one writes it. Ctrl-C and SIGTERM save before they interrupt.
+
+    Raises:
+        RunError: the loss is no longer a number, memory did not suffice, or the folder cannot be written.
     """
-    history, seconds = run.restore(model, optimizer, schedule), time.perf_counter()
+    keeper = Keeper(run, model, optimizer, schedule, feeds.classes)
+    position = keeper.restore(log)
     network, feeds = what_is_trained(model, feeds, run.recipe, run.precision)
     network = processes.share_training(network)
-    for epoch in range(len(history), run.recipe.epochs):
-        learning_rate = optimizer.param_groups[0]["lr"]
-        log(f"Epoch {epoch}/{run.recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
+    history = position.history
+    with Interruption() as interruption, keeper:
+        between_steps = Watch(run, feeds, keeper, interruption, position, log)
+        for epoch in range(len(history), run.recipe.epochs):
+            learning_rate = optimizer.param_groups[0]["lr"]
+            log(f"Epoch {epoch}/{run.recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
 
-        torch.manual_seed(_dropout_seed(run.recipe.seed, epoch))
-        batches = progress(feeds.train.epoch(epoch), total=len(feeds.train), description=f"epoch {epoch}")
-        with memory.explained(model, run.recipe, run.precision):
-            train_loss, train_accuracy = train_one_epoch(network, batches, criterion, optimizer, run.precision)
-        log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
+            batches = _seeded(
+                feeds.train.epoch(epoch, position.sums.steps), run.recipe.seed, epoch, position.sums.steps
+            )
+            batches = progress(batches, len(feeds.train) - position.sums.steps, f"epoch {epoch}")
+            with memory.explained(model, run.recipe, run.precision):
+                train_loss, train_accuracy = train_one_epoch(
+                    network, batches, criterion, optimizer, run.precision, position.sums, between_steps
+                )
+                log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
+                predictions = predict(network, feeds.val, run.precision)
+            val_loss = criterion(predictions.logits, predictions.labels).item()
+            log(f"val Loss: {val_loss:.4f} Acc: {predictions.accuracy:.4f}\n")
 
-        predictions = predict(network, feeds.val, run.precision)
-        val_loss = criterion(predictions.logits, predictions.labels).item()
-        log(f"val Loss: {val_loss:.4f} Acc: {predictions.accuracy:.4f}\n")
-
-        schedule.step()
-        history.append(Epoch(epoch, learning_rate, train_loss, train_accuracy, val_loss, predictions.accuracy))
-        if processes.is_main():
-            run.save_epoch(history, model, optimizer, schedule, feeds.classes, time.perf_counter() - seconds)
-        seconds = time.perf_counter()
+            schedule.step()
+            history.append(Epoch(epoch, learning_rate, train_loss, train_accuracy, val_loss, predictions.accuracy))
+            between_steps.end_of_epoch()
 
     minutes, rest = divmod(run.training_seconds, 60)
     log(f"Training complete in {minutes:.0f}m {rest:.0f}s\nBest val Acc: {history.best.val_accuracy:4f}")
@@ -111,14 +121,20 @@ def train_one_epoch(
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
     precision: torch.dtype,
+    sums: Sums | None = None,
+    after_step: Callable[[], None] = lambda: None,
 ) -> tuple[float, float]:
     """One pass over the batches. Returns mean loss and accuracy over the photos seen.
+
+    Args:
+        sums: of an epoch that was interrupted, whose other batches are given.
+        after_step: is called after each step.
 
     Raises:
         RunError: the loss is no longer a number.
     """
     model.train()
-    loss_sum, correct, photos = 0.0, 0, 0
+    sums = sums or Sums()
     for images, labels in batches:
         optimizer.zero_grad()
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
@@ -126,18 +142,18 @@ def train_one_epoch(
         loss = criterion(logits.float(), labels)
         loss.backward()
         optimizer.step()
-
-        # Sums stay on the device: reading them here would make a GPU wait for every step.
-        loss_sum = loss_sum + loss.detach().double() * len(labels)
-        correct = correct + (logits.detach().argmax(1) == labels).sum()
-        photos += len(labels)
-    loss_sum, correct, photos = processes.total(loss_sum, correct, photos)
+        sums.add(loss, logits, labels)
+        after_step()
+    loss_sum, correct, photos = processes.total(sums.loss, sums.correct, sums.photos)
     if not torch.isfinite(loss_sum):
         raise RunError("the training loss is no longer a number: lower lr. The last good epoch is saved")
     return (loss_sum / photos).item(), (correct / photos).item()
 
 
-def _dropout_seed(seed: int, epoch: int) -> int:
-    """Another one for each process: together their masks are to be as random as those of one."""
-    rank = processes.rank()
-    return derive_seed(seed, "training", epoch, *([rank] if rank else []))
+def _seeded(batches: Batches, seed: int, epoch: int, start: int) -> Batches:
+    """The same batches; before each step dropout's generators are set to what follows from seed, epoch and step."""
+    # Each of several processes has a seed of its own: together their masks are to be as random as those of one.
+    rank = [processes.rank()] if processes.rank() else []
+    for step, batch in enumerate(batches, start):
+        torch.manual_seed(derive_seed(seed, "training", epoch, step, *rank))
+        yield batch

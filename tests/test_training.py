@@ -10,61 +10,9 @@ from torch import nn
 
 from helpers import training
 from helpers.errors import RunError
-from helpers.feeds import AugmentedFeed, Feeds, ResidentFeed
 from helpers.history import History
 from helpers.recipe import Recipe
-from helpers.resident import canvas_sides
-from helpers.runs import Run
-
-CPU = torch.device("cpu")
-
-
-def tiny_recipe(**changes):
-    small = {
-        "image_size": 16,
-        "crop_size": 16,
-        "val_resize": 16,
-        "batch_size": 8,
-        "epochs": 3,
-        "lr": 0.05,
-        "vertical_flip": 0.0,
-        "rotation": 5.0,
-    }
-    return Recipe.from_preset("seed", **{**small, **changes})
-
-
-def tiny_feeds(recipe, n=21):
-    """Bright-above against bright-below pictures; 21 photos leave a ragged last batch of 5."""
-    side, _ = canvas_sides(recipe)
-    generator = torch.Generator().manual_seed(5)
-    labels = torch.arange(n) % 2
-    canvases = torch.randint(0, 90, (n, 3, side, side), generator=generator)
-    for i, label in enumerate(labels):
-        half = slice(0, side // 2) if label else slice(side // 2, side)
-        canvases[i, :, half] += 150
-    canvases = canvases.to(torch.uint8)
-    offset = (side - 16) // 2
-    pictures = canvases[:, :, offset : offset + 16, offset : offset + 16].contiguous()
-    frames = torch.full((n, 2), 100.0)
-    return Feeds(
-        AugmentedFeed(canvases, frames, labels, recipe),
-        ResidentFeed(pictures, labels, 64),
-        ("below", "above"),
-        "resident",
-        "",
-    )
-
-
-def tiny_model(seed=0):
-    torch.manual_seed(seed)
-    return nn.Sequential(
-        nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(196, 2)
-    )
-
-
-def a_run(folder, recipe):
-    folder.mkdir(parents=True, exist_ok=True)
-    return Run(folder, recipe, folder, CPU, torch.float32)
+from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
 
 
 def train(folder, recipe, model=None, log=lambda _: None):

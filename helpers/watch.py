@@ -1,0 +1,107 @@
+"""What happens between two training steps: the loss is looked at, the state is kept, signals are obeyed."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+
+import torch
+
+from helpers import processes
+from helpers.errors import RunError
+from helpers.feeds import Feeds, epoch_order
+from helpers.interruption import Interruption
+from helpers.resume import Keeper, Position, Sums
+from helpers.runs import Run
+
+
+class Watch:
+    """Called after each step, and at the end of each epoch, of a run at ``position``."""
+
+    def __init__(
+        self,
+        run: Run,
+        feeds: Feeds,
+        keeper: Keeper,
+        interruption: Interruption,
+        position: Position,
+        log: Callable[[str], None],
+    ) -> None:
+        self.run, self.feeds, self.keeper, self.interruption = run, feeds, keeper, interruption
+        self.position, self.log = position, log
+        self.loss = LossWatch(self._refuse)
+        self.began = time.perf_counter() - position.seconds
+        run.epoch_seconds = position.epoch_seconds
+
+    def __call__(self) -> None:
+        sums = self.position.sums
+        self.loss.see(sums.last_loss, sums.steps - 1)
+        if processes.count() > 1:
+            return  # sums and interruptions of several processes come together at the end of the epoch
+        if self.interruption.asked or self.keeper.due(self.position):
+            self.loss.settle()
+            self.position.seconds = time.perf_counter() - self.began
+            self.keeper.take(self.position)
+            self.keeper.write()
+        self._obey()
+
+    def end_of_epoch(self) -> None:
+        """Keep the epoch that the history has just got."""
+        self.position.epoch_seconds.append(time.perf_counter() - self.began)
+        self.began, self.position.seconds, self.position.sums = time.perf_counter(), 0.0, Sums()
+        self.loss.settle()
+        if processes.is_main():
+            self.run.save_history(self.position.history)
+            self.keeper.take(self.position)
+            if self.interruption.asked or self.keeper.due(self.position):
+                self.keeper.write()
+        self._obey()
+
+    def _obey(self) -> None:
+        if self.interruption.asked:
+            self.log(f"interrupted, saved after {self.position}: the same run continues from here")
+            self.interruption.obey()
+
+    def _refuse(self, loss: float, step: int) -> None:
+        epoch, n = len(self.position.history), len(self.feeds.train.labels)
+        order = epoch_order(n, self.run.recipe.seed, epoch).tolist()
+        rows = order[step * self.run.recipe.batch_size :][: self.run.recipe.batch_size]
+        names = [self.feeds.train_names[row] for row in rows] if self.feeds.train_names else []
+        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        raise RunError(
+            f"the training loss is no longer a number: lower lr, or look at these photos. "
+            f"It was {loss} in epoch {epoch}, step {step}{', photos ' + shown if shown else ''}. "
+            "The last good epoch is saved"
+        )
+
+
+class LossWatch:
+    """Looks at the loss of each step; on a GPU one step later, so that it always has work queued."""
+
+    def __init__(self, refuse: Callable[[float, int], None]) -> None:
+        self.refuse = refuse
+        self.waiting: tuple[torch.Tensor, torch.cuda.Event, int] | None = None
+
+    def see(self, loss: torch.Tensor, step: int) -> None:
+        """Look at this loss, now or with the next."""
+        if loss.device.type != "cuda":
+            self._judge(loss, step)
+            return
+        self.settle()
+        # Only a copy into pinned memory lets the GPU go on; the event says when it is there.
+        copy = torch.empty((), dtype=loss.dtype, pin_memory=True).copy_(loss, non_blocking=True)
+        event = torch.cuda.Event()
+        event.record()
+        self.waiting = (copy, event, step)
+
+    def settle(self) -> None:
+        """Look at the loss that waits."""
+        if self.waiting is not None:
+            (loss, event, step), self.waiting = self.waiting, None
+            event.synchronize()
+            self._judge(loss, step)
+
+    def _judge(self, loss: torch.Tensor, step: int) -> None:
+        if not math.isfinite(value := loss.item()):
+            self.refuse(value, step)
