@@ -173,6 +173,17 @@ def fast(**settings) -> dict[str, Any]:
     }
 
 
+def saving(epochs: int, **settings) -> dict[str, Any]:
+    """The share of the training's time that writing checkpoints takes, at the default interval."""
+    bench = Bench(preset="seed", **settings)
+    bench.recipe = bench.run.recipe = replace(bench.recipe, epochs=epochs)
+    bench.build()
+    start = time.perf_counter()
+    fit(bench.model, bench.feeds, make_loss(), bench.optimizer, bench.schedule, bench.run, log=lambda text: None)
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "saving_seconds": bench.run.saving_seconds}
+
+
 def size(**settings) -> dict[str, Any]:
     """Seconds per photo, decoding included, of one pass over the photos; and the memory it took."""
     bench = Bench(preset="seed", **settings)
@@ -262,7 +273,7 @@ def startup(began: float, **settings) -> dict[str, Any]:
     }
 
 
-MEASUREMENTS = {f.__name__: f for f in (seed, ceiling, augment, fast, size, stream, startup)}
+MEASUREMENTS = {f.__name__: f for f in (seed, ceiling, augment, fast, saving, size, stream, startup)}
 
 
 def main() -> int:

@@ -8,6 +8,7 @@ augmentation and dropout follow from seed, epoch and step, so that no generator'
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -93,6 +94,8 @@ class Keeper:
                 f"{self.run.relative(self.run.folder)} was saved by another model: start anew with resume = False "
                 f"({str(error).splitlines()[0]})"
             ) from error
+        # A run that is continued in the last moment of an epoch takes no step before the schedule's.
+        warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`")
         self.best = state["best"]
         position = Position(
             History(Epoch(*row) for row in state["history"]),

@@ -43,8 +43,8 @@ class Outcome:
     def __str__(self) -> str:
         return (
             f"kills {self.kills.total()} ({', '.join(f'{n} {name}' for name, n in sorted(self.kills.items()))}), "
-            f"resumed bit-identically {self.identical}, at most {self.most_repeated} of {STEPS} allowed steps repeated, "
-            f"best_model.pth read {self.reads} times meanwhile, files lost {self.lost}, files outside {self.outside}"
+            f"resumed bit-identically {self.identical}, at most {self.most_repeated} steps repeated ({STEPS} allowed), "
+            f"best model read {self.reads} times, files lost {self.lost}, files outside {self.outside}"
         )
 
 
