@@ -233,11 +233,11 @@ class Watch:
 
     def _sample(self) -> None:
         while not self.done.wait(0.05):
+            megabytes = memory_of_all()
             children = {child.pid for child in psutil.Process().children(recursive=True)}
             if children != self.children:
                 # While processes are forked, pages are counted for the parent before and for the children after.
                 self.children, self.since = children, time.perf_counter()
-            megabytes = memory_of_all()
             if time.perf_counter() - self.since > 0.5:
                 self.most = max(self.most, megabytes)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from helpers.decode import load_photo
 from helpers.errors import PhotosError
-from helpers.photos import PhotoSet
+from helpers.photos import PhotoSet, printable
 
 Group = tuple[int, ...]  # positions in Audit.photos
 
@@ -61,7 +61,8 @@ class Audit:
         return "\n".join(lines)
 
     def _group(self, group: Group) -> str:
-        return " = ".join(self.photos.names[i] for i in group)
+        names = " = ".join(self.photos.names[i] for i in group[:4])
+        return f"{names} = … ({len(group)} in all)" if len(group) > 4 else names
 
 
 def audit_photos(photos: PhotoSet, workers: int | None = None) -> Audit:
@@ -75,7 +76,7 @@ def audit_photos(photos: PhotoSet, workers: int | None = None) -> Audit:
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
         findings = list(pool.map(_examine, [photos.path(i) for i in range(len(photos))]))
-    unreadable = tuple((photos.names[i], f.reason) for i, f in enumerate(findings) if f.reason)
+    unreadable = tuple((printable(photos.names[i]), f.reason) for i, f in enumerate(findings) if f.reason)
     readable = [i for i, finding in enumerate(findings) if not finding.reason]
     kept = photos.subset(readable)
     for name, count in kept.counts().items():
@@ -95,6 +96,8 @@ class _Finding:
 
 
 def _examine(path: Path) -> _Finding:
+    if printable(path.name) != path.name:
+        return _Finding(reason="its name is not UTF-8 text: rename it")
     try:
         return _Finding(hashlib.sha256(path.read_bytes()).hexdigest(), load_photo(path).size)
     except PhotosError as error:

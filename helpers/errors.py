@@ -4,6 +4,10 @@
 class UserError(ValueError):
     """Something the user gave cannot be used. The message says what, and what to do about it."""
 
+    def __str__(self) -> str:
+        # Names of files need not be text; what is not would fail again when it is printed.
+        return super().__str__().encode("utf-8", "backslashreplace").decode()
+
     def _render_traceback_(self) -> list[str]:
         # IPython asks an exception for this. A user's mistake needs its message, not the
         # forty frames of library code in which it was noticed.

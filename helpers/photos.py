@@ -107,6 +107,11 @@ def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
     return photos
 
 
+def printable(name: str) -> str:
+    """The name of a file as UTF-8 text; bytes that are none become ``\\xe9`` and the like."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
+
+
 def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, int, str | None]]) -> PhotoSet:
     names = tuple(path.relative_to(root).as_posix() for path, _, _ in entries)
     photos = PhotoSet(root, classes, names, tuple(e[1] for e in entries), tuple(e[2] for e in entries))
@@ -224,6 +229,8 @@ def _class_root(folder: Path) -> Path:
 def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
     if len(classes) == 0:
         raise PhotosError(f"{root} holds no class folders: it should look like {root}/rose/photo.jpg")
+    if unprintable := [name for name in classes if printable(name) != name]:
+        raise PhotosError(f"{root}: the folder name {printable(unprintable[0])!r} is not UTF-8 text: rename the folder")
     if len(classes) == 1:
         raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
     if all(name.lower() in PART_NAMES for name in classes):

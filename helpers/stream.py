@@ -11,6 +11,7 @@ from torchvision.transforms import v2
 
 from helpers import processes
 from helpers.decode import load_photo
+from helpers.errors import UserError
 from helpers.photos import PhotoSet
 from helpers.recipe import Recipe
 from helpers.seeds import derive_seed, generator
@@ -56,6 +57,8 @@ class StreamFeed:
             for batch in self.loader:
                 yield self._on_device(*batch)
                 done += 1
+        except UserError as error:  # of another process, which PyTorch tells with that one's whole traceback
+            raise type(error)(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
         except RuntimeError as error:
             if not worker_died(error):
                 raise

@@ -3,15 +3,14 @@
 import hashlib
 import http.server
 import inspect
-import tarfile
 import threading
 
 import pytest
 
-from helpers import archives, sources
+from helpers import sources
 from helpers.errors import PhotosError
 from helpers.photos import find_photos
-from tests.test_archives import make_tar, make_zip, pack
+from tests.test_archives import pack
 
 
 class Server(http.server.BaseHTTPRequestHandler):
@@ -166,45 +165,3 @@ def test_a_tilde_is_the_home_folder(grow, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     grow({"rose": 1, "tulip": 1}, tmp_path / "flowers")
     assert sources.locate_photos("~/flowers", tmp_path / "cache", root=tmp_path / "x") == tmp_path / "flowers"
-
-
-def test_a_tar_of_the_folder_itself(grow, tmp_path):
-    """As ``tar -C photos -czf flowers.tgz .`` makes it: every name begins with a dot."""
-    with tarfile.open(tmp_path / "flowers.tgz", "w:gz") as file:
-        file.add(grow({"rose": 2, "tulip": 2}), arcname=".")
-    assert len(find_photos(archives.unpack(tmp_path / "flowers.tgz", tmp_path / "cache"))) == 4
-
-
-def test_a_bomb_of_many_small_files_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr(archives, "RATIO_FLOOR", 1)
-    archive = make_tar(tmp_path / "a.tgz", {f"rose/{i}.jpg": bytes(50_000) for i in range(60)})
-    with pytest.raises(PhotosError, match="more than is allowed for its size"):
-        archives.unpack(archive, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-@pytest.mark.parametrize("name", ["a.zip", "a.tgz"])
-@pytest.mark.parametrize("place", [0.3, 0.5, 0.7])
-def test_a_flipped_byte_is_noticed(tmp_path, noise_photo, name, place):
-    content = {f"rose/{i}.bmp": noise_photo.tobytes() for i in range(2)}
-    archive = (make_zip if name == "a.zip" else make_tar)(tmp_path / name, content)
-    data = bytearray(archive.read_bytes())
-    data[int(place * len(data))] ^= 0xFF
-    archive.write_bytes(data)
-    with pytest.raises(PhotosError, match="cannot be unpacked"):
-        archives.unpack(archive, tmp_path / "cache")
-    assert list((tmp_path / "cache").iterdir()) == []
-
-
-def test_of_two_processes_that_unpack_the_faster_one_wins(tmp_path, monkeypatch):
-    archive = make_zip(tmp_path / "a.zip", {"rose/a.jpg": b"1"})
-    extract = archives._extract
-
-    def overtaken(*args):
-        extract(*args)
-        monkeypatch.setattr(archives, "_extract", extract)
-        archives.unpack(archive, tmp_path / "cache")
-
-    monkeypatch.setattr(archives, "_extract", overtaken)
-    folder = archives.unpack(archive, tmp_path / "cache")
-    assert [p.name for p in (tmp_path / "cache").iterdir()] == [folder.name]
