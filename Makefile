@@ -11,7 +11,7 @@ QUICK ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test bench lab notebook lock clean
+.PHONY: help setup run test faults audit bench lab notebook lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -34,6 +34,15 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 	rm -rf work_dir/nbval
 	FLOWERS_WORK_DIR=work_dir/nbval $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider notebooks
+
+faults: setup ## 200 trainings and notebooks killed and resumed, 20,000 fuzzed inputs; under 30 minutes
+	FUZZ=20000 $(BIN)/python -m pytest -q tests/test_fuzz.py tests/test_archives.py tests/test_decode.py tests/test_resume.py \
+		tests/test_trees.py tests/test_security.py tests/test_interrupted_notebook.py
+	$(BIN)/python -m tests.kills --kills 200 --notebooks 12
+
+audit: setup ## check the pinned packages against known vulnerabilities (asks a server)
+	$(BIN)/python -m venv .venv/audit && .venv/audit/bin/python -m pip install --quiet pip-audit
+	.venv/audit/bin/pip-audit --requirement requirements.txt --no-deps --disable-pip
 
 bench: setup ## benchmark against the assignment's template; QUICK=1 in minutes, DATA=path, ARGS="--backbone resnet18"
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(if $(DATA),--data "$(DATA)") $(ARGS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +12,8 @@ from PIL import Image, ImageOps
 from helpers.errors import PhotosError
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today does
+LARGE = 25_000_000  # pixels; larger photos are decoded one after the other, or several threads would need gigabytes
+_one_at_a_time = threading.Lock()
 # No others are tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG: MPO of phones too
 
@@ -27,8 +31,10 @@ def load_photo(path: Path | str) -> Image.Image:
         with Image.open(path, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
-            photo.load()
-            return _to_rgb(ImageOps.exif_transpose(photo))
+            with _one_at_a_time if photo.width * photo.height > LARGE else nullcontext():
+                photo.load()
+                ImageOps.exif_transpose(photo, in_place=True)
+                return _to_rgb(photo)
     except PhotosError:
         raise
     except FileNotFoundError as error:
@@ -65,4 +71,6 @@ def _reason(path: Path | str, error: Exception) -> str:
         return "the file is empty"
     if isinstance(error, Image.UnidentifiedImageError):
         return "no picture format that is known"
+    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit is higher, and looked at earlier
+        return f"more than {MAX_PIXELS:,} pixels"
     return str(error) or type(error).__name__

@@ -51,7 +51,7 @@ def collect_parameters(files: list[str], pairs: list[list[str]], data: str | Non
     """
     parameters: dict[str, Any] = {}
     for file in files:
-        parameters |= _mapping(Path(file).read_text(encoding="utf-8") if Path(file).is_file() else None, file)
+        parameters |= _mapping(_text(file), file)
     for name, value in pairs:
         parameters[name] = _typed(value)
     if data:
@@ -122,12 +122,21 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
 
 
-def _mapping(text: str | None, file: str) -> dict[str, Any]:
-    if text is None:
-        raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/")
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/") from error
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"parameter file {file!r} is not UTF-8 text: save it anew as UTF-8") from error
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"parameter file {file!r} cannot be read: {error}") from error
+
+
+def _mapping(text: str, file: str) -> dict[str, Any]:
     try:
         values = yaml.safe_load(text) or {}
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
         raise ParameterError(f"parameter file {file!r} is not YAML: {error}") from error
     if not isinstance(values, dict):
         raise ParameterError(f"parameter file {file!r} must hold lines like 'epochs: 25'")

@@ -8,6 +8,8 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
+from helpers.errors import RunError
+
 
 class Epoch(NamedTuple):
     """Losses are means over photos (nats); accuracies are shares of photos, in [0, 1]."""
@@ -46,6 +48,16 @@ class History(list[Epoch]):
 
     @classmethod
     def from_csv(cls, path: Path) -> History:
-        with open(path, newline="", encoding="utf-8") as file:
-            rows = csv.DictReader(file)
-            return cls(Epoch(int(row["epoch"]), *(float(row[name]) for name in Epoch._fields[1:])) for row in rows)
+        """What ``to_csv`` wrote.
+
+        Raises:
+            RunError: the file is missing or damaged.
+        """
+        try:
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = csv.DictReader(file)
+                return cls(Epoch(int(row["epoch"]), *(float(row[name]) for name in Epoch._fields[1:])) for row in rows)
+        except FileNotFoundError as error:
+            raise RunError(f"{path} does not exist: run the training first") from error
+        except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
+            raise RunError(f"{path} is damaged ({error}): run the training again") from error

@@ -84,7 +84,7 @@ class Recipe:
     workers: int = _setting(2, "processes that read photos when streaming", low=0, high=256)
     deterministic: bool = _setting(True, "use only algorithms that repeat bit for bit")
     checkpoint_steps: int = _setting(
-        0, "save every so many steps; 0: as often as takes 2 % of the time, and when interrupted", "steps", low=0
+        0, "save every so many steps; 0: as often as takes 1 % of the time, and when interrupted", "steps", low=0
     )
 
     # The run

@@ -1,6 +1,6 @@
 """How far a run is, kept so that a run that is killed at any moment goes on as if nothing had been.
 
-After every epoch the state is copied in memory. It is written to disk as often as that costs 2 % of the
+After every epoch the state is copied in memory. It is written to disk as often as that costs 1 % of the
 time, or every ``checkpoint_steps`` steps; and when training ends, for whatever reason it ends. Order,
 augmentation and dropout follow from seed, epoch and step, so that no generator's state needs keeping.
 """
@@ -21,7 +21,7 @@ from helpers.errors import RunError
 from helpers.history import Epoch, History
 from helpers.runs import Run
 
-SHARE = 0.02  # of the training time, for writing to disk
+SHARE = 0.01  # of the training time, for writing to disk
 DISK = 300e6  # bytes per second, as long as none was measured
 VERSION = 2
 

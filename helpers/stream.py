@@ -63,7 +63,7 @@ class StreamFeed:
             if not worker_died(error):
                 raise
             print(
-                "a process that reads photos died (too little memory, or /dev/shm too small): this one reads them now"
+                "a process that reads photos failed (too little memory, or /dev/shm too small): this one reads them now"
             )
             self.recipe = replace(self.recipe, workers=0)
             self.loader = self._loader()
@@ -88,9 +88,10 @@ class StreamFeed:
 
 
 def worker_died(error: BaseException) -> bool:
-    """Whether this is how a ``DataLoader`` says that one of its processes is gone."""
+    """Whether this is how a ``DataLoader`` says that a process of its is gone, or has no room to hand over photos."""
     said = str(error)
-    return isinstance(error, RuntimeError) and "DataLoader worker" in said and ("killed" in said or "exited" in said)
+    gone = "DataLoader worker" in said and ("killed" in said or "exited" in said)
+    return isinstance(error, RuntimeError) and (gone or "shared memory" in said)
 
 
 class PhotoDataset(Dataset):

@@ -24,6 +24,7 @@ import torch
 
 from helpers import checkpoint, locks, training
 from helpers.errors import RunError
+from tests import notebook_kills
 from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
 
 STEPS = 2  # between checkpoints
@@ -41,10 +42,11 @@ class Outcome:
     reads: int = 0
 
     def __str__(self) -> str:
+        ways = ", ".join(f"{count} {name}" for name, count in sorted(self.kills.items()))
         return (
-            f"kills {self.kills.total()} ({', '.join(f'{n} {name}' for name, n in sorted(self.kills.items()))}), "
-            f"resumed bit-identically {self.identical}, at most {self.most_repeated} steps repeated ({STEPS} allowed), "
-            f"best model read {self.reads} times, files lost {self.lost}, files outside {self.outside}"
+            f"{self.kills.total()} trainings killed ({ways}), "
+            f"{self.identical} resumed bit-identically, at most {self.most_repeated} steps repeated ({STEPS} allowed), "
+            f"best model read {self.reads} times meanwhile"
         )
 
 
@@ -52,6 +54,7 @@ def kill_often(kills: int, folder: Path, seed: int = 0) -> Outcome:
     """Kill ``kills`` trainings in subfolders of ``folder``, resume each, and compare."""
     torch.set_num_threads(1)  # a forked process has none of its parent's threads
     dice, outcome = random.Random(seed), Outcome()
+    folder.mkdir(parents=True, exist_ok=True)
     whole = folder / "whole"
     begin = time.perf_counter()
     if _wait(_fork(whole)) != 0:
@@ -254,18 +257,28 @@ def _sha256(content: bytes) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--notebooks", type=int, default=0, help="so many of the kills are of whole headless notebooks")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         try:
-            outcome = kill_often(options.kills, Path(folder), options.seed)
+            outcome = kill_often(options.kills - options.notebooks, Path(folder) / "trainings", options.seed)
         except RunError as error:
             print(f"best_model.pth could not be read: {error}")
             return 1
-    print(outcome, f"({time.perf_counter() - start:.0f} s)")
-    print("\n".join(outcome.different))
-    good = outcome.identical == options.kills and not outcome.lost + outcome.outside and outcome.most_repeated <= STEPS
+        print(outcome, *outcome.different, sep="\n", flush=True)
+        several = {"kills": 0, "identical": 0, "lost": 0, "outside": 0}
+        if options.notebooks:
+            several = notebook_kills.kill_often(options.notebooks, Path(folder) / "notebooks", options.seed)
+    identical = outcome.identical + several["identical"]
+    lost, outside = outcome.lost + several["lost"], outcome.outside + several["outside"]
+    print(f"{time.perf_counter() - start:.0f} s, {several['kills']} of the kills were of whole notebooks")
+    print(
+        f"kills {outcome.kills.total() + several['kills']}, resumed bit-identically {identical}, "
+        f"files lost {lost}, files outside {outside}"
+    )
+    good = identical == options.kills and not lost + outside and outcome.most_repeated <= STEPS
     return 0 if good else 1
 
 

@@ -70,13 +70,27 @@ def test_of_an_animation_the_first_frame(tmp_path):
     assert decode.load_photo(tmp_path / "a.gif").getpixel((0, 0)) == (255, 0, 0)
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_a_truncated_photo_is_refused_by_name(tmp_path, noise_photo, share):
-    noise_photo.save(tmp_path / "whole.jpg")
-    content = (tmp_path / "whole.jpg").read_bytes()
-    (tmp_path / "cut.jpg").write_bytes(content[: int(share * len(content))])
-    with pytest.raises(PhotosError, match=r"cut\.jpg is not a readable photo"):
-        decode.load_photo(tmp_path / "cut.jpg")
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9, 0.99])
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        ("jpg", {}),
+        ("jpg", {"progressive": True}),
+        ("png", {}),
+        ("webp", {}),
+        ("avif", {}),
+        ("gif", {}),
+        ("bmp", {}),
+        ("tif", {}),
+        ("tif", {"compression": "tiff_lzw"}),
+    ],
+)
+def test_a_truncated_photo_is_refused_by_name(tmp_path, noise_photo, share, suffix, options):
+    noise_photo.save(tmp_path / f"whole.{suffix}", **options)
+    content = (tmp_path / f"whole.{suffix}").read_bytes()
+    (tmp_path / f"cut.{suffix}").write_bytes(content[: int(share * len(content))])
+    with pytest.raises(PhotosError, match=rf"cut\.{suffix} is not a readable photo"):
+        decode.load_photo(tmp_path / f"cut.{suffix}")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,11 @@
 """Resident and streaming feeds: every photo once, the same meaning, repeatable."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
 import pytest
 import torch
 from torchvision.transforms import v2
@@ -15,6 +21,7 @@ from helpers.recipe import Recipe
 from helpers.split import split_photos
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent
 
 
 def recipe(**changes):
@@ -131,3 +138,45 @@ def test_transforms_of_your_own_are_streamed(data):
 def test_resident_refuses_transforms_of_your_own(data):
     with pytest.raises(ParameterError, match="use pipeline = stream"):
         feeds(data, train=v2.Compose([v2.Grayscale(3)]), pipeline="resident")
+
+
+def test_if_a_process_that_reads_photos_is_killed_the_batches_are_the_same(data, capsys):
+    expected = [images for images, _ in feeds(data, pipeline="stream", batch_size=1, workers=0).train.epoch(2)]
+    train = feeds(data, pipeline="stream", batch_size=1, workers=2).train
+    batches = train.epoch(2)
+    found = [next(batches)[0]]
+    for each in psutil.Process().children():
+        each.kill()
+    found += [images for images, _ in batches]
+    assert len(found) == 12
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert "a process that reads photos failed" in capsys.readouterr().out
+    assert len(list(train.epoch(3))) == 12
+
+
+SMALL = """
+import sys, torch
+from helpers.audit import audit_photos
+from helpers.feeds import open_feeds
+from helpers.photos import find_photos
+from helpers.recipe import Recipe
+from helpers.split import split_photos
+audit = audit_photos(find_photos(sys.argv[1]))
+recipe = Recipe(image_size=224, batch_size=8, workers=2, pipeline="stream")
+feeds = open_feeds(audit, split_photos(audit, 0.8, 0), recipe, torch.device("cpu"))
+print(sum(len(labels) for epoch in range(2) for _, labels in feeds.train.epoch(epoch)))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount a small /dev/shm")
+def test_with_a_tiny_dev_shm_this_process_reads_the_photos(grow):
+    """As in a container, which has 64 MB of it by default."""
+    root = grow({"rose": 15, "tulip": 15})
+    mount = 'mount -t tmpfs -o size=256k none /dev/shm && exec "$@"'
+    command = ["unshare", "--mount", "sh", "-c", mount, "sh", sys.executable, "-W", "ignore", "-c", SMALL, str(root)]
+    if subprocess.run(["unshare", "--mount", "sh", "-c", mount, "sh", "true"], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.endswith("\n48\n"), done.stderr
+    assert "/dev/shm too small): this one reads them now" in done.stdout
+    assert done.stdout.count("\n") == 2

@@ -103,7 +103,7 @@ def test_what_saving_costs_decides_how_often_it_is_done(tmp_path):
     schedule = training.make_schedule(optimizer, recipe)
     keeper = resume.Keeper(a_run(tmp_path, recipe), model, optimizer, schedule, ("a", "b"))
     keeper.cost = 1.0
-    keeper.last -= 49
+    keeper.last -= 99
     assert not keeper.due(resume.Position())
     keeper.last -= 2
     assert keeper.due(resume.Position())

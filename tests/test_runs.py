@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from helpers import runs
+from helpers import locks, runs
 from helpers.errors import ParameterError, RunError
 from helpers.recipe import Recipe
 
@@ -102,3 +102,21 @@ def test_the_root_is_found_from_below_and_missed_by_name(tmp_path):
     assert runs.project_root(below) == tmp_path.resolve()
     with pytest.raises(RunError, match="not inside the project"):
         runs.project_root(tmp_path.parent)
+
+
+@pytest.mark.parametrize("name", ["cache", "photos"])
+def test_a_run_named_like_a_folder_that_holds_something_else_gets_another_name(tmp_path, name):
+    (tmp_path / "work_dir" / name).mkdir(parents=True)
+    (tmp_path / "work_dir" / name / "mine.txt").write_text("not a run")
+    run = runs.open_run(Recipe.from_preset("demo", device="cpu", run=name), tmp_path)
+    assert run.folder.name == f"{name}-2"
+    assert [path.name for path in (tmp_path / "work_dir" / name).iterdir()] == ["mine.txt"]
+    locks.release(run.folder)
+
+
+def test_a_file_with_the_name_of_the_run_is_left_alone(tmp_path):
+    (tmp_path / "work_dir").mkdir()
+    (tmp_path / "work_dir" / "mine").write_text("a file")
+    run = runs.open_run(Recipe.from_preset("demo", device="cpu", run="mine"), tmp_path)
+    assert run.folder.name == "mine-2"
+    locks.release(run.folder)

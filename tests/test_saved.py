@@ -16,8 +16,14 @@ from helpers.recipe import Recipe
 def folder(tmp_path):
     model = build_model("squeezenet1_1", "none", 3, 0.5, seed=4)
     checkpoint.save_tensors(tmp_path / "best_model.pth", model.state_dict())
-    facts = {"backbone": "squeezenet1_1", "classes": ["a", "b", "c"], "dropout": 0.5}
-    checkpoint.write_json(tmp_path / "best_model.json", facts)
+    facts = {
+        "backbone": "squeezenet1_1",
+        "classes": ["a", "b", "c"],
+        "dropout": 0.5,
+        "image_size": 64,
+        "val_resize": 70,
+    }
+    checkpoint.write_json(tmp_path / "best_model.json", facts | {"mean": [0, 0, 0], "std": [1, 1, 1]})
     return tmp_path
 
 
@@ -41,3 +47,26 @@ def test_a_run_without_a_model_and_a_damaged_one_are_named(folder, tmp_path):
     (folder / "best_model.json").write_text(json.dumps({})[:1])
     with pytest.raises(RunError, match=r"best_model\.json is damaged"):
         saved.load_best_model(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes": ["a", "b"]}, "do not fit"),
+        ({"backbone": "resnet19"}, "do not fit .*'resnet19' is unknown"),
+        ({"dropout": "much"}, "do not fit"),
+        ({"classes": None}, "do not fit"),
+    ],
+)
+def test_files_that_do_not_fit_each_other_are_named(folder, change, message):
+    facts = json.loads((folder / "best_model.json").read_text())
+    checkpoint.write_json(folder / "best_model.json", facts | change)
+    with pytest.raises(RunError, match=message):
+        saved.load_best_model(folder)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "3", "null", '{"backbone": "resnet18"}'])
+def test_facts_that_are_none_are_named(folder, text):
+    (folder / "best_model.json").write_text(text)
+    with pytest.raises(RunError, match=r"best_model\.json is damaged"):
+        saved.read_facts(folder)
