@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -20,10 +20,15 @@ _WORDS = ("allocate memory", "out of memory", "not enough memory", "bad_alloc", 
 
 
 @contextlib.contextmanager
-def explained(model: nn.Module, recipe: Recipe, precision: torch.dtype) -> Iterator[None]:
+def explained(
+    model: nn.Module, recipe: Recipe, precision: torch.dtype, save: Callable[[], None] = lambda: None
+) -> Iterator[None]:
     """Turn an out-of-memory error of the training step inside into one that names the batch size that fits.
 
     The death of a process that reads photos, which the system kills first, becomes one that names ``workers``.
+
+    Args:
+        save: is called before smaller batches are tried: without memory, native code may end the process.
 
     Raises:
         RunError: memory did not suffice.
@@ -45,6 +50,8 @@ def explained(model: nn.Module, recipe: Recipe, precision: torch.dtype) -> Itera
     if processes.count() > 1:  # trying would take all of them, and the others wait in the middle of a step
         remedy = "start more processes, or lower batch_size"
     else:
+        save()
+        print(f"out of memory with batch_size = {recipe.batch_size}: looking for the largest that fits", flush=True)
         fits = largest_batch(model, recipe, precision)
         remedy = f"batch_size = {fits} fits" if fits else "not even a batch of one fits: lower image_size"
     raise RunError(

@@ -97,7 +97,7 @@ def fit(
                 feeds.train.epoch(epoch, position.sums.steps), run.recipe.seed, epoch, position.sums.steps
             )
             batches = progress(batches, len(feeds.train) - position.sums.steps, f"epoch {epoch}")
-            with memory.explained(model, run.recipe, run.precision):
+            with memory.explained(model, run.recipe, run.precision, keeper.write):
                 train_loss, train_accuracy = train_one_epoch(
                     network, batches, criterion, optimizer, run.precision, position.sums, between_steps
                 )

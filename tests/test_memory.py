@@ -1,5 +1,6 @@
 """Out of memory: the message names the batch that fits, on the CPU with memory really capped."""
 
+import signal
 import subprocess
 import sys
 
@@ -31,7 +32,12 @@ with memory.explained(model, Recipe(image_size=96, batch_size=512), torch.float3
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory can be capped on Linux only")
 def test_with_capped_memory_the_message_says_which_batch_fits():
-    done = subprocess.run([sys.executable, "-c", CAPPED], capture_output=True, text=True, timeout=120)
+    for _ in range(4):
+        done = subprocess.run([sys.executable, "-c", CAPPED], capture_output=True, text=True, timeout=120)
+        assert "out of memory with batch_size = 512: looking for the largest that fits" in done.stdout
+        # oneDNN does not look whether it got its memory; about one of ten times the trial ends in this.
+        if done.returncode != -signal.SIGSEGV:
+            break
     message = done.stderr.strip().splitlines()[-1]
     assert "RunError: out of memory with batch_size = 512 at 96 px: batch_size = " in message
     fits = int(message.split("px: batch_size = ")[1].split()[0])
@@ -74,3 +80,14 @@ def test_other_errors_pass_unchanged():
 )
 def test_what_counts_as_out_of_memory(error):
     assert memory.is_out_of_memory(error)
+
+
+def test_what_was_learned_is_saved_before_smaller_batches_are_tried():
+    order, model, recipe = [], Hungry(9), Recipe(image_size=16, batch_size=32)
+    model.register_forward_pre_hook(lambda *_: order.append("try"))
+    with (
+        pytest.raises(RunError, match="batch_size = 8 fits"),
+        memory.explained(model, recipe, torch.float32, lambda: order.append("save")),
+    ):
+        raise MemoryError
+    assert order == ["save", "try", "try"]  # 16 is too many, 8 fits
