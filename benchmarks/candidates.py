@@ -24,10 +24,11 @@ from helpers.evaluate import predict, wilson_interval
 from helpers.features import FeatureFeed, what_is_trained
 from helpers.feeds import Feeds, open_feeds
 from helpers.model import build_model, head_module
+from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.split import Split, split_photos
-from helpers.training import make_loss, make_optimizer, make_schedule, train_one_epoch
+from helpers.training import make_loss, train_one_epoch
 
 FOLDS = 5
 SIZES = ((128, 146), (160, 183), (192, 220), (224, 256), (256, 293))

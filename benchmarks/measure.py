@@ -33,12 +33,13 @@ from helpers.audit import Audit, audit_photos  # noqa: E402
 from helpers.decode import load_photo  # noqa: E402
 from helpers.feeds import Feeds, decoded_bytes, open_feeds  # noqa: E402
 from helpers.model import build_model  # noqa: E402
+from helpers.optimizers import make_optimizer, make_schedule  # noqa: E402
 from helpers.photos import find_photos  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
 from helpers.runs import open_run  # noqa: E402
 from helpers.seeds import generator  # noqa: E402
 from helpers.split import Split, split_photos  # noqa: E402
-from helpers.training import fit, make_loss, make_optimizer, make_schedule, train_one_epoch  # noqa: E402
+from helpers.training import fit, make_loss, train_one_epoch  # noqa: E402
 
 IMPORTED = time.time()
 

@@ -18,10 +18,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 def five_augmentations(recipe: Recipe) -> list[v2.Transform]:
-    """The assignment's five augmentation methods, in order."""
+    """The assignment's five augmentation methods, in order; the crop is the recipe's."""
+    crop = v2.CenterCrop(recipe.crop_size)
+    if recipe.crop == "random_resized":
+        crop = v2.RandomResizedCrop(recipe.image_size, (recipe.crop_scale, 1.0), antialias=True)
     return [
         v2.RandomRotation(recipe.rotation),
-        v2.CenterCrop(recipe.crop_size),
+        crop,
         v2.RandomHorizontalFlip(recipe.horizontal_flip),
         v2.RandomVerticalFlip(recipe.vertical_flip),
         v2.ColorJitter(recipe.brightness, recipe.contrast, recipe.saturation, recipe.hue),
@@ -35,18 +38,22 @@ def train_transform(recipe: Recipe) -> v2.Compose:
     """
     if not recipe.augmentation:
         return val_transform(recipe)
+    policy = {"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment, "imagenet": v2.AutoAugment}
+    erasing = [v2.RandomErasing(recipe.random_erasing)] if recipe.random_erasing else []
     return v2.Compose(
         [
             *five_augmentations(recipe),
+            *([policy[recipe.auto_augment]()] if recipe.auto_augment in policy else []),
             *_to_tensor(),
             v2.Resize((recipe.image_size, recipe.image_size), antialias=True),
             v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
+            *erasing,
         ]
     )
 
 
 def val_transform(recipe: Recipe) -> v2.Compose:
-    """Validation photo, PIL RGB → float32 ``(3, image_size, image_size)``, normalized; never random."""
+    """Validation photo, PIL RGB → float32 ``(3, val_size, val_size)``, normalized; never random."""
     return v2.Compose(
         [
             *val_geometry(recipe),
@@ -60,7 +67,7 @@ def val_geometry(recipe: Recipe) -> list[v2.Transform]:
     """The first half of ``val_transform``: which part of the photo is looked at, at what size."""
     return [
         v2.Resize(recipe.val_resize, interpolation=InterpolationMode.BILINEAR, antialias=True),
-        v2.CenterCrop(recipe.image_size),
+        v2.CenterCrop(recipe.val_size),
     ]
 
 

@@ -40,19 +40,20 @@ def train_canvases(
         arrays["canvases"][row] = resident.train_canvas(photo, recipe)
         arrays["frames"][row] = resident.frame(photo, recipe)
 
-    name = f"train-{recipe.image_size}-{side}-{recipe.crop_size}"
+    kind = "whole" if recipe.crop == "random_resized" else recipe.crop_size
+    name = f"train-{recipe.image_size}-{side}-{kind}"
     arrays = _decoded(audit, rows, parts, store, name, cache)
     return arrays["canvases"], arrays["frames"]
 
 
 def val_pictures(audit: Audit, rows: Sequence[int], recipe: Recipe, cache: Path | None = None) -> torch.Tensor:
-    """What validation sees of the photos ``rows`` of the audit: uint8 ``(n, 3, image_size, image_size)``."""
-    parts = {"pictures": ((3, recipe.image_size, recipe.image_size), "uint8")}
+    """What validation sees of the photos ``rows`` of the audit: uint8 ``(n, 3, val_size, val_size)``."""
+    parts = {"pictures": ((3, recipe.val_size, recipe.val_size), "uint8")}
 
     def store(arrays: Arrays, row: int, path: Path) -> None:
         arrays["pictures"][row] = resident.val_picture(load_photo(path), recipe)
 
-    return _decoded(audit, rows, parts, store, f"val-{recipe.image_size}-{recipe.val_resize}", cache)["pictures"]
+    return _decoded(audit, rows, parts, store, f"val-{recipe.val_size}-{recipe.val_resize}", cache)["pictures"]
 
 
 def _decoded(audit: Audit, rows: Sequence[int], parts: Shapes, store, name: str, cache: Path | None):

@@ -10,10 +10,12 @@ import torch
 from torch import nn
 
 from helpers import processes
+from helpers.errors import ParameterError
 from helpers.feeds import Feeds, ResidentFeed
-from helpers.model import head_module
+from helpers.model import find_head, head_module
 from helpers.progress import progress
 from helpers.recipe import Recipe
+from helpers.views import as_tested
 
 
 class FeatureFeed(ResidentFeed):
@@ -33,7 +35,9 @@ def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: t
     head = head_module(model) if recipe.frozen_backbone and not recipe.augmentation else None
     if head is None:
         return model, feeds
-    train, val = (_features(model, head, feed, precision) for feed in (feeds.train, feeds.val))
+    train = _features(model, head, feeds.train, precision)
+    # The mean over views of what reaches a linear layer gives the mean of its logits.
+    val = _features(as_tested(model, recipe), head, feeds.val, precision)
     return head, Feeds(
         FeatureFeed(*train, feeds.train.batch_size, recipe.seed),
         FeatureFeed(*val, feeds.val.batch_size),
@@ -44,21 +48,54 @@ def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: t
     )
 
 
+def fit_head(model: nn.Module, feed, precision: torch.dtype) -> float:
+    """Fit the head to the features of the feed's first epoch, by logistic regression: the first half of LP-FT.
+
+    A fresh head would send gradients of chance through the backbone, which spoil what it knows (Kumar et al., 2022).
+
+    Returns:
+        The share of those photos that it then gets right.
+
+    Raises:
+        ParameterError: the model does not end in its head (SqueezeNet).
+    """
+    head = head_module(model)
+    if head is None:
+        raise ParameterError("head_first: this backbone averages behind its head. Set head_first to False")
+    features, labels = _features(model, head, feed, precision)
+    features, labels = features.clone(), labels.clone()  # of inference tensors, for the gradients
+    layer = find_head(model)[1]
+    optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> torch.Tensor:
+        optimizer.zero_grad()
+        pull = layer.weight.square().sum() / (2 * len(labels))
+        value = nn.functional.cross_entropy(layer(features), labels) + pull
+        value.backward()
+        return value
+
+    optimizer.step(loss)
+    optimizer.zero_grad(set_to_none=True)
+    with torch.no_grad():
+        return (layer(features).argmax(1) == labels).float().mean().item()
+
+
 @torch.inference_mode()
 def _features(model: nn.Module, head: nn.Module, feed, precision: torch.dtype) -> tuple[torch.Tensor, torch.Tensor]:
     """What reaches the head, and the labels, in the order of the feed's first epoch, from all processes."""
-    seen: list[torch.Tensor] = []
-    labels: list[torch.Tensor] = []
-    hook = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0]))
+    features, labels, seen = [], [], []
+    hook = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].float()))
     was_training = model.training
     model.eval()
     try:
         for images, truth in progress(feed.epoch(0), total=len(feed), description="features"):
             with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
                 model(images)
+            features.append(torch.stack(seen).mean(0))  # one, or one per view
             labels.append(truth)
+            seen.clear()
     finally:
         hook.remove()
         model.train(was_training)
-    together = (torch.cat(seen), torch.cat(labels))
+    together = (torch.cat(features), torch.cat(labels))
     return tuple(processes.in_order(rows, len(feed.labels), feed.batch_size) for rows in together)

@@ -109,17 +109,22 @@ def open_feeds(
     """
     _check_processes(split, recipe)
     own = _same(train, train_transform(recipe)) and _same(val, val_transform(recipe))
+    listed = recipe.augmentation and recipe.auto_augment != "none"
+    if recipe.pipeline == "resident" and listed:
+        raise ParameterError(f"auto_augment = {recipe.auto_augment!r} takes photos one by one: use pipeline = stream")
     if recipe.pipeline == "resident" and not own:
         raise ParameterError("pipeline = 'resident' knows the recipe's own transforms only: use pipeline = stream")
     names = tuple(audit.photos.names[i] for i in split.train)
     needed = decoded_bytes(split, recipe)
     allowed = min(recipe.memory_limit_gb * 1e9, machine.free_memory(device) / 2)
-    if recipe.pipeline == "resident" or (recipe.pipeline == "auto" and own and needed <= allowed):
+    if recipe.pipeline == "resident" or (recipe.pipeline == "auto" and own and not listed and needed <= allowed):
         feeds = _resident(audit, split, recipe, device, cache)
         why = f"{needed / 1e9:.2f} GB of decoded photos in memory"
         return Feeds(*feeds, audit.photos.classes, "resident", why, names)
     too_large = f"{needed / 1e9:.2f} GB decoded, {allowed / 1e9:.2f} GB allowed"
     why = {"stream": "as asked", "auto": too_large if own else "the transforms are your own"}
+    if listed:
+        why["auto"] = "auto_augment takes photos one by one"
     streams = (
         StreamFeed(audit.photos, split.train, train or train_transform(recipe), recipe, device, shuffle=True),
         StreamFeed(audit.photos, split.val, val or val_transform(recipe), recipe, device, shuffle=False),
@@ -129,8 +134,8 @@ def open_feeds(
 
 def decoded_bytes(split: Split, recipe: Recipe) -> int:
     """What the photos of this split take in memory when they are resident."""
-    side = resident.canvas_sides(recipe)[0] if recipe.augmentation else recipe.image_size
-    return 3 * (len(split.train) * side**2 + len(split.val) * recipe.image_size**2)
+    side = resident.canvas_sides(recipe)[0] if recipe.augmentation else recipe.val_size
+    return 3 * (len(split.train) * side**2 + len(split.val) * recipe.val_size**2)
 
 
 def epoch_order(photos: int, seed: int | None, epoch: int) -> torch.Tensor:

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision import models
 
-from helpers.errors import WeightsError
+from helpers.errors import ParameterError, WeightsError
 from helpers.seeds import derive_seed
 from helpers.weights import imagenet_weights, load_into, read_weights
 
@@ -21,12 +21,21 @@ _INCEPTION = {"aux_logits": False, "transform_input": True, "init_weights": True
 
 
 def build_model(
-    backbone: str, weights: str, classes: int, dropout: float, seed: int, frozen: bool = False
+    backbone: str,
+    weights: str,
+    classes: int,
+    dropout: float,
+    seed: int,
+    frozen: bool = False,
+    frozen_stages: int = 0,
+    frozen_norms: bool = False,
 ) -> nn.Module:
     """A backbone with ``weights`` and a fresh head: images ``(n, 3, S, S)`` → logits ``(n, classes)``.
 
     Args:
         frozen: training will change the head only.
+        frozen_stages: training will leave so many stages alone, from the input on.
+        frozen_norms: batch normalization will keep the statistics of the weights.
         weights: ``imagenet``, ``none`` (random), or the path of a state dict. One that holds a head
             of our size is taken whole.
         seed: of the random weights. The caller's random state is left as it was.
@@ -49,6 +58,10 @@ def build_model(
         load_into(model, state, name, source)
     if frozen:
         freeze_backbone(model)
+    if frozen_stages:
+        freeze_stages(model, frozen_stages)
+    if frozen_norms:
+        freeze_norms(model)
     return model
 
 
@@ -136,8 +149,50 @@ def freeze_backbone(model: nn.Module) -> None:
     """Let training change nothing but the head, batch-norm statistics included, whatever ``model.train()`` says."""
     for parameter in backbone_parameters(model):
         parameter.requires_grad_(False)
+    freeze_norms(model)
+
+
+def freeze_norms(model: nn.Module) -> None:
+    """Let batch normalization use the statistics that it came with, whatever ``model.train()`` says."""
     for module in model.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.register_forward_pre_hook(_stay_in_eval)
+
+
+def stages(model: nn.Module) -> list[list[nn.Parameter]]:
+    """The backbone's parameters, cut into stages from the input to the head.
+
+    A stage is a block of the longest sequence that the backbone consists of (MobileNetV2: 19, ``features.0`` and
+    on), or a module beside it that comes before (ResNet: ``conv1``, ``bn1``, ``layer1`` …).
+    """
+    seen = {id(parameter) for parameter in head_parameters(model)}
+    found = []
+    for child in model.children():
+        blocks = list(child.children()) if isinstance(child, nn.Sequential) and len(child) > 4 else [child]
+        for block in blocks:
+            own = [parameter for parameter in block.parameters() if id(parameter) not in seen]
+            seen |= {id(parameter) for parameter in own}
+            if own:
+                found.append(own)
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in seen]
+    return [rest, *found] if rest else found
+
+
+def freeze_stages(model: nn.Module, count: int) -> None:
+    """Let training change nothing in the first ``count`` stages, batch-norm statistics included.
+
+    Raises:
+        ParameterError: the backbone has fewer.
+    """
+    parts = stages(model)
+    if count > len(parts):
+        raise ParameterError(f"frozen_stages = {count}: this backbone has {len(parts)}, choose at most as many")
+    frozen = {id(parameter) for stage in parts[:count] for parameter in stage}
+    for parameter in model.parameters():
+        if id(parameter) in frozen:
+            parameter.requires_grad_(False)
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and id(module.weight) in frozen:
             module.register_forward_pre_hook(_stay_in_eval)
 
 

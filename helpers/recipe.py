@@ -43,32 +43,63 @@ class Recipe:
         True, "change training photos at random; False: they are seen as validation photos are"
     )
     rotation: float = _setting(30.0, "rotate by up to this much, either way", "degrees", low=0, high=180)
+    crop: str = _setting(
+        "center",
+        "center (of crop_size) or random_resized: a random part of the photo",
+        choices=("center", "random_resized"),
+    )
     crop_size: int = _setting(448, "side of the central crop; small photos get a black border", "px", low=8)
+    crop_scale: float = _setting(0.25, "crop random_resized: the smallest share of the photo", above=0, high=1)
     horizontal_flip: float = _setting(0.5, "probability to mirror left and right", low=0, high=1)
     vertical_flip: float = _setting(0.5, "probability to mirror top and bottom", low=0, high=1)
     brightness: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
     contrast: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
     saturation: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
     hue: float = _setting(0.1, "jitter: shift within ± this", "turns", low=0, high=0.5)
+    auto_augment: str = _setting(
+        "none", "further changes, drawn from a list (streams)", choices=("none", "trivial", "rand", "imagenet")
+    )
     image_size: int = _setting(224, "side of the picture that the network sees", "px", low=16, high=4096)
+    random_erasing: float = _setting(0.0, "probability to blank a random rectangle", low=0, high=1)
+    mixup: float = _setting(0.0, "blend pairs of photos, in shares from Beta(this, this); 0: never", low=0)
+    cutmix: float = _setting(0.0, "paste a part of one photo into another, likewise", low=0)
+
+    # Validation and use
     val_resize: int = _setting(256, "shorter side of a validation photo before its central crop", "px", low=16)
+    test_size: int = _setting(0, "side of a validation picture; 0: image_size", "px", low=0, high=4096)
+    test_flip: bool = _setting(False, "average over a photo and its mirror image")
+    test_scales: bool = _setting(False, "average over the picture at 7/8, 1 and 9/8 of its size")
 
     # Model
     backbone: str = _setting("resnet18", "a torchvision classification model")
     weights: str = _setting("imagenet", "imagenet, none, or the path of a .pth or .safetensors file")
     frozen_backbone: bool = _setting(False, "train the head only")
+    frozen_stages: int = _setting(0, "stages of the backbone, from the input on, that training leaves alone", low=0)
+    frozen_norms: bool = _setting(False, "keep ImageNet's batch-norm statistics")
+    head_first: bool = _setting(False, "fit the head to the backbone's features before training everything")
     dropout: float = _setting(0.5, "probability to drop a feature before the new head", low=0, below=1)
 
     # Optimization
     epochs: int = _setting(25, "passes over the training photos", low=1)
     batch_size: int = _setting(32, "photos per step", low=1)
-    lr: float = _setting(1e-3, "step size of SGD at the start", above=0)
-    momentum: float = _setting(0.9, "momentum of SGD", low=0, below=1)
-    nesterov: bool = _setting(True, "Nesterov's form of the momentum")
+    optimizer: str = _setting("sgd", "how steps follow from gradients", choices=("sgd", "adam", "adamw", "rmsprop"))
+    lr: float = _setting(1e-3, "step size at the start", above=0)
+    head_lr: float = _setting(0.0, "step size of the head; 0: lr", low=0)
+    layer_decay: float = _setting(1.0, "lr of each stage relative to the next one's", above=0, high=1)
+    momentum: float = _setting(0.9, "momentum of SGD and RMSprop, first beta of Adam", low=0, below=1)
+    nesterov: bool = _setting(True, "Nesterov's form of SGD's momentum")
     weight_decay: float = _setting(5e-4, "pull of the weights towards zero", low=0)
-    schedule: str = _setting("step", "how lr falls", choices=("step", "cosine"))
+    norm_decay: bool = _setting(True, "weight decay on biases and normalization too")
+    l2_sp: float = _setting(0.0, "pull of the backbone's weights towards where they started, instead of zero", low=0)
+    label_smoothing: float = _setting(0.0, "share of the truth that is spread over all classes", low=0, below=1)
+    ema: float = _setting(0.0, "moving average of the weights, which is validated and saved; 0: none", low=0, below=1)
+    schedule: str = _setting("step", "how lr falls", choices=("step", "multistep", "cosine", "onecycle"))
+    lr_milestones: str = _setting("7,14", "schedule multistep: epochs after which lr is multiplied by lr_gamma")
     lr_step: int = _setting(7, "schedule step: multiply lr by lr_gamma every so often", "epochs", low=1)
-    lr_gamma: float = _setting(0.1, "schedule step: the factor", above=0, high=1)
+    lr_gamma: float = _setting(0.1, "schedules step and multistep: the factor", above=0, high=1)
+    teacher: str = _setting("", "folder of a finished run to learn from as well (distillation)")
+    teacher_weight: float = _setting(0.5, "share of the teacher's word in the target", low=0, high=1)
+    teacher_temperature: float = _setting(2.0, "the teacher's logits are divided by this", above=0)
     warmup_epochs: int = _setting(0, "schedule cosine: lr rises over these first (at most epochs - 1)", "epochs", low=0)
 
     # The machine
@@ -131,6 +162,16 @@ class Recipe:
         if not isinstance(preset, str):
             raise ParameterError(f"preset = {preset!r}: expected the name of a preset{_nearest('', PRESETS)}")
         return cls.from_preset(preset, **values)
+
+    @property
+    def val_size(self) -> int:
+        """Side of a validation picture (px)."""
+        return self.test_size or self.image_size
+
+    @property
+    def milestones(self) -> list[int]:
+        """``lr_milestones`` as numbers."""
+        return [int(word) for word in self.lr_milestones.split(",") if word.strip()]
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -241,12 +282,41 @@ def _check_limits(f: dataclasses.Field, value: Any, said: str) -> None:
 
 
 def _check_together(recipe: Recipe) -> None:
-    if recipe.val_resize < recipe.image_size:
+    if recipe.val_resize < recipe.val_size:
+        name = "test_size" if recipe.test_size else "image_size"
         raise ParameterError(
-            f"val_resize = {recipe.val_resize} is smaller than image_size = {recipe.image_size}: "
-            "the central crop would get a black border. Raise val_resize or lower image_size"
+            f"val_resize = {recipe.val_resize} is smaller than {name} = {recipe.val_size}: "
+            f"the central crop would get a black border. Raise val_resize or lower {name}"
         )
+    if 0 < recipe.test_size < 16:
+        raise ParameterError(f"test_size = {recipe.test_size}: must be at least 16, or 0 for image_size")
+    try:
+        increasing = recipe.milestones == sorted(set(recipe.milestones)) and min(recipe.milestones, default=0) > 0
+    except ValueError:
+        increasing = False
+    if recipe.schedule == "multistep" and not (increasing and recipe.milestones):
+        raise ParameterError(f"lr_milestones = {recipe.lr_milestones!r}: rising epochs are needed, such as '7,14'")
+    _refuse_without_effect(recipe)
     if recipe.nesterov and recipe.momentum == 0:
         raise ParameterError("nesterov = True needs momentum > 0: raise momentum or set nesterov to False")
     if recipe.run and ("/" in recipe.run or "\\" in recipe.run or recipe.run.startswith(".")):
         raise ParameterError(f"run = {recipe.run!r}: a plain folder name is needed; put paths into work_dir")
+
+
+def _refuse_without_effect(recipe: Recipe) -> None:
+    """What would be done by nobody is refused, or a comparison would compare a recipe with itself."""
+    changed = {f.name for f in dataclasses.fields(Recipe) if getattr(recipe, f.name) != f.default}
+    mixing = sorted(changed & {"mixup", "cutmix"})
+    if recipe.frozen_backbone and not recipe.augmentation and mixing:
+        raise ParameterError(
+            f"{mixing[0]} needs photos, but with frozen_backbone and without augmentation the head learns from "
+            f"features that are computed once: set frozen_backbone to False, or {mixing[0]} to 0"
+        )
+    random = sorted(changed & {"crop", "auto_augment", "random_erasing"})
+    if not recipe.augmentation and random:
+        raise ParameterError(f"{random[0]} does nothing without augmentation: set augmentation to True")
+    tuning = sorted(changed & {"frozen_stages", "layer_decay", "l2_sp", "head_first"})
+    if recipe.frozen_backbone and tuning:
+        raise ParameterError(f"{tuning[0]} does nothing with frozen_backbone: set one of them back")
+    if recipe.optimizer != "sgd" and recipe.nesterov and "nesterov" in changed:
+        raise ParameterError("nesterov is SGD's: set optimizer to sgd")

@@ -27,21 +27,25 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
     """What training may see of a photo: PIL RGB → uint8 ``(3, side, side)``, black outside it."""
     side, full = canvas_sides(recipe)
+    if recipe.crop == "random_resized":  # the whole photo, squeezed into a square: any part may be asked for
+        return _pixels(photo.resize((side, side), Image.Resampling.BICUBIC))
     canvas = T.center_crop(photo, [full, full])
     # Bicubic is sharper than torchvision's bilinear by about as much as the sampling that follows smooths.
     return _pixels(canvas.resize((side, side), Image.Resampling.BICUBIC))
 
 
 def frame(photo: Image.Image, recipe: Recipe) -> np.ndarray:
-    """Half the photo's width and height at the network's scale, float32 ``(2,)``.
+    """Half the photo's width and height at the network's scale, float32 ``(2,)``; random_resized: in its own px.
 
     torchvision's rotation keeps the photo's frame: what turns out of it is lost, and black.
     """
+    if recipe.crop == "random_resized":
+        return np.asarray(photo.size, dtype=np.float32) / 2
     return np.asarray(photo.size, dtype=np.float32) * (recipe.image_size / recipe.crop_size / 2)
 
 
 def val_picture(photo: Image.Image, recipe: Recipe) -> np.ndarray:
-    """What validation sees of a photo: PIL RGB → uint8 ``(3, image_size, image_size)``."""
+    """What validation sees of a photo: PIL RGB → uint8 ``(3, val_size, val_size)``."""
     for transform in val_geometry(recipe):
         photo = transform(photo)
     return _pixels(photo)
@@ -50,8 +54,11 @@ def val_picture(photo: Image.Image, recipe: Recipe) -> np.ndarray:
 def canvas_sides(recipe: Recipe) -> tuple[int, int]:
     """Side of the stored canvas, and of the square of the photo that it holds (px).
 
-    A crop of side ``c``, rotated by up to ``a``, reaches over a square of side ``c (cos a + sin a)``.
+    A crop of side ``c``, rotated by up to ``a``, reaches over a square of side ``c (cos a + sin a)``. For random
+    resized crops the canvas holds the whole photo, whatever its size, at 5/4 of the network's scale.
     """
+    if recipe.crop == "random_resized":
+        return 2 * math.ceil(0.625 * recipe.image_size), 0
     angle = math.radians(min(recipe.rotation, 45.0))
     reach = math.cos(angle) + math.sin(angle)
     side = math.ceil(recipe.image_size * reach / 2) * 2 + 2
@@ -67,6 +74,8 @@ class Draws:
     factor: torch.Tensor  # (n, 3) brightness, contrast, saturation; 1 changes nothing
     hue: torch.Tensor  # (n,) turns; 0 changes nothing
     order: torch.Tensor  # (n, 4) the four colour operations in the order applied
+    box: torch.Tensor | None = None  # (n, 11, 2) in [0, 1]: ten tries for area and shape of the crop, then its place
+    erase: torch.Tensor | None = None  # (n, 12, 2): whether; ten tries for area and shape; place
 
 
 def draw(recipe: Recipe, n: int, generator: torch.Generator) -> Draws:
@@ -81,11 +90,51 @@ def draw(recipe: Recipe, n: int, generator: torch.Generator) -> Draws:
         factor=low + uniform[:, 3:6] * (1 + jitter - low),
         hue=(2 * uniform[:, 6] - 1) * recipe.hue,
         order=torch.rand(n, 4, generator=generator).argsort(dim=1),
+        box=torch.rand(n, 11, 2, generator=generator) if recipe.crop == "random_resized" else None,
+        erase=torch.rand(n, 12, 2, generator=generator) if recipe.random_erasing else None,
     )
 
 
+def boxes(draws: torch.Tensor, aspect: torch.Tensor, area: tuple[float, float], ratio: float) -> torch.Tensor:
+    """Random boxes within frames, as torchvision's ``RandomResizedCrop`` and ``RandomErasing`` draw them.
+
+    Args:
+        draws: uniform in [0, 1], ``(n, 11, 2)``: ten tries for area and shape, then the place.
+        aspect: width to height of the frames ``(n,)``.
+        area: smallest and largest share of the frame.
+        ratio: the largest width to height, and the inverse of the smallest.
+
+    Returns:
+        float32 ``(n, 4)``: centre x, y in [-1, 1], half width and half height as shares of the frame's. The first
+        try that fits counts; if none does, the largest central box of an allowed shape.
+    """
+    share = area[0] + draws[:, :10, 0] * (area[1] - area[0])
+    shape = torch.exp((2 * draws[:, :10, 1] - 1) * math.log(ratio)) / aspect[:, None]
+    sides = torch.stack([(share * shape).sqrt(), (share / shape).sqrt()], dim=2)  # (n, 10, 2) shares of the frame's
+    fits = (sides <= 1).all(2)
+    first = fits.int().argmax(1)
+    chosen = sides[torch.arange(len(sides)), first]
+    bound = aspect.clamp(1 / ratio, ratio) / aspect
+    central = torch.stack([bound, 1 / bound], dim=1).clamp(max=1)
+    found = fits.any(1)[:, None]
+    chosen = torch.where(found, chosen, central)
+    place = torch.where(found, 2 * draws[:, 10] - 1, 0.0) * (1 - chosen)
+    return torch.cat([place, chosen], dim=1)
+
+
+def affine_boxes(draws: Draws, frames: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Rotation, random resized crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
+    aspect = frames[:, 0] / frames[:, 1]
+    place, half = boxes(draws.box, aspect, (recipe.crop_scale, 1.0), 4 / 3).split(2, dim=1)
+    radians = torch.deg2rad(draws.angle)
+    cos, sin = torch.cos(radians), torch.sin(radians)
+    turn = torch.stack([cos, -sin / aspect, sin * aspect, cos], dim=1).view(-1, 2, 2)
+    stretch = torch.diag_embed(half * (1.0 - 2.0 * draws.flip.float()))
+    return torch.cat([turn @ stretch, turn @ place[:, :, None]], dim=2)
+
+
 def affine(draws: Draws, recipe: Recipe) -> torch.Tensor:
-    """Rotation, crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
+    """Rotation, central crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
     radians = torch.deg2rad(draws.angle)
     cos, sin = torch.cos(radians), torch.sin(radians)
     sign = 1.0 - 2.0 * draws.flip.float()
@@ -180,7 +229,10 @@ class Augmenter:
         images = self._recolour(images.flatten(2), plan["before_hue"]).clamp_(0, 1)
         images = shift_hue(images.view(n, 3, self.size, self.size), plan["hue"]).flatten(2)
         images = self._recolour(images, plan["after_hue"], normalize=True)
-        return images.clamp_(self.low, self.high).view(n, 3, self.size, self.size)
+        images = images.clamp_(self.low, self.high).view(n, 3, self.size, self.size)
+        if "erased_columns" in plan:
+            images.masked_fill_(plan["erased_columns"].view(n, 1, 1, -1) & plan["erased_rows"].view(n, 1, -1, 1), 0)
+        return images
 
     def _recolour(self, pixels: torch.Tensor, maps: torch.Tensor, normalize: bool = False) -> torch.Tensor:
         """``(n, 3, pixels)`` through ``(n, 3, 4)``; the last column multiplies the mean grey."""
@@ -194,9 +246,25 @@ class Augmenter:
 def epoch_plan(draws: Draws, frames: torch.Tensor, recipe: Recipe, device: torch.device) -> dict[str, torch.Tensor]:
     """All that ``Augmenter`` needs for photos with these frames ``(n, 2)``, sent to the device at once."""
     before, after = colour_maps(draws)
-    plan = {"affine": affine(draws, recipe), "before_hue": before, "hue": draws.hue, "after_hue": after}
-    plan["columns"], plan["rows"] = _inside(frames[:, 0], recipe.image_size), _inside(frames[:, 1], recipe.image_size)
+    plan = {"before_hue": before, "hue": draws.hue, "after_hue": after}
+    if recipe.crop == "random_resized":  # a box within the frame: nothing of it lies outside
+        plan["affine"] = affine_boxes(draws, frames, recipe)
+        plan["columns"] = plan["rows"] = torch.ones(len(frames), recipe.image_size)
+    else:
+        plan["affine"] = affine(draws, recipe)
+        plan["columns"], plan["rows"] = (_inside(half, recipe.image_size) for half in frames.T)
+    if draws.erase is not None:
+        plan["erased_columns"], plan["erased_rows"] = erased(draws.erase, recipe)
     return {name: rows.to(device, non_blocking=True) for name, rows in plan.items()}
+
+
+def erased(draws: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Which columns and which rows of each picture the blank rectangle covers, bool ``(n, image_size)`` each."""
+    place, half = boxes(draws[:, 1:], torch.ones(len(draws)), (0.02, 0.33), 1 / 0.3).split(2, dim=1)
+    half = torch.where(draws[:, 0, :1] < recipe.random_erasing, half, -1.0)
+    size = recipe.image_size
+    centres = (torch.arange(size) * 2 + 1) / size - 1
+    return tuple((centres - place[:, i, None]).abs() < half[:, i, None] for i in range(2))
 
 
 def _inside(half: torch.Tensor, size: int) -> torch.Tensor:

@@ -17,13 +17,14 @@ import torch
 from torch import nn
 
 from helpers import checkpoint, processes
+from helpers.ema import Average
 from helpers.errors import RunError
 from helpers.history import Epoch, History
 from helpers.runs import Run
 
 SHARE = 0.01  # of the training time, for writing to disk
 DISK = 300e6  # bytes per second, as long as none was measured
-VERSION = 2
+VERSION = 3
 
 
 @dataclass
@@ -37,6 +38,8 @@ class Sums:
     last_loss: torch.Tensor | None = None  # of the last step, the mean over its photos
 
     def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        if labels.ndim > 1:  # of blended photos, the class that has the larger share
+            labels = labels.argmax(1)
         self.last_loss = loss.detach()
         self.loss = self.loss + self.last_loss.double() * len(labels)
         self.correct = self.correct + (logits.detach().argmax(1) == labels).sum()
@@ -53,6 +56,11 @@ class Position:
     epoch_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0  # of the epoch that is not whole
 
+    @property
+    def begun(self) -> bool:
+        """Whether a step was taken."""
+        return bool(self.history or self.sums.steps)
+
     def __str__(self) -> str:
         step = f", step {self.sums.steps} of the next" if self.sums.steps else ""
         return f"{len(self.history)} whole epochs{step}"
@@ -61,8 +69,17 @@ class Position:
 class Keeper:
     """Copies the state of a training, and writes it when that is due. Use as a context around the training."""
 
-    def __init__(self, run: Run, model: nn.Module, optimizer, schedule, classes: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        run: Run,
+        model: nn.Module,
+        optimizer,
+        schedule,
+        classes: tuple[str, ...],
+        average: Average | None = None,
+    ) -> None:
         self.run, self.model, self.optimizer, self.schedule, self.classes = run, model, optimizer, schedule, classes
+        self.average = average  # of the weights, which is then what is saved as the best model
         self.best: dict[str, torch.Tensor] | None = None  # the weights of the best epoch
         self.best_is_new = False
         self.unsaved: dict[str, Any] | None = None
@@ -89,6 +106,8 @@ class Keeper:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
+            if self.average:
+                self.average.load_state_dict(state["average"])
         except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(
                 f"{self.run.relative(self.run.folder)} was saved by another model: start anew with resume = False "
@@ -126,7 +145,8 @@ class Keeper:
         """Copy the present state."""
         sums, weights = position.sums, _copy(self.model.state_dict())
         if sums.steps == 0 and position.history.best is position.history[-1]:
-            self.best, self.best_is_new = weights, True
+            self.best_is_new = True
+            self.best = _copy(self.average.module.state_dict()) if self.average else weights
         self.unsaved = {
             "version": VERSION,
             "history": [list(row) for row in position.history],
@@ -137,6 +157,7 @@ class Keeper:
             "model": weights,
             "optimizer": _copy(self.optimizer.state_dict()),
             "schedule": self.schedule.state_dict(),
+            "average": _copy(self.average.state_dict()) if self.average else None,
             "best": self.best,
             "machine": _machine(self.run),
         }

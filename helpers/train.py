@@ -23,12 +23,13 @@ from helpers.errors import UserError
 from helpers.feeds import open_feeds
 from helpers.headless import NOTEBOOK, add_parameter_options, collect_parameters, execute, summary
 from helpers.model import build_model
+from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.runs import Run, environment, open_run, plan_run, project_root
 from helpers.sources import locate_photos
 from helpers.split import split_photos, write_split
-from helpers.training import fit, make_loss, make_optimizer, make_schedule
+from helpers.training import fit, make_loss
 
 # For one process to wait for another, which may be drawing or downloading photos. A process that
 # dies is noticed at once by the launcher, and ends the others.
@@ -79,11 +80,19 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
     weights = run.locate(recipe.weights)
     with processes.first():  # torchvision downloads weights without thinking of others who do the same
         model = build_model(
-            recipe.backbone, weights, classes, recipe.dropout, recipe.seed, frozen=recipe.frozen_backbone
+            recipe.backbone,
+            weights,
+            classes,
+            recipe.dropout,
+            recipe.seed,
+            recipe.frozen_backbone,
+            recipe.frozen_stages,
+            recipe.frozen_norms,
         )
     model = model.to(run.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
-    fit(model, feeds, _even_without_photos(make_loss()), optimizer, make_schedule(optimizer, recipe), run, log)
+    criterion = _even_without_photos(make_loss(recipe.label_smoothing))
+    fit(model, feeds, criterion, optimizer, make_schedule(optimizer, recipe), run, log)
     return run
 
 

@@ -6,63 +6,32 @@ from collections.abc import Callable
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, SequentialLR, StepLR
+from torch.optim.lr_scheduler import LRScheduler
 
 from helpers import memory, processes
+from helpers.ema import Average
 from helpers.errors import RunError
 from helpers.evaluate import predict
-from helpers.features import what_is_trained
+from helpers.features import fit_head, what_is_trained
 from helpers.feeds import Batches, Feeds
 from helpers.history import Epoch, History
 from helpers.interruption import Interruption
 from helpers.progress import progress
-from helpers.recipe import Recipe
 from helpers.resume import Keeper, Sums
 from helpers.runs import Run
 from helpers.seeds import derive_seed
+from helpers.targets import Targets
+from helpers.views import as_tested
 from helpers.watch import Watch
 
 
-def make_loss() -> nn.Module:
-    """Cross-entropy of logits ``(n, classes)`` against labels ``(n,)``, the mean over the batch."""
-    return nn.CrossEntropyLoss()
+def make_loss(label_smoothing: float = 0.0) -> nn.Module:
+    """Cross-entropy of logits ``(n, classes)`` against labels ``(n,)``, the mean over the batch.
 
-
-def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD with Nesterov momentum (Sutskever et al., 2013) over the trainable parameters."""
-    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    return torch.optim.SGD(
-        parameters,
-        lr=recipe.lr,
-        momentum=recipe.momentum,
-        nesterov=recipe.nesterov,
-        weight_decay=recipe.weight_decay,
-        fused=parameters[0].device.type in ("cpu", "cuda", "mps"),  # one pass over the weights instead of five
-    )
-
-
-def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
-    """The learning rate per epoch: steps down by ``lr_gamma``, or a warm-up and half a cosine."""
-    if recipe.schedule == "step":
-        return StepLR(optimizer, step_size=recipe.lr_step, gamma=recipe.lr_gamma)
-    warmup_epochs = min(recipe.warmup_epochs, recipe.epochs - 1)
-    cosine = CosineAnnealingLR(optimizer, T_max=recipe.epochs - warmup_epochs)
-    if warmup_epochs == 0:
-        return cosine
-    warmup = LinearLR(optimizer, start_factor=1 / (warmup_epochs + 1), total_iters=warmup_epochs)
-    return SequentialLR(optimizer, [warmup, cosine], milestones=[warmup_epochs])
-
-
-def learning_rates(recipe: Recipe) -> list[float]:
-    """The learning rate of every epoch of the recipe."""
-    optimizer = make_optimizer(nn.Linear(1, 1), recipe)
-    schedule = make_schedule(optimizer, recipe)
-    rates = []
-    for _ in range(recipe.epochs):
-        rates.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()  # without gradients: changes nothing, but the schedule wants to follow a step
-        schedule.step()
-    return rates
+    Args:
+        label_smoothing: share of the truth that is spread over all classes (Szegedy et al., 2016).
+    """
+    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
 
 
 def fit(
@@ -82,27 +51,34 @@ def fit(
     Raises:
         RunError: the loss is no longer a number, memory did not suffice, or the folder cannot be written.
     """
-    keeper = Keeper(run, model, optimizer, schedule, feeds.classes)
+    recipe = run.recipe
+    average = Average(model, recipe.ema) if recipe.ema else None
+    keeper = Keeper(run, model, optimizer, schedule, feeds.classes, average)
     position = keeper.restore(log)
-    network, feeds = what_is_trained(model, feeds, run.recipe, run.precision)
+    if recipe.head_first and not position.begun:
+        log(f"head fitted to the features: {fit_head(model, feeds.train, run.precision):.4f} of the photos are right\n")
+    network, feeds = what_is_trained(model, feeds, recipe, run.precision)
+    tested = average.like(network) if average else network
+    if network is model:  # a head's features are those of all views already
+        tested = as_tested(tested, recipe)
     network = processes.share_training(network)
+    targets = Targets(run, feeds.classes)
     history = position.history
     with Interruption() as interruption, keeper:
         between_steps = Watch(run, feeds, keeper, interruption, position, log)
-        for epoch in range(len(history), run.recipe.epochs):
+        for epoch in range(len(history), recipe.epochs):
             learning_rate = optimizer.param_groups[0]["lr"]
-            log(f"Epoch {epoch}/{run.recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
+            log(f"Epoch {epoch}/{recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
 
-            batches = _seeded(
-                feeds.train.epoch(epoch, position.sums.steps), run.recipe.seed, epoch, position.sums.steps
-            )
-            batches = progress(batches, len(feeds.train) - position.sums.steps, f"epoch {epoch}")
-            with memory.explained(model, run.recipe, run.precision, keeper.write):
+            start = position.sums.steps
+            batches = targets(_seeded(feeds.train.epoch(epoch, start), recipe.seed, epoch, start))
+            batches = progress(batches, len(feeds.train) - start, f"epoch {epoch}")
+            with memory.explained(model, recipe, run.precision, keeper.write):
                 train_loss, train_accuracy = train_one_epoch(
                     network, batches, criterion, optimizer, run.precision, position.sums, between_steps
                 )
                 log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
-                predictions = predict(network, feeds.val, run.precision)
+                predictions = predict(tested, feeds.val, run.precision)
             val_loss = criterion(predictions.logits, predictions.labels).item()
             log(f"val Loss: {val_loss:.4f} Acc: {predictions.accuracy:.4f}\n")
 

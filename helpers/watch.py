@@ -36,6 +36,8 @@ class Watch:
 
     def __call__(self) -> None:
         sums = self.position.sums
+        if self.keeper.average:
+            self.keeper.average.update()
         self.loss.see(sums.last_loss, sums.steps - 1)
         if processes.count() > 1:
             return  # sums and interruptions of several processes come together at the end of the epoch

@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from helpers import checkpoint, locks, training
+from helpers import checkpoint, locks, optimizers, training
 from helpers.errors import RunError
 from tests import notebook_kills
 from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
@@ -129,14 +129,14 @@ def life(run_folder: Path) -> None:
     """One training, from its beginning or from where it was, to its end."""
     recipe = tiny_recipe(**RECIPE)
     model = tiny_model()
-    optimizer = training.make_optimizer(model, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
     run = a_run(run_folder, recipe)
     locks.hold(run_folder)
     for rest in run_folder.glob(".*.tmp"):
         rest.unlink()
     log = os.open(run_folder / ".steps", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     optimizer.register_step_post_hook(lambda *_: os.write(log, b"s"))
-    schedule = training.make_schedule(optimizer, recipe)
+    schedule = optimizers.make_schedule(optimizer, recipe)
     training.fit(model, tiny_feeds(recipe), training.make_loss(), optimizer, schedule, run, lambda _: None)
 
 

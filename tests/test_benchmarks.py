@@ -28,6 +28,7 @@ NUMBERS = [
     "baseline_accuracy",
     "augment_ratio",
     "cost_ratio_8x",
+    "checkpoint_share",
     "startup_seconds",
     "peak_memory_mb",
 ]

@@ -8,11 +8,12 @@ from helpers.evaluate import predict
 from helpers.features import what_is_trained
 from helpers.feeds import open_feeds
 from helpers.model import build_model, head_module
+from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.runs import open_run
 from helpers.split import split_photos
-from helpers.training import fit, make_loss, make_optimizer, make_schedule
+from helpers.training import fit, make_loss
 
 CPU = torch.device("cpu")
 

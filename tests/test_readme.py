@@ -2,9 +2,12 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from benchmarks.bench import MEANINGS
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -46,3 +49,38 @@ def test_every_make_target_that_the_readme_names_exists():
 def test_every_file_that_the_house_names_exists():
     for name in re.findall(r"^((?:helpers|notebooks|tests|report|benchmarks)/[\w/.]*)", README, re.MULTILINE):
         assert (ROOT / name).exists(), name
+
+
+def changed(path):
+    """Whether somebody has measured anew since the last commit."""
+    return bool(
+        subprocess.run(["git", "diff", "--quiet", "HEAD", "--", path], cwd=ROOT, capture_output=True).returncode
+    )
+
+
+def test_the_benchmarks_readme_quotes_the_committed_results():
+    if changed("benchmarks/results.json"):
+        pytest.skip("benchmarks/results.json holds a measurement of your own")
+    results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \| (.+) \| (.+) \| [^|]+ \|$", text, re.MULTILINE)
+    assert {row[0] for row in rows} == {name for name in MEANINGS}
+    for name, *shown in rows:
+        for cell, suffix in zip(shown, ("", "_min", "_max"), strict=True):
+            if cell == "–":
+                assert name + suffix not in results
+                continue
+            number = re.search(r"[\d,.]+", cell)[0]
+            digits = len(number.partition(".")[2])
+            value = results[name + suffix] * (100 if "%" in cell else 1)
+            assert number == f"{value:,.{digits}f}", (name, cell)
+    for name in ("augment_literal_ms", "augment_ours_ms"):
+        assert f"{results[name]:.1f} ms" in text
+    assert f"{results['baseline_system_ms']:.0f} ms per photo in the kernel" in text
+
+
+@pytest.mark.parametrize("name", ["results.json", "candidates.json"])
+def test_benchmarks_say_what_they_were_made_with(name):
+    text = (ROOT / "benchmarks" / name).read_text(encoding="utf-8")
+    assert json.loads(text)
+    assert not re.search(r"/(home|work|tmp)/", text)

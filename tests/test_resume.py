@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers import checkpoint, locks, resume, training
+from helpers import checkpoint, locks, optimizers, resume, training
 from helpers.errors import RunError
 from helpers.runs import open_run
 from tests.kills import digests, kill_often
@@ -22,10 +22,10 @@ ROOT = Path(__file__).parent.parent
 
 def train(folder, recipe, log=lambda _: None, after_step=None):
     model = tiny_model()
-    optimizer = training.make_optimizer(model, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
     if after_step:
         optimizer.register_step_post_hook(after_step)
-    schedule = training.make_schedule(optimizer, recipe)
+    schedule = optimizers.make_schedule(optimizer, recipe)
     return training.fit(
         model, tiny_feeds(recipe), training.make_loss(), optimizer, schedule, a_run(folder, recipe), log
     )
@@ -99,8 +99,8 @@ def test_checkpoint_steps_are_the_most_that_are_repeated(tmp_path, monkeypatch):
 def test_what_saving_costs_decides_how_often_it_is_done(tmp_path):
     recipe = tiny_recipe()
     model = tiny_model()
-    optimizer = training.make_optimizer(model, recipe)
-    schedule = training.make_schedule(optimizer, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
+    schedule = optimizers.make_schedule(optimizer, recipe)
     keeper = resume.Keeper(a_run(tmp_path, recipe), model, optimizer, schedule, ("a", "b"))
     keeper.cost = 1.0
     keeper.last -= 99
@@ -128,9 +128,9 @@ def test_of_a_damaged_checkpoint_the_previous_one_is_used(tmp_path, whole, how):
         path.write_bytes(damaged)
         said = []
         model = tiny_model()
-        optimizer = training.make_optimizer(model, recipe)
+        optimizer = optimizers.make_optimizer(model, recipe)
         keeper = resume.Keeper(
-            a_run(tmp_path, recipe), model, optimizer, training.make_schedule(optimizer, recipe), ("a", "b")
+            a_run(tmp_path, recipe), model, optimizer, optimizers.make_schedule(optimizer, recipe), ("a", "b")
         )
         position = keeper.restore(said.append)
         if "previous.ckpt is used instead" in " ".join(said):
@@ -184,8 +184,8 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         train(tmp_path, tiny_recipe(), after_step=stop_at(4))
     model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 2))
-    optimizer = training.make_optimizer(model, tiny_recipe())
-    schedule = training.make_schedule(optimizer, tiny_recipe())
+    optimizer = optimizers.make_optimizer(model, tiny_recipe())
+    schedule = optimizers.make_schedule(optimizer, tiny_recipe())
     with pytest.raises(RunError, match="saved by another model: start anew with resume = False"):
         training.fit(
             model,
@@ -215,7 +215,7 @@ def test_a_loss_that_is_no_number_names_epoch_step_and_photos_and_keeps_the_last
     names = tuple(f"class/{i}.jpg" for i in range(21))
     feeds = type(feeds)(feeds.train, feeds.val, feeds.classes, "resident", "", names)
     model = tiny_model()
-    optimizer = training.make_optimizer(model, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
     calls = []
 
     def poisoned(logits, labels):
@@ -229,7 +229,7 @@ def test_a_loss_that_is_no_number_names_epoch_step_and_photos_and_keeps_the_last
             feeds,
             poisoned,
             optimizer,
-            training.make_schedule(optimizer, recipe),
+            optimizers.make_schedule(optimizer, recipe),
             a_run(tmp_path, recipe),
             lambda _: None,
         )

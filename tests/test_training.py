@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers import training
+from helpers import optimizers, training
 from helpers.errors import RunError
 from helpers.history import History
 from helpers.recipe import Recipe
@@ -17,8 +17,8 @@ from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
 
 def train(folder, recipe, model=None, log=lambda _: None):
     model = model or tiny_model()
-    optimizer = training.make_optimizer(model, recipe)
-    schedule = training.make_schedule(optimizer, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
+    schedule = optimizers.make_schedule(optimizer, recipe)
     run = a_run(folder, recipe)
     return training.fit(model, tiny_feeds(recipe), training.make_loss(), optimizer, schedule, run, log), model
 
@@ -81,25 +81,25 @@ def test_the_log_is_the_published_one_character_by_character(tmp_path):
 
 def test_the_learning_rate_of_all_25_published_epochs():
     expected = [1e-3] * 7 + [1e-4] * 7 + [1e-5] * 7 + [1e-6] * 4
-    assert training.learning_rates(Recipe.from_preset("seed")) == pytest.approx(expected)
+    assert optimizers.learning_rates(Recipe.from_preset("seed")) == pytest.approx(expected)
 
 
 def test_the_cosine_warms_up_and_falls():
-    rates = training.learning_rates(Recipe.from_preset("seed", schedule="cosine", warmup_epochs=2, epochs=10, lr=0.3))
+    rates = optimizers.learning_rates(Recipe.from_preset("seed", schedule="cosine", warmup_epochs=2, epochs=10, lr=0.3))
     assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
     assert all(a > b for a, b in itertools.pairwise(rates[2:]))
     assert 0 < rates[-1] < 0.03
 
 
 def test_the_optimizer_is_the_published_one():
-    (group,) = training.make_optimizer(nn.Linear(2, 2), Recipe.from_preset("seed")).param_groups
+    (group,) = optimizers.make_optimizer(nn.Linear(2, 2), Recipe.from_preset("seed")).param_groups
     assert (group["lr"], group["momentum"], group["nesterov"], group["weight_decay"]) == (1e-3, 0.9, True, 5e-4)
 
 
 def test_frozen_parameters_are_left_out_of_the_optimizer():
     model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     model[0].requires_grad_(False)
-    (group,) = training.make_optimizer(model, Recipe.from_preset("seed")).param_groups
+    (group,) = optimizers.make_optimizer(model, Recipe.from_preset("seed")).param_groups
     assert [id(p) for p in group["params"]] == [id(p) for p in model[1].parameters()]
 
 
@@ -110,7 +110,7 @@ def test_one_step_by_hand():
         model.weight.fill_(1.0)
     recipe = Recipe.from_preset("seed", momentum=0.0, nesterov=False, weight_decay=0.0, lr=0.1)
     batches = [(torch.tensor([[2.0]]), torch.tensor([0]))]
-    optimizer = training.make_optimizer(model, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
     loss, accuracy = training.train_one_epoch(model, batches, training.make_loss(), optimizer, torch.float32)
     assert (round(loss, 6), accuracy) == (0.693147, 1.0)  # ln 2: both logits are 2
     assert model.weight.flatten().tolist() == pytest.approx([1.1, 0.9])  # 1 ± 0.1 · 0.5 · 2
@@ -126,7 +126,7 @@ def test_metrics_are_sums_over_photos_not_means_of_batch_means():
         (torch.tensor([[0.0], [0.0], [0.0]]), torch.tensor([0, 0, 1])),
         (torch.tensor([[10.0]]), torch.tensor([1])),
     ]
-    optimizer = training.make_optimizer(model, recipe)
+    optimizer = optimizers.make_optimizer(model, recipe)
     loss, accuracy = training.train_one_epoch(model, batches, training.make_loss(), optimizer, torch.float32)
     assert loss == pytest.approx((3 * 0.6931472 + 10.0000454) / 4)
     assert accuracy == 0.5

@@ -1,0 +1,36 @@
+"""A moving average of the weights (Polyak and Juditsky, 1992): steadier than the weights of any one step."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+
+class Average:
+    """The exponential moving average of a model's weights and statistics."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.model = model
+        # Batch-norm statistics are averaged too: those of other weights would not fit.
+        self.averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+    @property
+    def module(self) -> nn.Module:
+        """A model like the one in training, with the averaged weights."""
+        return self.averaged.module
+
+    def like(self, part: nn.Module) -> nn.Module:
+        """What corresponds in the averaged model to the model itself or to a module of it."""
+        name = next(name for name, module in self.model.named_modules() if module is part)
+        return self.module.get_submodule(name)
+
+    def update(self) -> None:
+        """To be called after each step. The first call takes the weights as they are."""
+        self.averaged.update_parameters(self.model)
+
+    def state_dict(self) -> dict[str, torch.Tensor]:
+        return self.averaged.state_dict()
+
+    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
+        self.averaged.load_state_dict(state)
