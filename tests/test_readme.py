@@ -64,7 +64,7 @@ def test_the_benchmarks_readme_quotes_the_committed_results():
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
     text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \| (.+) \| (.+) \| [^|]+ \|$", text, re.MULTILINE)
-    assert {row[0] for row in rows} == {name for name in MEANINGS}
+    assert {row[0] for row in rows} == set(MEANINGS)
     for name, *shown in rows:
         for cell, suffix in zip(shown, ("", "_min", "_max"), strict=True):
             if cell == "–":

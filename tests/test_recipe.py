@@ -77,7 +77,7 @@ def test_the_recipe_is_frozen():
         ({"lr": float("inf")}, "finite"),
         ({"nesterov": "false"}, "expected true or false, got str (papermill"),
         ({"train_fraction": 1}, "less than 1"),
-        ({"schedule": "spiral"}, "choose one of step, cosine"),
+        ({"schedule": "spiral"}, "choose one of step, multistep, cosine, onecycle"),
         ({"val_resize": 200}, "smaller than image_size"),
         ({"momentum": 0}, "nesterov"),
         ({"run": "../elsewhere"}, "plain folder name"),
