@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import torch
@@ -51,6 +52,7 @@ def fit(
     Raises:
         RunError: the loss is no longer a number, memory did not suffice, or the folder cannot be written.
     """
+    began = time.perf_counter()
     recipe = run.recipe
     average = Average(model, recipe.ema) if recipe.ema else None
     keeper = Keeper(run, model, optimizer, schedule, feeds.classes, average)
@@ -65,7 +67,7 @@ def fit(
     targets = Targets(run, feeds.classes)
     history = position.history
     with Interruption() as interruption, keeper:
-        between_steps = Watch(run, feeds, keeper, interruption, position, log)
+        between_steps = Watch(run, feeds, keeper, interruption, position, log, began)
         for epoch in range(len(history), recipe.epochs):
             learning_rate = optimizer.param_groups[0]["lr"]
             log(f"Epoch {epoch}/{recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")

@@ -27,11 +27,13 @@ class Watch:
         interruption: Interruption,
         position: Position,
         log: Callable[[str], None],
+        began: float,
     ) -> None:
+        """``began``: when the training did, by ``time.perf_counter()``; computing features belongs to it."""
         self.run, self.feeds, self.keeper, self.interruption = run, feeds, keeper, interruption
         self.position, self.log = position, log
         self.loss = LossWatch(self._refuse)
-        self.began = time.perf_counter() - position.seconds
+        self.began = began - position.seconds
         run.epoch_seconds = position.epoch_seconds
 
     def __call__(self) -> None:
