@@ -65,7 +65,7 @@ def fit(
         tested = as_tested(tested, recipe)
     network = processes.share_training(network)
     targets = Targets(run, feeds.classes)
-    history = position.history
+    history, predictions = position.history, None
     with Interruption() as interruption, keeper:
         between_steps = Watch(run, feeds, keeper, interruption, position, log, began)
         for epoch in range(len(history), recipe.epochs):
@@ -88,6 +88,8 @@ def fit(
             history.append(Epoch(epoch, learning_rate, train_loss, train_accuracy, val_loss, predictions.accuracy))
             between_steps.end_of_epoch()
 
+    # A run that was finished when it was opened takes no step here.
+    run.last_predictions = predictions or predict(tested, feeds.val, run.precision)
     minutes, rest = divmod(run.training_seconds, 60)
     log(f"Training complete in {minutes:.0f}m {rest:.0f}s\nBest val Acc: {history.best.val_accuracy:4f}")
     return history

@@ -82,6 +82,14 @@ def test_the_recipe_is_frozen():
         ({"momentum": 0}, "nesterov"),
         ({"run": "../elsewhere"}, "plain folder name"),
         ({"dataset": ["a"]}, "expected text, got list"),
+        ({"test_size": 288}, "val_resize = 256 is smaller than test_size = 288"),
+        ({"test_size": 8}, "must be at least 16, or 0"),
+        ({"schedule": "multistep", "lr_milestones": "7;14"}, "rising epochs are needed"),
+        ({"schedule": "multistep", "lr_milestones": "14,7"}, "rising epochs are needed"),
+        ({"schedule": "multistep", "lr_milestones": ""}, "rising epochs are needed"),
+        ({"frozen_backbone": True, "augmentation": False, "cutmix": 1.0}, "cutmix needs photos"),
+        ({"augmentation": False, "random_erasing": 0.5}, "random_erasing does nothing without augmentation"),
+        ({"frozen_backbone": True, "l2_sp": 0.1}, "l2_sp does nothing with frozen_backbone"),
     ],
 )
 def test_bad_values_are_named(changes, message):

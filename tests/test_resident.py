@@ -180,3 +180,78 @@ def test_the_grid_is_the_library_s():
     maps = torch.randn(3, 2, 3, generator=generator(4))
     expected = torch.nn.functional.affine_grid(maps, [3, 3, 11, 11], align_corners=False)
     assert torch.allclose(resident._grid(maps, 11), expected, atol=1e-5)
+
+
+WHOLE = Recipe.from_preset("seed", crop="random_resized", crop_scale=0.3, rotation=0.0)
+
+
+def random_resized(photo, draws, i, recipe):
+    """The box that was drawn for a photo, cut out, resized and flipped by torchvision."""
+    aspect = torch.tensor([photo.width / photo.height])
+    x, y, w, h = resident.boxes(draws.box[i : i + 1], aspect, (recipe.crop_scale, 1.0), 4 / 3)[0].tolist()
+    left, top = (1 + x - w) / 2 * photo.width, (1 + y - h) / 2 * photo.height
+    turned = T.rotate(T.to_image(photo).float(), float(draws.angle[i]), interpolation=T.InterpolationMode.BILINEAR)
+    cut = T.resized_crop(
+        turned, round(top), round(left), round(h * photo.height), round(w * photo.width), [recipe.image_size] * 2
+    )
+    cut = T.horizontal_flip(cut) if draws.flip[i, 0] else cut
+    return (T.vertical_flip(cut) if draws.flip[i, 1] else cut) / 255
+
+
+@pytest.mark.parametrize(("rotation", "tolerance"), [(0.0, 4.0), (30.0, 5.0)])
+def test_random_resized_crops_are_torchvisions_given_the_same_box(photos, rotation, tolerance):
+    recipe = dataclasses.replace(WHOLE, rotation=rotation)
+    n = len(photos)
+    drawn = resident.draw(recipe, n, generator(3, "boxes"))
+    draws = neutral(n, angle=drawn.angle, flip=drawn.flip, box=drawn.box)
+    expected = torch.stack([random_resized(photo, draws, i, recipe) for i, photo in enumerate(photos)])
+    assert 255 * (ours(photos, draws, recipe) - expected).abs().mean().item() < tolerance
+
+
+def test_boxes_are_distributed_as_torchvisions():
+    """Share of the photo and shape of the box, over 4,000 draws of each, on a wide photo."""
+    from torchvision.transforms import v2
+
+    aspect, n = 1.6, 4000
+    torch.manual_seed(0)
+    crop = v2.RandomResizedCrop(64, (0.3, 1.0))
+    image = torch.empty(3, 500, 800)
+    theirs = [crop.make_params([image]) for _ in range(n)]
+    share = torch.tensor([p["height"] * p["width"] / 400_000 for p in theirs])
+    shape = torch.tensor([p["width"] / p["height"] for p in theirs])
+    left = torch.tensor([p["left"] / 800 for p in theirs])
+    boxes = resident.boxes(torch.rand(n, 11, 2), torch.full((n,), aspect), (0.3, 1.0), 4 / 3)
+    assert (boxes[:, 2:] <= 1 + 1e-6).all()
+    assert (boxes[:, :2].abs() + boxes[:, 2:] <= 1 + 1e-5).all()
+    mine = boxes[:, 2] * boxes[:, 3], boxes[:, 2] / boxes[:, 3] * aspect, (1 + boxes[:, 0] - boxes[:, 2]) / 2
+    for found, expected in zip(mine, (share, shape, left), strict=True):
+        for quantile in (0.1, 0.5, 0.9):
+            assert found.quantile(quantile).item() == pytest.approx(expected.quantile(quantile).item(), abs=0.03)
+
+
+def test_an_impossible_shape_falls_back_to_the_largest_central_box():
+    boxes = resident.boxes(torch.full((1, 11, 2), 0.999), torch.tensor([4.0]), (0.9, 1.0), 4 / 3)
+    assert boxes[0].tolist() == pytest.approx([0, 0, 1 / 3, 1])  # as high as the photo, 4/3 as wide
+
+
+def test_erased_rectangles_have_torchvisions_size_and_frequency():
+    recipe = dataclasses.replace(SEED, random_erasing=0.4, image_size=64, val_resize=64)
+    draws = resident.draw(recipe, 4000, generator(1, "erase")).erase
+    columns, rows = resident.erased(draws, recipe)
+    area = columns.sum(1) * rows.sum(1) / 64**2
+    assert (area > 0).float().mean().item() == pytest.approx(0.4, abs=0.03)
+    hit = area[area > 0]
+    assert hit.mean().item() == pytest.approx((0.02 + 0.33) / 2, abs=0.02)
+    assert hit.max() < 0.37
+
+
+def test_what_is_erased_is_the_mean_colour_and_the_rest_is_untouched(noise_photo):
+    recipe = dataclasses.replace(SEED, random_erasing=1.0)
+    drawn = resident.draw(recipe, 1, generator(1, "erase"))
+    clean = ours([noise_photo], dataclasses.replace(drawn, erase=None), recipe)
+    erased = ours([noise_photo], drawn, recipe)
+    columns, rows = resident.erased(drawn.erase, recipe)
+    inside = (columns[0][None, :] & rows[0][:, None]).expand(3, -1, -1)
+    mean = torch.tensor(resident.IMAGENET_MEAN).view(3, 1, 1).expand(3, 224, 224)
+    assert torch.allclose(erased[0][inside], mean[inside], atol=1e-5)
+    assert torch.equal(erased[0][~inside], clean[0][~inside])

@@ -1,0 +1,196 @@
+"""Cross-validation: every photo is held out once, and no run is asked about photos that it has seen.
+
+Counted are the predictions after the last epoch. Each fold is a run folder of its own, so that a
+cross-validation that is interrupted goes on at the step where it was.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from helpers import checkpoint, compare, locks
+from helpers.audit import Audit
+from helpers.duplicates import same_scenes
+from helpers.errors import ParameterError, RunError
+from helpers.feeds import open_feeds
+from helpers.model import build_model
+from helpers.optimizers import make_optimizer, make_schedule
+from helpers.recipe import PLACES, Recipe
+from helpers.runs import environment, open_run
+from helpers.seeds import derive_seed
+from helpers.split import Split
+from helpers.training import fit, make_loss
+
+SAME_RESULT = (*PLACES, "device", "pipeline", "memory_limit_gb", "workers", "preset", "dataset", "train_fraction")
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """What came out: a row per photo that was held out, in the audit's order."""
+
+    recipe: Recipe
+    folds: int
+    seeds: tuple[int, ...]
+    right: np.ndarray  # float64 (n,): the share of the seeds that were right; nan if its fold was not run
+    scenes: np.ndarray  # int64 (n,): photos of one scene are in one fold
+    seconds_per_run: float  # of training, on average
+
+    @property
+    def held_out(self) -> np.ndarray:
+        """bool ``(n,)``: the photos about which something is known."""
+        return ~np.isnan(self.right)
+
+    @property
+    def accuracy(self) -> compare.Estimate:
+        return compare.accuracy(self.right[self.held_out], self.scenes[self.held_out])
+
+    def difference(self, base: CrossValidation) -> compare.Estimate:
+        """How much more of the same photos this recipe gets right than ``base``."""
+        both = self.held_out & base.held_out
+        return compare.difference(self.right[both], base.right[both], self.scenes[both])
+
+
+def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+    """A fold for every photo, int64 ``(n,)``: classes in equal shares, scenes whole.
+
+    Raises:
+        ParameterError: a class has fewer scenes than there are folds.
+    """
+    labels = np.array(audit.photos.labels)
+    counts = np.zeros((folds, len(audit.photos.classes)))
+    for label, name in enumerate(audit.photos.classes):
+        if (n := len(np.unique(scenes[labels == label]))) < folds:
+            raise ParameterError(f"folds = {folds}: class {name!r} has {n} different photos, choose at most as many")
+    order = np.random.default_rng(derive_seed(seed, "folds")).permutation(scenes.max() + 1)
+    members = [np.flatnonzero(scenes == scene) for scene in order]
+    fold = np.empty(len(labels), dtype=np.int64)
+    for rows in sorted(members, key=len, reverse=True):  # a stable sort: large scenes first, else at random
+        # Where its classes are rarest so far; where that leaves a choice, the smallest fold.
+        classes = np.bincount(labels[rows], minlength=counts.shape[1])
+        best = min(range(folds), key=lambda k: (counts[k] @ classes, counts[k].sum()))
+        fold[rows], counts[best] = best, counts[best] + classes
+    return fold
+
+
+def cross_validate(
+    recipe: Recipe,
+    audit: Audit,
+    folder: Path,
+    root: Path,
+    folds: int = 5,
+    seeds: tuple[int, ...] = (0,),
+    only: tuple[int, ...] | None = None,
+    scenes: np.ndarray | None = None,
+    log: Callable[[str], None] = print,
+) -> CrossValidation:
+    """Train and test the recipe on every fold with every seed, in ``folder/fold-<k>-seed-<s>``.
+
+    Folds that are finished are read, not run again. The folds do not depend on the recipe or its seed, so that two
+    recipes can be compared photo by photo.
+
+    Args:
+        only: these folds; by default all.
+        scenes: of ``same_scenes``, where they are known already.
+
+    Raises:
+        ParameterError: there are fewer photos than folds.
+        RunError: the folder holds the folds of another recipe.
+    """
+    scenes = same_scenes(audit) if scenes is None else scenes
+    fold = stratified_folds(audit, scenes, folds)
+    chosen = range(folds) if only is None else only
+    right = np.full((len(seeds), len(fold)), np.nan)
+    seconds = []
+    for s, seed in enumerate(seeds):
+        for k in chosen:
+            place = folder / f"fold-{k}-seed-{seed}"
+            held_out = np.flatnonzero(fold == k)
+            split = Split(tuple(np.flatnonzero(fold != k).tolist()), tuple(held_out.tolist()))
+            if not (place / "fold.json").exists():
+                _run_fold(replace(recipe, seed=seed), audit, split, place, root)
+            facts = _read_fold(place, replace(recipe, seed=seed), audit)
+            right[s, held_out] = facts["right"]
+            seconds.append(facts["seconds"])
+            log(f"{place.name}: {np.mean(facts['right']):.2%} of {len(held_out)} photos, {facts['seconds']:.0f} s")
+    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, float(np.mean(seconds)))
+
+
+def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Path) -> None:
+    """Train on the other folds, and write what the last epoch's model says about this one."""
+    start = time.perf_counter()
+    run = open_run(recipe, root, place)
+    run.save_environment(environment(run, audit.fingerprint))
+    feeds = open_feeds(audit, split, recipe, run.device, cache=root / recipe.work_dir / "cache")
+    weights = run.locate(recipe.weights)
+    model = build_model(
+        recipe.backbone,
+        weights,
+        len(audit.photos.classes),
+        recipe.dropout,
+        recipe.seed,
+        recipe.frozen_backbone,
+        recipe.frozen_stages,
+        recipe.frozen_norms,
+    ).to(run.device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe)
+    fit(
+        model,
+        feeds,
+        make_loss(recipe.label_smoothing),
+        optimizer,
+        make_schedule(optimizer, recipe),
+        run,
+        lambda text: None,
+    )
+    predictions = run.last_predictions
+    names = [audit.photos.names[i] for i in split.val]
+    run.save_predictions(predictions, names, audit.photos.classes)
+    right = (predictions.predicted == predictions.labels).int().tolist()
+    facts = {"recipe": recipe.to_dict(), "fingerprint": audit.fingerprint, "names": names, "right": right}
+    facts |= {"seconds": run.training_seconds, "whole_seconds": time.perf_counter() - start}
+    checkpoint.write_json(place / "fold.json", facts)
+    for rest in ("last.ckpt", "previous.ckpt", "best_model.pth"):  # a comparison has many folds
+        (place / rest).unlink(missing_ok=True)
+    locks.release(place)
+
+
+def _read_fold(place: Path, recipe: Recipe, audit: Audit) -> dict:
+    path = place / "fold.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        before, right = facts["recipe"], [float(value) for value in facts["right"]]
+        if facts["fingerprint"] != audit.fingerprint:
+            raise RunError(f"{path} is of other photos: choose another folder, or delete this one")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{path} is damaged ({error}): delete the folder, and the fold is run again") from error
+    now = recipe.to_dict()
+    if changed := [name for name in now if name not in SAME_RESULT and before.get(name) != now[name]]:
+        raise RunError(
+            f"{place} holds another recipe ({changed[0]} = {before.get(changed[0])!r}, now {now[changed[0]]!r}): "
+            "choose another name for this one, or delete the folder"
+        )
+    return facts | {"right": right}
+
+
+def to_csv(results: dict[str, CrossValidation], audit: Audit) -> str:
+    """A row per photo, a column per recipe: the share of its runs that were right while the photo was held out."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "class", "scene", *results])
+    columns = [each.right for each in results.values()]
+    scenes = next(iter(results.values())).scenes
+    for i, name in enumerate(audit.photos.names):
+        values = ["" if np.isnan(column[i]) else f"{column[i]:g}" for column in columns]
+        writer.writerow([name, audit.photos.classes[audit.photos.labels[i]], scenes[i], *values])
+    return text.getvalue()

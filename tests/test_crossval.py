@@ -1,0 +1,112 @@
+"""Cross-validation: folds that are fair, runs that are resumed, results that are not mixed up."""
+
+import json
+
+import numpy as np
+import pytest
+
+from helpers import crossval
+from helpers.audit import audit_photos
+from helpers.errors import ParameterError, RunError
+from helpers.photos import find_photos
+from helpers.recipe import Recipe
+from tests.conftest import colourful
+
+ROOT = crossval.Path(__file__).parent.parent
+
+
+def recipe(tmp_path, **changes):
+    small = {
+        "backbone": "squeezenet1_1",
+        "weights": "none",
+        "image_size": 32,
+        "crop_size": 40,
+        "val_resize": 32,
+        "epochs": 2,
+        "batch_size": 8,
+        "work_dir": str(tmp_path),
+    }
+    return Recipe.from_preset("seed", **{**small, **changes})
+
+
+@pytest.fixture
+def audit(grow):
+    root = grow({"rose": 12, "tulip": 9, "daisy": 6})
+    colourful((60, 40), 1).save(root / "tulip" / "copy.jpg")  # what rose/001.jpg shows
+    return audit_photos(find_photos(root))
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_folds_have_every_class_in_equal_shares_and_scenes_whole(audit, folds):
+    scenes = crossval.same_scenes(audit)
+    fold = crossval.stratified_folds(audit, scenes, folds)
+    labels = np.array(audit.photos.labels)
+    for label in range(3):
+        counts = np.bincount(fold[labels == label], minlength=folds)
+        assert counts.max() - counts.min() <= 2
+    assert np.ptp(np.bincount(fold, minlength=folds)) <= 3
+    assert all(len(set(fold[scenes == scene])) == 1 for scene in set(scenes))
+    assert np.array_equal(fold, crossval.stratified_folds(audit, scenes, folds))
+
+
+def test_real_folds_are_even(real_folder):
+    audit = audit_photos(find_photos(real_folder))
+    fold = crossval.stratified_folds(audit, crossval.same_scenes(audit), 5)
+    labels = np.array(audit.photos.labels)
+    for label in range(5):
+        assert np.ptp(np.bincount(fold[labels == label])) <= 2
+
+
+def test_more_folds_than_photos_are_refused(audit):
+    with pytest.raises(ParameterError, match="folds = 8: class 'daisy' has 6 different photos"):
+        crossval.stratified_folds(audit, crossval.same_scenes(audit), 8)
+
+
+def test_every_photo_is_judged_once_by_a_run_that_has_not_seen_it(audit, tmp_path):
+    said = []
+    settings = {"folds": 3, "seeds": (0, 1), "log": said.append}
+    found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, **settings)
+    assert found.held_out.all()
+    assert set(np.unique(found.right)) <= {0, 0.5, 1}
+    assert found.accuracy.low <= found.accuracy.mean <= found.accuracy.high
+    assert len(said) == 6
+    rows = (tmp_path / "cv" / "fold-1-seed-0" / "predictions.csv").read_text().splitlines()[1:]
+    facts = json.loads((tmp_path / "cv" / "fold-1-seed-0" / "fold.json").read_text())
+    assert [row.split(",")[1] == row.split(",")[2] for row in rows] == [bool(right) for right in facts["right"]]
+    text = crossval.to_csv({"seed": found}, audit)
+    assert len(text.splitlines()) == 1 + len(audit.photos)
+
+
+def test_finished_folds_are_read_and_the_others_run(audit, tmp_path, monkeypatch):
+    crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0, 2), log=lambda _: None)
+    run, ran = crossval._run_fold, []
+    monkeypatch.setattr(crossval, "_run_fold", lambda *args: (ran.append(args[3].name), run(*args)))
+    found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, log=lambda _: None)
+    assert ran == ["fold-1-seed-0"]
+    partly = crossval.cross_validate(
+        recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(1,), log=lambda _: None
+    )
+    assert partly.held_out.sum() < len(audit.photos)
+    assert found.difference(partly).mean == 0
+
+
+def test_folds_of_another_recipe_are_not_taken_for_this_ones(audit, tmp_path):
+    crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+    other = recipe(tmp_path, lr=0.5)
+    with pytest.raises(RunError, match=r"holds another recipe \(lr = 0\.001, now 0\.5\)"):
+        crossval.cross_validate(other, audit, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"recipe": {}}', '{"recipe": {}, "right": ["x"], "fingerprint": ""}'])
+def test_a_damaged_fold_is_named(audit, tmp_path, text):
+    (tmp_path / "cv" / "fold-0-seed-0").mkdir(parents=True)
+    (tmp_path / "cv" / "fold-0-seed-0" / "fold.json").write_text(text)
+    with pytest.raises(RunError, match=r"fold\.json is damaged"):
+        crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+
+
+def test_folds_of_other_photos_are_not_taken_for_these(audit, grow, tmp_path):
+    crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+    others = audit_photos(find_photos(grow({"rose": 4, "tulip": 4}, tmp_path / "others")))
+    with pytest.raises(RunError, match="is of other photos"):
+        crossval.cross_validate(recipe(tmp_path), others, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
