@@ -175,6 +175,51 @@ def _quiet(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+def comparison(rows: Sequence[dict]) -> Figure:
+    """Recipes against the seed recipe: paired differences in points with their intervals, the accuracy beside each.
+
+    Args:
+        rows: of ``comparison.json``, as many as are to be compared; the seed recipe itself draws the line at 0.
+    """
+    seed = next(row for row in rows if row["recipe"] == "seed")
+    others = sorted((row for row in rows if row is not seed), key=lambda row: row["difference_to_seed"])
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.3 * len(others)))
+    for y, row in enumerate(others):
+        mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+        colour = GREEN if low > 0 else ORANGE if high < 0 else GREY
+        axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt="o", color=colour, capsize=3)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(others)), [f"{row['recipe']}  {row['accuracy_mean']:.1%}" for row in others])
+    axes.set_ylim(-0.7, len(others) - 0.3)
+    axes.set_xlabel(
+        f"points above the seed recipe ({seed['accuracy_mean']:.1%} of {seed['photos']:,} photos), 95 % interval"
+    )
+    axes.grid(axis="x", alpha=0.3)
+    return _finished(figure)
+
+
+def study_history(numbers: Sequence[int], accuracies: Sequence[float]) -> Figure:
+    """The accuracy of every finished trial, and the best so far."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 3.2))
+    axes.plot(numbers, [100 * value for value in accuracies], "o", color=BLUE, label="trial")
+    best = np.maximum.accumulate([100 * value for value in accuracies])
+    axes.step(numbers, best, where="post", color=ORANGE, label="best so far")
+    axes.set_xlabel("trial")
+    axes.set_ylabel("accuracy (%)")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.3)
+    return _finished(figure)
+
+
+def importances(shares: dict[str, float]) -> Figure:
+    """How much of the difference between trials goes with each setting."""
+    names = sorted(shares, key=shares.get)
+    figure, axes = plt.subplots(figsize=(WIDTH, 1 + 0.28 * len(names)))
+    axes.barh(names, [shares[name] for name in names], color=BLUE)
+    axes.set_xlabel("share of the importance (PED-ANOVA, Watanabe et al., 2023)")
+    return _finished(figure)
+
+
 def _finished(figure: Figure) -> Figure:
     figure.set_layout_engine("constrained")
     plt.close(figure)

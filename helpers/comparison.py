@@ -1,0 +1,224 @@
+"""The comparison of recipes: ``python -m helpers.comparison --data photos --output comparison.json``.
+
+Each row is a cross-validation on the same folds, compared with the seed recipe photo by photo. Rows and folds that
+are finished are read; the same command goes on where it was interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from helpers import checkpoint
+from helpers.audit import Audit
+from helpers.crossval import CrossValidation, cross_validate, to_csv
+from helpers.data import look_at
+from helpers.duplicates import same_scenes
+from helpers.errors import ParameterError, UserError
+from helpers.headless import add_parameter_options, collect_parameters
+from helpers.recipe import PRESETS, Recipe
+from helpers.runs import git_commit, project_root
+
+# One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
+CHANGES: dict[str, dict[str, Any]] = {
+    "random resized crops": {"crop": "random_resized"},
+    "no augmentation": {"augmentation": False},
+    "no vertical flips": {"vertical_flip": 0.0},
+    "random erasing": {"random_erasing": 0.25},
+    "TrivialAugment": {"auto_augment": "trivial"},
+    "MixUp": {"mixup": 0.2},
+    "CutMix": {"cutmix": 1.0},
+    "label smoothing": {"label_smoothing": 0.1},
+    "less dropout": {"dropout": 0.2},
+    "head first": {"head_first": True},
+    "head at ten times the rate": {"head_lr": 1e-2},
+    "layer-wise decay": {"layer_decay": 0.85},
+    "frozen batch-norm statistics": {"frozen_norms": True},
+    "first stages frozen": {"frozen_stages": 8},
+    "L2-SP": {"l2_sp": 1e-2},
+    "no decay on norms": {"norm_decay": False},
+    "larger rate": {"lr": 5e-3},
+    "cosine": {"schedule": "cosine", "warmup_epochs": 1},
+    "one cycle": {"schedule": "onecycle"},
+    "Adam": {"optimizer": "adam", "lr": 1e-4},
+    "AdamW": {"optimizer": "adamw", "lr": 1e-4, "weight_decay": 0.05},
+    "RMSprop": {"optimizer": "rmsprop", "lr": 1e-5},
+    "average of the weights": {"ema": 0.99},
+    "mirrored at test": {"test_flip": True},
+    "three scales at test": {"test_scales": True},
+    "larger at test": {"test_size": 256, "val_resize": 288},
+}
+
+
+def rows(seed: Recipe) -> dict[str, Recipe]:
+    """The recipes by name: seed, each change alone, the presets, and best without each of its changes."""
+    places = {
+        name: getattr(seed, name) for name in ("dataset", "backbone", "weights", "work_dir", "device", "precision")
+    }
+    table = {"seed": seed}
+    table |= {f"seed + {name}": replace(seed, **change) for name, change in CHANGES.items()}
+    table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
+    if "best" in PRESETS:
+        table |= {
+            f"best - {name}": replace(table["best"], **back) for name, back in removals(table["best"], seed).items()
+        }
+    return table
+
+
+def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
+    """What has to be set back to take each single change away from ``best``."""
+    return {
+        name: {setting: getattr(seed, setting) for setting in change}
+        for name, change in CHANGES.items()
+        if all(getattr(best, setting) != getattr(seed, setting) for setting in change)
+    }
+
+
+def cheaper(recipe: Recipe, image_size: int, epochs: int) -> Recipe:
+    """The same recipe with smaller pictures and fewer epochs, for a table that takes hours and not days.
+
+    Sizes and epochs of everything in it shrink in proportion.
+    """
+    scale, share = image_size / recipe.image_size, epochs / recipe.epochs
+    if scale == 1 and share == 1:
+        return recipe
+    return replace(
+        recipe,
+        image_size=image_size,
+        crop_size=round(recipe.crop_size * scale),
+        val_resize=round(recipe.val_resize * scale),
+        test_size=round(recipe.test_size * scale),
+        epochs=epochs,
+        lr_step=max(1, round(recipe.lr_step * share)),
+    )
+
+
+def compare(
+    table: dict[str, Recipe],
+    audit: Audit,
+    folder: Path,
+    root: Path,
+    folds: int,
+    only: tuple[int, ...],
+    seeds: tuple[int, ...],
+) -> tuple[list[dict[str, Any]], dict[str, CrossValidation]]:
+    """A row of numbers for each recipe, and the cross-validations behind them; written after each."""
+    scenes = same_scenes(audit)
+    results: dict[str, CrossValidation] = {}
+    numbers = []
+    for name, recipe in table.items():
+        place = folder / _plain(name)
+        print(f"{name}: {place.relative_to(root) if place.is_relative_to(root) else place}", flush=True)
+        found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes)
+        results[name] = found
+        numbers.append(numbers_of(name, found, results[next(iter(table))], len(only), root))
+        print(f"  {found.accuracy}, {numbers[-1]['difference_to_seed']:+.2%} against the first", flush=True)
+        checkpoint.write_json(folder / "comparison.json", numbers)
+        checkpoint.write_atomically(folder / "photos.csv", to_csv(results, audit).encode())
+    return numbers, results
+
+
+def numbers_of(name: str, found: CrossValidation, seed: CrossValidation, folds: int, root: Path) -> dict[str, Any]:
+    """One row of ``comparison.json``."""
+    recipe, accuracy, gain = found.recipe, found.accuracy, found.difference(seed)
+    return {
+        "recipe": name,
+        "backbone": recipe.backbone,
+        "folds": folds,
+        "seeds": len(found.seeds),
+        "photos": int(found.held_out.sum()),
+        "accuracy_mean": accuracy.mean,
+        "accuracy_low": accuracy.low,
+        "accuracy_high": accuracy.high,
+        "difference_to_seed": gain.mean,
+        "difference_low": gain.low,
+        "difference_high": gain.high,
+        "seconds_per_run": found.seconds_per_run,
+        "image_size": recipe.image_size,
+        "epochs": recipe.epochs,
+        "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(seed.recipe, n) and n != "preset"},
+        "commit": git_commit(root),
+    }
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m helpers.comparison", description=__doc__.splitlines()[0])
+    add_parameter_options(parser)
+    parser.add_argument("--rows", nargs="*", default=[], help="names of rows, or beginnings of names; default: all")
+    parser.add_argument("--folds", type=int, default=5)
+    parser.add_argument("--only", type=int, nargs="*", help="these folds alone")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--image-size", type=int, help="smaller pictures: a fraction of the cost")
+    parser.add_argument("--epochs", type=int, help="fewer epochs: a fraction of the cost")
+    parser.add_argument("--name", default="comparison", help="folder of the folds in work_dir")
+    parser.add_argument("--output", help="where the numbers are written besides")
+    options = parser.parse_args(arguments)
+    try:
+        root = project_root()
+        given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
+        seed = Recipe.from_preset(**given)
+        size, epochs = options.image_size or seed.image_size, options.epochs or seed.epochs
+        table = {
+            name: cheaper(recipe, size, epochs) for name, recipe in rows(seed).items() if chosen(name, options.rows)
+        }
+        if not table:
+            raise ParameterError(
+                f"--rows {' '.join(options.rows)}: there is none of this name; known are {', '.join(rows(seed))}"
+            )
+        only = tuple(options.only) if options.only else tuple(range(options.folds))
+        folder = root / seed.work_dir / options.name
+        numbers, _ = compare(table, look_at(seed, root), folder, root, options.folds, only, tuple(range(options.seeds)))
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    if options.output:
+        checkpoint.write_json(Path(options.output), numbers)
+    print(as_text(numbers))
+    return 0
+
+
+def chosen(name: str, wanted: list[str]) -> bool:
+    """Whether this row is wanted. The seed recipe always is: the others are compared with it."""
+    return (
+        not wanted
+        or name == "seed"
+        or any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted)
+    )
+
+
+def as_text(numbers: list[dict[str, Any]]) -> str:
+    """The rows as aligned text, shares in per cent."""
+    lines = [f"{'recipe':<32} {'accuracy':>8} {'95 % interval':>15} {'to seed':>8} {'95 % interval':>15} {'s/run':>7}"]
+    for row in numbers:
+        low, high, mean = (100 * row[f"accuracy_{end}"] for end in ("low", "high", "mean"))
+        less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
+        shown = [f"{row['recipe']:<32} {mean:>8.2f} {f'{low:.1f} to {high:.1f}':>15}"]
+        shown += [f"{100 * row['difference_to_seed']:>+8.2f} {f'{less:+.2f} to {more:+.2f}':>15}"]
+        lines.append(f"{' '.join(shown)} {row['seconds_per_run']:>7.0f}")
+    return "\n".join(lines)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Rows that ``compare`` wrote.
+
+    Raises:
+        ParameterError: the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"{path} cannot be read ({error}): python -m helpers.comparison writes it") from error
+
+
+def _plain(name: str) -> str:
+    return "".join(
+        letter if letter.isalnum() else "-" for letter in name.replace(" + ", "_with_").replace(" - ", "_without_")
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,194 @@
+"""A search for a better recipe: ``python -m helpers.study --data photos --trials 20``.
+
+An optuna study on disk. Started again, it goes on; started several times, on machines that share the folder
+too, they work on the same study. A trial is a cross-validation, and is given up (pruned) when its first folds
+are worse than those of most others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from filelock import FileLock, Timeout
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+
+from helpers import checkpoint, plots
+from helpers.audit import Audit
+from helpers.comparison import cheaper
+from helpers.crossval import cross_validate
+from helpers.data import look_at
+from helpers.duplicates import same_scenes
+from helpers.errors import ParameterError, RunError, UserError
+from helpers.headless import add_parameter_options, collect_parameters
+from helpers.recipe import Recipe
+from helpers.runs import project_root
+
+
+def suggest(trial: optuna.Trial) -> dict[str, Any]:
+    """What is searched: the settings that a change of may help, in the range in which it may."""
+    return {
+        "lr": trial.suggest_float("lr", 3e-4, 3e-2, log=True),
+        "schedule": "cosine",
+        "crop": trial.suggest_categorical("crop", ["center", "random_resized"]),
+        "crop_scale": trial.suggest_float("crop_scale", 0.1, 0.8),
+        "rotation": trial.suggest_float("rotation", 0.0, 30.0),
+        "vertical_flip": trial.suggest_categorical("vertical_flip", [0.0, 0.5]),
+        "mixup": trial.suggest_categorical("mixup", [0.0, 0.2]),
+        "cutmix": trial.suggest_categorical("cutmix", [0.0, 1.0]),
+        "label_smoothing": trial.suggest_categorical("label_smoothing", [0.0, 0.1]),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.6),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-2, log=True),
+        "layer_decay": trial.suggest_float("layer_decay", 0.7, 1.0),
+        "head_first": trial.suggest_categorical("head_first", [False, True]),
+        "ema": trial.suggest_categorical("ema", [0.0, 0.99]),
+    }
+
+
+def open_study(folder: Path, seed: int = 0) -> optuna.Study:
+    """The study in ``folder/study.log``, made if it is not there.
+
+    Raises:
+        RunError: the file is damaged, or cannot be written.
+    """
+    path = folder / "study.log"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        return optuna.create_study(
+            storage=JournalStorage(JournalFileBackend(str(path))),
+            study_name="recipe",
+            direction="maximize",
+            load_if_exists=True,
+            # Several processes that draw from the same seed would all try the same.
+            sampler=optuna.samplers.TPESampler(seed=None if path.exists() else seed, multivariate=True),
+            pruner=optuna.pruners.MedianPruner(n_startup_trials=4, n_warmup_steps=0),
+        )
+    except (OSError, ValueError, KeyError) as error:
+        raise RunError(f"{path} cannot be used ({error}): choose another --name, or delete it") from error
+
+
+def search(
+    study: optuna.Study,
+    base: Recipe,
+    audit: Audit,
+    folder: Path,
+    root: Path,
+    trials: int,
+    folds: int,
+    log: Callable[[str], None] = print,
+) -> None:
+    """Try ``trials`` recipes more. What a killed process left unfinished is tried first."""
+    scenes = same_scenes(audit)
+    take_over(study, folder, log)
+
+    def objective(trial: optuna.Trial) -> float:
+        place = folder / f"trial-{trial.number:04}"
+        place.mkdir(parents=True, exist_ok=True)
+        settings = suggest(trial)
+        recipe = replace(base, **settings)
+        right = []
+        with FileLock(place / ".trial.lock"):
+            for k in range(folds):
+                found = cross_validate(recipe, audit, place, root, folds, (0,), (k,), scenes, lambda _: None)
+                right.append(found.right[found.held_out])
+                accuracy = float(np.concatenate(right).mean())
+                trial.report(accuracy, k)
+                if k + 1 < folds and trial.should_prune():
+                    log(f"trial {trial.number}: given up after {k + 1} folds, {accuracy:.2%}")
+                    raise optuna.TrialPruned
+        log(f"trial {trial.number}: {accuracy:.2%}  {settings}")
+        return accuracy
+
+    study.optimize(objective, n_trials=trials, callbacks=[lambda *_: write_up(study, folder)])
+
+
+def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = print) -> None:
+    """Give trials that count as running, but whose process is gone, to whoever comes next."""
+    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+        place = folder / f"trial-{trial.number:04}"
+        if not place.is_dir():
+            continue
+        try:
+            with FileLock(place / ".trial.lock", timeout=0):
+                study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                log(f"trial {trial.number} was left unfinished: it is tried again")
+        except Timeout:  # somebody is at it
+            pass
+
+
+def write_up(study: optuna.Study, folder: Path) -> None:
+    """``trials.json``: every trial with its settings, state and accuracy; the best first."""
+    rows = [
+        {"trial": t.number, "state": t.state.name.lower(), "accuracy": t.value, "folds": len(t.intermediate_values)}
+        | {"settings": t.params}
+        for t in study.get_trials(deepcopy=False)
+    ]
+    rows.sort(key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
+    checkpoint.write_json(folder / "trials.json", rows)
+
+
+def draw(study: optuna.Study, folder: Path) -> list[Path]:
+    """The study's history, and which settings its accuracies hang on, as pictures.
+
+    Raises:
+        RunError: fewer than two trials are finished.
+    """
+    finished = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
+    if len(finished) < 2:
+        raise RunError(
+            f"{folder}: {len(finished)} finished trials, but two are needed to draw anything: raise --trials"
+        )
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
+    pictures = {
+        "history": plots.study_history([trial.number for trial in finished], [trial.value for trial in finished]),
+        "importance": plots.importances(dict(importance)),
+    }
+    paths = []
+    for name, figure in pictures.items():
+        paths.append(folder / f"{name}.png")
+        figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+    return paths
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m helpers.study", description=__doc__.splitlines()[0])
+    add_parameter_options(parser)
+    parser.add_argument("--trials", type=int, default=20, help="how many to try now")
+    parser.add_argument("--folds", type=int, default=3)
+    parser.add_argument("--image-size", type=int, default=128, help="smaller pictures: a fraction of the cost")
+    parser.add_argument("--epochs", type=int, default=6, help="fewer epochs: a fraction of the cost")
+    parser.add_argument("--name", default="study", help="folder in work_dir")
+    options = parser.parse_args(arguments)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        root = project_root()
+        given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
+        base = cheaper(Recipe.from_preset(**given), options.image_size, options.epochs)
+        if options.trials < 0 or options.folds < 2:
+            raise ParameterError("--trials must be at least 0, --folds at least 2")
+        folder = root / base.work_dir / options.name
+        study = open_study(folder, base.seed)
+        search(study, base, look_at(base, root), folder, root, options.trials, options.folds)
+        pictures = draw(study, folder)
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(f"best: trial {study.best_trial.number}, {study.best_value:.2%} of the photos, each held out once")
+    for name, value in study.best_params.items():
+        print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
+    print("chosen among many on these same photos, it flatters: judge it on others, or by a new cross-validation")
+    print(*pictures, folder / "trials.json", sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
