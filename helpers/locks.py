@@ -62,6 +62,18 @@ def wait_until_free(folder: Path, name: str = "run", patience: float = 10.0) -> 
         release(folder, name)
 
 
+def left_behind(folder: Path, name: str) -> bool:
+    """Whether a process held the lock and ended without giving it back."""
+    path = (folder / f".{name}.lock").resolve()
+    if path in _held or not _facts(path).exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
 def _facts(path: Path) -> Path:
     return path.with_suffix(".json")
 

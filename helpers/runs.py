@@ -244,8 +244,13 @@ def _is_free(folder: Path) -> bool:
 
 
 def _continues(folder: Path, recipe: Recipe) -> bool:
-    """Whether the folder holds an unfinished run of the same recipe."""
-    if (folder / "results.json").exists() or not (folder / "recipe.json").exists():
+    """Whether the folder holds an unfinished run of the same recipe.
+
+    A run with results is finished, unless the command that was executing its notebook came to no end.
+    """
+    if not (folder / "recipe.json").exists():
+        return False
+    if (folder / "results.json").exists() and not locks.left_behind(folder, "notebook"):
         return False
     try:
         before = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))

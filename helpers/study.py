@@ -32,8 +32,9 @@ from helpers.recipe import Recipe
 from helpers.runs import project_root
 
 
-def suggest(trial: optuna.Trial) -> dict[str, Any]:
+def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
     """What is searched: the settings that a change of may help, in the range in which it may."""
+    firsts = [False] if backbone.startswith("squeezenet") else [False, True]  # it averages behind its head
     return {
         "lr": trial.suggest_float("lr", 3e-4, 3e-2, log=True),
         "schedule": "cosine",
@@ -47,7 +48,7 @@ def suggest(trial: optuna.Trial) -> dict[str, Any]:
         "dropout": trial.suggest_float("dropout", 0.0, 0.6),
         "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-2, log=True),
         "layer_decay": trial.suggest_float("layer_decay", 0.7, 1.0),
-        "head_first": trial.suggest_categorical("head_first", [False, True]),
+        "head_first": trial.suggest_categorical("head_first", firsts),
         "ema": trial.suggest_categorical("ema", [0.0, 0.99]),
     }
 
@@ -91,7 +92,7 @@ def search(
     def objective(trial: optuna.Trial) -> float:
         place = folder / f"trial-{trial.number:04}"
         place.mkdir(parents=True, exist_ok=True)
-        settings = suggest(trial)
+        settings = suggest(trial, base.backbone)
         recipe = replace(base, **settings)
         right = []
         with FileLock(place / ".trial.lock"):
@@ -143,9 +144,7 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
     """
     finished = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
     if len(finished) < 2:
-        raise RunError(
-            f"{folder}: {len(finished)} finished trials, but two are needed to draw anything: raise --trials"
-        )
+        raise RunError(f"{folder}: {len(finished)} finished trials, two are needed to draw: raise --trials")
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
     pictures = {

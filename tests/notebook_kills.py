@@ -129,8 +129,9 @@ def kill_often(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
         counts["kills"] += 1
         counts["identical"] += good
         counts["lost"] += len(before - files(life.folder))
-        counts["outside"] += len({path.name for path in home.iterdir()} - {"log", "cache", "photos", PARAMETERS["run"]})
-        print(f"{way}: {len(before)} files there, {'identical' if good else life.said()[-2000:]}", flush=True)
+        outside = {path.name for path in home.iterdir()} - {"log", "cache", "photos", PARAMETERS["run"]}
+        counts["outside"] += len(outside)
+        print(f"{way}: {len(before)} files there, {'identical' if good else life.said()[-2000:]}", *outside, flush=True)
     return counts
 
 

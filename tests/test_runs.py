@@ -1,14 +1,18 @@
 """Run folders: named, never overwritten, continued when unfinished."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 
-from helpers import locks, runs
+from helpers import checkpoint, locks, runs
 from helpers.errors import ParameterError, RunError
 from helpers.recipe import Recipe
 
+ROOT = Path(__file__).parent.parent
 DEMO = Recipe.from_preset("demo", device="cpu")
 
 
@@ -120,3 +124,23 @@ def test_a_file_with_the_name_of_the_run_is_left_alone(tmp_path):
     run = runs.open_run(Recipe.from_preset("demo", device="cpu", run="mine"), tmp_path)
     assert run.folder.name == "mine-2"
     locks.release(run.folder)
+
+
+def test_a_finished_run_whose_notebook_came_to_no_end_is_continued_and_not_made_anew(tmp_path):
+    """As when a headless run is killed, or refuses a photo, in the notebook's last cells."""
+    folder = runs.open_run(DEMO, tmp_path).folder
+    hold = (
+        "import sys; from pathlib import Path; from helpers import locks; locks.hold(Path(sys.argv[1]), 'notebook'); "
+    )
+    command = [sys.executable, "-c", hold + "print('held', flush=True); sys.stdin.read()", str(folder)]
+    holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert holder.stdout.readline() == "held\n"
+    locks.release(folder)
+    checkpoint.write_json(folder / "results.json", {"done": True})
+    assert runs.plan_run(DEMO, tmp_path).name == "demo-resnet18-2"  # its command is still at work
+    holder.kill()
+    holder.communicate()
+    assert runs.plan_run(DEMO, tmp_path) == folder
+    locks.hold(folder, "notebook")
+    locks.release(folder, "notebook")
+    assert runs.plan_run(DEMO, tmp_path).name == "demo-resnet18-2"

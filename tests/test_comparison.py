@@ -1,0 +1,84 @@
+"""The table of comparisons: its rows are what they say, its numbers those of the folds."""
+
+import json
+
+import pytest
+
+from helpers import comparison, plots
+from helpers.errors import ParameterError
+from helpers.recipe import PRESETS, Recipe
+from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
+
+SEED = Recipe.from_preset("seed", backbone="mobilenet_v2")
+
+
+def test_every_change_alone_is_a_valid_recipe_that_differs_in_nothing_else():
+    table = comparison.rows(SEED)
+    for name, change in comparison.CHANGES.items():
+        row, seed = table[f"seed + {name}"].to_dict(), SEED.to_dict()
+        assert {key for key in row if row[key] != seed[key]} == set(change), name
+
+
+def test_the_table_begins_with_the_seed_and_holds_the_presets():
+    table = comparison.rows(SEED)
+    assert next(iter(table)) == "seed"
+    assert set(PRESETS) - {"demo"} <= set(table)
+    assert {each.backbone for each in table.values()} == {"mobilenet_v2"}
+
+
+def test_each_change_of_the_best_can_be_taken_away():
+    if "best" not in PRESETS:
+        pytest.skip("there is no preset best yet")
+    table = comparison.rows(SEED)
+    without = [name for name in table if name.startswith("best - ")]
+    assert without
+    for name in without:
+        row, best = table[name].to_dict(), table["best"].to_dict()
+        change = comparison.CHANGES[name.removeprefix("best - ")]
+        assert {key for key in row if row[key] != best[key]} == set(change)
+        assert all(row[key] == getattr(SEED, key) for key in change)
+
+
+def test_cheaper_recipes_shrink_in_proportion():
+    small = comparison.cheaper(SEED, 112, 10)
+    assert (small.image_size, small.crop_size, small.val_resize, small.test_size) == (112, 224, 128, 0)
+    assert (small.epochs, small.lr_step) == (10, 3)
+    assert comparison.cheaper(SEED, 224, 25) is SEED
+    for name, row in comparison.rows(SEED).items():
+        assert comparison.cheaper(row, 128, 6).epochs <= max(6, row.epochs), name
+
+
+def test_rows_are_chosen_by_name_and_the_seed_is_always_there():
+    chosen = [name for name in comparison.rows(SEED) if comparison.chosen(name, ["fast", "seed + C*"])]
+    assert chosen == ["seed", "seed + CutMix", "fast"]
+
+
+def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
+    table = {"seed": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05)}
+    numbers, results = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,))
+    first, second = json.loads((tmp_path / "cv" / "comparison.json").read_text())
+    assert [first, second] == numbers
+    assert first["difference_to_seed"] == first["difference_low"] == first["difference_high"] == 0
+    assert second["difference_to_seed"] == pytest.approx(second["accuracy_mean"] - first["accuracy_mean"])
+    assert second["settings"] == {"lr": 0.05}
+    assert first["photos"] == len(audit.photos)
+    assert first["accuracy_mean"] == results["seed"].right.mean()
+    assert len((tmp_path / "cv" / "photos.csv").read_text().splitlines()) == 1 + len(audit.photos)
+    keys = {"recipe", "backbone", "folds", "seeds", "photos", "accuracy_mean", "accuracy_low", "accuracy_high"}
+    keys |= {"difference_to_seed", "difference_low", "difference_high", "seconds_per_run", "commit"}
+    assert keys <= set(first)
+    assert "other" in comparison.as_text(numbers)
+    figure = plots.comparison(numbers)
+    assert [label.get_text().split()[0] for label in figure.axes[0].get_yticklabels()] == ["other"]
+
+
+def test_the_command_names_wrong_rows_and_photos(capsys):
+    assert comparison.main(["-p", "dataset", "demo", "--rows", "nonsense", "-p", "epochz", "3"]) == 1
+    assert "parameter 'epochz' is unknown" in capsys.readouterr().err
+    assert comparison.main(["-p", "dataset", "nowhere"]) == 1
+    assert "nowhere" in capsys.readouterr().err
+
+
+def test_a_missing_table_is_named(tmp_path):
+    with pytest.raises(ParameterError, match=r"comparison\.json cannot be read .*helpers\.comparison writes it"):
+        comparison.read(tmp_path / "comparison.json")

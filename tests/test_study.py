@@ -1,0 +1,96 @@
+"""The search: resumable, shared, pruned, and honest about what it is."""
+
+import json
+import subprocess
+import sys
+
+import optuna
+import pytest
+
+from helpers import study
+from helpers.errors import RunError
+from helpers.recipe import Recipe
+from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
+
+optuna.logging.set_verbosity(optuna.logging.WARNING)
+
+
+def settings(tmp_path):
+    return recipe(tmp_path, epochs=1)
+
+
+def test_every_suggestion_is_a_valid_recipe():
+    trials = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
+    for _ in range(100):
+        trial = trials.ask()
+        suggested = study.suggest(trial, "mobilenet_v2")
+        Recipe.from_preset("seed", **suggested)
+        assert set(trial.params) <= set(suggested)
+
+
+def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
+    folder, said = tmp_path / "study", []
+    for total in (2, 3):
+        opened = study.open_study(folder)
+        study.search(opened, settings(tmp_path), audit, folder, ROOT, total - len(opened.trials), 2, said.append)
+        assert [trial.number for trial in opened.trials] == list(range(total))
+    rows = json.loads((folder / "trials.json").read_text())
+    assert len(rows) == 3
+    finished = [row["accuracy"] for row in rows if row["state"] == "complete"]
+    assert finished == sorted(finished, reverse=True)
+    paths = study.draw(opened, folder)
+    assert [path.name for path in paths] == ["history.png", "importance.png"]
+    assert all(path.stat().st_size > 5000 for path in paths)
+
+
+def test_a_trial_whose_process_is_gone_is_tried_again_and_one_that_runs_is_not(audit, tmp_path):  # noqa: F811
+    folder = tmp_path / "study"
+    opened = study.open_study(folder)
+    dead, alive = opened.ask(), opened.ask()
+    study.suggest(dead, "squeezenet1_1"), study.suggest(alive, "squeezenet1_1")
+    for trial in (dead, alive):
+        (folder / f"trial-{trial.number:04}").mkdir()
+    said = []
+    with study.FileLock(folder / "trial-0001" / ".trial.lock"):
+        study.take_over(opened, folder, said.append)
+    assert said == ["trial 0 was left unfinished: it is tried again"]
+    states = [trial.state.name for trial in opened.trials]
+    assert states == ["FAIL", "RUNNING", "WAITING"]
+    study.search(opened, settings(tmp_path), audit, folder, ROOT, 1, 2, said.append)
+    assert opened.trials[2].params == dead.params
+
+
+def test_poor_trials_are_given_up_after_their_first_fold(audit, tmp_path, monkeypatch):  # noqa: F811
+    folder, said = tmp_path / "study", []
+    opened = study.open_study(folder)
+    monkeypatch.setattr(optuna.Trial, "should_prune", lambda self: self.number == 1)
+    study.search(opened, settings(tmp_path), audit, folder, ROOT, 2, 2, said.append)
+    assert [trial.state.name for trial in opened.trials] == ["COMPLETE", "PRUNED"]
+    assert said[1].startswith("trial 1: given up after 1 folds")
+    assert len(list((folder / "trial-0001").glob("fold-*"))) == 1
+
+
+def test_two_processes_share_one_study(grow, tmp_path):
+    root = grow({"rose": 8, "tulip": 8})
+    command = [sys.executable, "-m", "helpers.study", "--data", str(root), "--trials", "2", "--folds", "2"]
+    command += ["--image-size", "32", "--epochs", "1", "-p", "work_dir", str(tmp_path)]
+    command += ["-p", "backbone", "squeezenet1_1", "-p", "weights", "none"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in "ab"]
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    trials = study.open_study(tmp_path / "study").trials
+    assert sorted(trial.number for trial in trials) == [0, 1, 2, 3]
+    assert len({trial.params["lr"] for trial in trials}) == 4
+    assert all("chosen among many on these same photos, it flatters" in out for out, _ in said)
+
+
+def test_a_damaged_study_is_named(tmp_path):
+    (tmp_path / "study.log").write_text("not a journal\n" * 3)
+    with pytest.raises(RunError, match=r"study\.log cannot be used"):
+        study.open_study(tmp_path)
+
+
+def test_with_too_few_trials_nothing_is_drawn(tmp_path):
+    with pytest.raises(RunError, match=r"0 finished trials, two are needed to draw: raise --trials"):
+        study.draw(study.open_study(tmp_path), tmp_path)
