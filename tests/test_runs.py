@@ -129,10 +129,8 @@ def test_a_file_with_the_name_of_the_run_is_left_alone(tmp_path):
 def test_a_finished_run_whose_notebook_came_to_no_end_is_continued_and_not_made_anew(tmp_path):
     """As when a headless run is killed, or refuses a photo, in the notebook's last cells."""
     folder = runs.open_run(DEMO, tmp_path).folder
-    hold = (
-        "import sys; from pathlib import Path; from helpers import locks; locks.hold(Path(sys.argv[1]), 'notebook'); "
-    )
-    command = [sys.executable, "-c", hold + "print('held', flush=True); sys.stdin.read()", str(folder)]
+    hold = "import sys, pathlib; from helpers import locks; locks.hold(pathlib.Path(sys.argv[1]), 'notebook')"
+    command = [sys.executable, "-c", f"{hold}; print('held', flush=True); sys.stdin.read()", str(folder)]
     holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"
     locks.release(folder)
