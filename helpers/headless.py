@@ -83,6 +83,8 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     continued = (folder / "recipe.json").exists()
     print(f"{folder.name}: {'continues an unfinished run' if continued else 'a new run'}", flush=True)
     write_json(folder / "recipe.json", recipe.to_dict())  # the folder is taken
+    # Results of a notebook that came to no end would make the kernel choose a new folder. They are written again.
+    (folder / "results.json").unlink(missing_ok=True)
     _run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
     return folder

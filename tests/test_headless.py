@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from helpers import headless
-from helpers.errors import ParameterError
+from helpers import checkpoint, headless, locks, runs
+from helpers.errors import ParameterError, RunError
+from helpers.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -87,3 +88,23 @@ def test_the_summary_says_where_everything_is_and_that_a_demo_is_a_demo(tmp_path
     text = headless.summary(tmp_path)
     for part in ("flower_classification.ipynb", "figures", "best_model.pth", "93.75% of 160", "88.9% to 96.6%", "demo"):
         assert part in text
+
+
+def test_after_a_command_that_ended_in_the_last_cells_the_kernel_finds_the_same_folder(tmp_path, monkeypatch):
+    recipe = Recipe.from_preset("demo", work_dir=str(tmp_path), run="mine")
+    given = {"work_dir": str(tmp_path), "run": "mine"}
+    found = []
+
+    def papermill(notebook, folder, parameters, root):
+        found.append(runs.plan_run(recipe, root))  # as the kernel does
+        checkpoint.write_json(folder / "results.json", {"done": True})
+        if len(found) == 1:
+            raise RunError("the kernel died")
+
+    monkeypatch.setattr(headless, "_run_papermill", papermill)
+    with pytest.raises(RunError):
+        headless.execute(ROOT / headless.NOTEBOOK, given)
+    locks._held.clear()  # as when the process ends
+    for _ in range(2):
+        headless.execute(ROOT / headless.NOTEBOOK, given)
+    assert [folder.name for folder in found] == ["mine", "mine", "mine-2"]
