@@ -13,6 +13,7 @@ import multiprocessing
 import os
 import re
 import tempfile
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
@@ -222,6 +223,16 @@ def _move_in(fresh: Path, folder: Path, old: Path, manifest: dict) -> None:
             raise
 
 
+def _end_with_parent() -> None:
+    """Each worker holds ends of the others' pipes: without their parent they would wait for each other for ever."""
+
+    def wait() -> None:
+        multiprocessing.parent_process().join()
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
 def _draw_all(folder: Path, photos_per_class: int, seed: int, workers: int | None) -> None:
     for species in SPECIES:
         (folder / species).mkdir(parents=True)
@@ -233,7 +244,7 @@ def _draw_all(folder: Path, photos_per_class: int, seed: int, workers: int | Non
     if workers > 1:
         try:
             spawn = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and locks
-            with ProcessPoolExecutor(workers, mp_context=spawn) as pool:
+            with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:
                 for _ in pool.map(_draw_chunk, chunks, [folder] * len(chunks), [seed] * len(chunks)):
                     pass
             return

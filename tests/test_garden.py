@@ -2,9 +2,13 @@
 
 import json
 import os
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from PIL import Image
@@ -12,6 +16,8 @@ from torch.nn import functional as F
 
 from helpers.errors import PhotosError
 from helpers.garden import SPECIES, VERSION, draw_photo, plant_garden
+
+ROOT = Path(__file__).parent.parent
 
 
 def photo_bytes(folder):
@@ -182,3 +188,28 @@ def test_colour_alone_does_not_tell_the_species(garden):
         accuracies[decay] = np.mean([logistic_regression_accuracy(x[o], y[o], decay) for o in orders])
     best = max(accuracies.values())
     assert 0.3 < best < 0.7, accuracies  # 0.2 is chance: the histogram is a real attempt
+
+
+DRAWING = """
+import sys
+from pathlib import Path
+from helpers.garden import plant_garden
+if __name__ == "__main__":
+    plant_garden(Path(sys.argv[1]), 400, workers=2)
+"""
+
+
+def test_if_the_drawing_process_is_killed_its_workers_end_too(tmp_path):
+    (tmp_path / "draw.py").write_text(DRAWING)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    drawing = subprocess.Popen([sys.executable, tmp_path / "draw.py", tmp_path / "garden"], cwd=ROOT, env=environment)
+    workers, end = [], time.monotonic() + 60
+    while len(workers) < 2 and time.monotonic() < end:
+        time.sleep(0.2)
+        workers = [p for p in psutil.Process(drawing.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+    assert len(workers) == 2
+    time.sleep(2)  # until they draw
+    drawing.kill()
+    drawing.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []
