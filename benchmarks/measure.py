@@ -29,11 +29,10 @@ LIBRARIES = time.time()
 
 from benchmarks.baseline import data_transforms  # noqa: E402
 from helpers import machine, resident  # noqa: E402
+from helpers.assemble import assemble  # noqa: E402
 from helpers.audit import Audit, audit_photos  # noqa: E402
 from helpers.decode import load_photo  # noqa: E402
 from helpers.feeds import Feeds, decoded_bytes, open_feeds  # noqa: E402
-from helpers.model import build_model  # noqa: E402
-from helpers.optimizers import make_optimizer, make_schedule  # noqa: E402
 from helpers.photos import find_photos  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
 from helpers.runs import open_run  # noqa: E402
@@ -55,15 +54,7 @@ class Bench:
 
     def build(self) -> None:
         """Everything from the photos' files to the first step."""
-        recipe, classes = self.recipe, len(self.audit.photos.classes)
-        self.feeds = open_feeds(self.audit, self.split, recipe, self.device)
-        weights = self.run.locate(recipe.weights)
-        model = build_model(
-            recipe.backbone, weights, classes, recipe.dropout, recipe.seed, frozen=recipe.frozen_backbone
-        )
-        self.model = model.to(self.device, memory_format=torch.channels_last)
-        self.optimizer = make_optimizer(self.model, recipe)
-        self.schedule = make_schedule(self.optimizer, recipe)
+        self.model, self.feeds, self.optimizer, self.schedule = assemble(self.run, self.audit, self.split)
 
     def pass_over(self, batches) -> tuple[float, float, float]:
         """Seconds of one training pass over the batches: wall, user, system."""

@@ -15,15 +15,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from helpers import checkpoint, compare, locks
+from helpers.assemble import assemble
 from helpers.audit import Audit
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, RunError
-from helpers.feeds import open_feeds
-from helpers.model import build_model
-from helpers.optimizers import make_optimizer, make_schedule
 from helpers.recipe import PLACES, Recipe
 from helpers.runs import environment, open_run
 from helpers.seeds import derive_seed
@@ -129,28 +126,8 @@ def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Pat
     start = time.perf_counter()
     run = open_run(recipe, root, place)
     run.save_environment(environment(run, audit.fingerprint))
-    feeds = open_feeds(audit, split, recipe, run.device, cache=root / recipe.work_dir / "cache")
-    weights = run.locate(recipe.weights)
-    model = build_model(
-        recipe.backbone,
-        weights,
-        len(audit.photos.classes),
-        recipe.dropout,
-        recipe.seed,
-        recipe.frozen_backbone,
-        recipe.frozen_stages,
-        recipe.frozen_norms,
-    ).to(run.device, memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, recipe)
-    fit(
-        model,
-        feeds,
-        make_loss(recipe.label_smoothing),
-        optimizer,
-        make_schedule(optimizer, recipe),
-        run,
-        lambda text: None,
-    )
+    model, feeds, optimizer, schedule = assemble(run, audit, split, root / recipe.work_dir / "cache")
+    fit(model, feeds, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
     predictions = run.last_predictions
     names = [audit.photos.names[i] for i in split.val]
     run.save_predictions(predictions, names, audit.photos.classes)

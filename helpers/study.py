@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,8 @@ from helpers.errors import ParameterError, RunError, UserError
 from helpers.headless import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 from helpers.runs import project_root
+
+GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
 
 
 def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
@@ -114,8 +117,9 @@ def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = pr
     """Give trials that count as running, but whose process is gone, to whoever comes next."""
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
         place = folder / f"trial-{trial.number:04}"
-        if not place.is_dir():
+        if datetime.now() - trial.datetime_start < GRACE:
             continue
+        place.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(place / ".trial.lock", timeout=0):
                 study.enqueue_trial(trial.params, user_attrs={"again": trial.number})

@@ -18,12 +18,10 @@ from accelerate import PartialState
 from torch import nn
 
 from helpers import locks, processes
+from helpers.assemble import assemble
 from helpers.audit import Audit, audit_photos
 from helpers.errors import UserError
-from helpers.feeds import open_feeds
 from helpers.headless import NOTEBOOK, add_parameter_options, collect_parameters, execute, summary
-from helpers.model import build_model
-from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.runs import Run, environment, open_run, plan_run, project_root
@@ -73,26 +71,11 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
     if processes.is_main():
         write_split(run.folder / "split.csv", audit.photos, split)
         run.save_environment(environment(run, audit.fingerprint))
-    with processes.first():  # the others find the decoded photos in the cache
-        feeds = open_feeds(audit, split, recipe, run.device, cache=root / recipe.work_dir / "cache")
+    with processes.first():  # the others find decoded photos and downloaded weights there
+        model, feeds, optimizer, schedule = assemble(run, audit, split, root / recipe.work_dir / "cache")
     log(f"{run.relative(run.folder)}: {processes.count()} processes, {feeds}")
-    classes = len(audit.photos.classes)
-    weights = run.locate(recipe.weights)
-    with processes.first():  # torchvision downloads weights without thinking of others who do the same
-        model = build_model(
-            recipe.backbone,
-            weights,
-            classes,
-            recipe.dropout,
-            recipe.seed,
-            recipe.frozen_backbone,
-            recipe.frozen_stages,
-            recipe.frozen_norms,
-        )
-    model = model.to(run.device, memory_format=torch.channels_last)
-    optimizer = make_optimizer(model, recipe)
     criterion = _even_without_photos(make_loss(recipe.label_smoothing))
-    fit(model, feeds, criterion, optimizer, make_schedule(optimizer, recipe), run, log)
+    fit(model, feeds, criterion, optimizer, schedule, run, log)
     return run
 
 

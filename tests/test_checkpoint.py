@@ -1,7 +1,5 @@
 """Whole files or none, and nothing but tensors inside."""
 
-import pickle
-
 import pytest
 import torch
 
@@ -35,21 +33,6 @@ def test_a_failing_write_leaves_the_old_file_and_no_rubbish(tmp_path, monkeypatc
         checkpoint.write_json(path, {"new": 2})
     assert path.read_text() == '{\n  "old": 1\n}\n'
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
-
-
-class _Canary:
-    def __reduce__(self):
-        return (open, ("canary", "w"))
-
-
-def test_code_in_a_checkpoint_is_refused_not_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(_Canary()))
-    torch.save({"model": _Canary()}, tmp_path / "zipped.pth")
-    for name in ("plain.pth", "zipped.pth"):
-        with pytest.raises(RunError, match="cannot be loaded"):
-            checkpoint.load_tensors(tmp_path / name)
-    assert not (tmp_path / "canary").exists()
 
 
 def test_missing_and_truncated_files_are_named(tmp_path):

@@ -1,7 +1,5 @@
 """Backbones and heads: every torchvision classifier, weights of every kind, and what is refused."""
 
-import pickle
-
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -101,22 +99,6 @@ def test_a_shape_that_does_not_fit_is_named(tmp_path, donor):
     torch.save(state, tmp_path / "w.pth")
     with pytest.raises(WeightsError, match=r"'features\.0\.weight' has shape \(64, 3, 5, 5\).*needs \(64, 3, 3, 3\)"):
         m.build_model("squeezenet1_1", str(tmp_path / "w.pth"), 5, 0.5, seed=0)
-
-
-class _Canary:
-    def __reduce__(self):
-        return (open, ("canary", "w"))
-
-
-def test_code_in_a_weights_file_is_refused_not_run(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "plain.pth").write_bytes(pickle.dumps(_Canary()))
-    torch.save({"w": _Canary()}, tmp_path / "zipped.pth")
-    (tmp_path / "fake.safetensors").write_bytes(pickle.dumps(_Canary()))
-    for name in ("plain.pth", "zipped.pth", "fake.safetensors"):
-        with pytest.raises(WeightsError, match="code inside a file is never run"):
-            m.build_model("squeezenet1_1", str(tmp_path / name), 5, 0.5, seed=0)
-    assert not (tmp_path / "canary").exists()
 
 
 def test_a_missing_file_is_named_with_a_near_one(tmp_path):

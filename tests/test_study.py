@@ -43,7 +43,7 @@ def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
     assert all(path.stat().st_size > 5000 for path in paths)
 
 
-def test_a_trial_whose_process_is_gone_is_tried_again_and_one_that_runs_is_not(audit, tmp_path):  # noqa: F811
+def test_a_trial_whose_process_is_gone_is_tried_again_and_one_that_runs_is_not(audit, tmp_path, monkeypatch):  # noqa: F811
     folder = tmp_path / "study"
     opened = study.open_study(folder)
     dead, alive = opened.ask(), opened.ask()
@@ -51,6 +51,9 @@ def test_a_trial_whose_process_is_gone_is_tried_again_and_one_that_runs_is_not(a
     for trial in (dead, alive):
         (folder / f"trial-{trial.number:04}").mkdir()
     said = []
+    study.take_over(opened, folder, said.append)
+    assert said == []  # both have only just begun
+    monkeypatch.setattr(study, "GRACE", study.timedelta(0))
     with study.FileLock(folder / "trial-0001" / ".trial.lock"):
         study.take_over(opened, folder, said.append)
     assert said == ["trial 0 was left unfinished: it is tried again"]
