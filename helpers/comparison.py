@@ -1,7 +1,8 @@
 """The comparison of recipes: ``python -m helpers.comparison --data photos --output comparison.json``.
 
 Each row is a cross-validation on the same folds, compared with the seed recipe photo by photo. Rows and folds that
-are finished are read; the same command goes on where it was interrupted.
+are finished are read; the same command goes on where it was interrupted. With ``--shares`` the rows are learning
+curves: the same recipe on a part of the training photos.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers import checkpoint
+from helpers import compare as statistics
 from helpers.audit import Audit
 from helpers.crossval import CrossValidation, cross_validate, to_csv
 from helpers.data import look_at
@@ -22,6 +24,8 @@ from helpers.errors import ParameterError, UserError
 from helpers.headless import add_parameter_options, collect_parameters
 from helpers.recipe import PRESETS, Recipe
 from helpers.runs import git_commit, project_root
+
+UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
 
 # One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -81,22 +85,17 @@ def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def cheaper(recipe: Recipe, image_size: int, epochs: int) -> Recipe:
-    """The same recipe with smaller pictures and fewer epochs, for a table that takes hours and not days.
-
-    Sizes and epochs of everything in it shrink in proportion.
-    """
-    scale, share = image_size / recipe.image_size, epochs / recipe.epochs
+def cheaper(recipe: Recipe, scale: float, share: float) -> Recipe:
+    """The same recipe at a fraction of the cost: pictures of ``scale`` the size, ``share`` of the epochs."""
     if scale == 1 and share == 1:
         return recipe
+    sizes = ("image_size", "crop_size", "val_resize", "test_size")
     return replace(
         recipe,
-        image_size=image_size,
-        crop_size=round(recipe.crop_size * scale),
-        val_resize=round(recipe.val_resize * scale),
-        test_size=round(recipe.test_size * scale),
-        epochs=epochs,
+        **{name: round(getattr(recipe, name) * scale) for name in sizes},
+        epochs=max(1, round(recipe.epochs * share)),
         lr_step=max(1, round(recipe.lr_step * share)),
+        lr_milestones=",".join(str(n) for n in sorted({max(1, round(m * share)) for m in recipe.milestones})),
     )
 
 
@@ -108,32 +107,38 @@ def compare(
     folds: int,
     only: tuple[int, ...],
     seeds: tuple[int, ...],
+    share: float = 1.0,
 ) -> tuple[list[dict[str, Any]], dict[str, CrossValidation]]:
     """A row of numbers for each recipe, and the cross-validations behind them; written after each."""
     scenes = same_scenes(audit)
     results: dict[str, CrossValidation] = {}
     numbers = []
     for name, recipe in table.items():
-        place = folder / _plain(name)
+        place = folder / (_plain(name) + (f"-{share:g}" if share < 1 else ""))
         print(f"{name}: {place.relative_to(root) if place.is_relative_to(root) else place}", flush=True)
-        found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes)
+        found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes, share=share)
         results[name] = found
-        numbers.append(numbers_of(name, found, results[next(iter(table))], len(only), root))
-        print(f"  {found.accuracy}, {numbers[-1]['difference_to_seed']:+.2%} against the first", flush=True)
+        numbers.append(numbers_of(name, found, results.get("seed"), len(only), root))
+        print(f"  {found.accuracy}", flush=True)
         checkpoint.write_json(folder / "comparison.json", numbers)
         checkpoint.write_atomically(folder / "photos.csv", to_csv(results, audit).encode())
     return numbers, results
 
 
-def numbers_of(name: str, found: CrossValidation, seed: CrossValidation, folds: int, root: Path) -> dict[str, Any]:
-    """One row of ``comparison.json``."""
-    recipe, accuracy, gain = found.recipe, found.accuracy, found.difference(seed)
+def numbers_of(
+    name: str, found: CrossValidation, seed: CrossValidation | None, folds: int, root: Path
+) -> dict[str, Any]:
+    """One row of ``comparison.json``; its differences are None if the seed recipe is not among the rows."""
+    recipe, accuracy = found.recipe, found.accuracy
+    gain = found.difference(seed) if seed else statistics.Estimate(None, None, None)
+    plain = seed.recipe if seed else Recipe()
     return {
         "recipe": name,
         "backbone": recipe.backbone,
         "folds": folds,
         "seeds": len(found.seeds),
         "photos": int(found.held_out.sum()),
+        "train_photos": round(found.train_photos),
         "accuracy_mean": accuracy.mean,
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
@@ -143,7 +148,7 @@ def numbers_of(name: str, found: CrossValidation, seed: CrossValidation, folds: 
         "seconds_per_run": found.seconds_per_run,
         "image_size": recipe.image_size,
         "epochs": recipe.epochs,
-        "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(seed.recipe, n) and n != "preset"},
+        "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(plain, n) and n not in UNTOLD},
         "commit": git_commit(root),
     }
 
@@ -157,40 +162,54 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--image-size", type=int, help="smaller pictures: a fraction of the cost")
     parser.add_argument("--epochs", type=int, help="fewer epochs: a fraction of the cost")
-    parser.add_argument("--name", default="comparison", help="folder of the folds in work_dir")
-    parser.add_argument("--output", help="where the numbers are written besides")
+    parser.add_argument("--shares", type=float, nargs="*", help="train on these shares of the photos: learning curves")
+    parser.add_argument("--name", help="folder of the folds in work_dir; made from backbone and cost if not given")
+    parser.add_argument("--output", help="JSON file to put the rows into; it keeps rows of other backbones and costs")
     options = parser.parse_args(arguments)
     try:
         root = project_root()
         given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
         seed = Recipe.from_preset(**given)
         size, epochs = options.image_size or seed.image_size, options.epochs or seed.epochs
-        table = {
-            name: cheaper(recipe, size, epochs) for name, recipe in rows(seed).items() if chosen(name, options.rows)
-        }
-        if not table:
-            raise ParameterError(
-                f"--rows {' '.join(options.rows)}: there is none of this name; known are {', '.join(rows(seed))}"
-            )
+        wanted = options.rows if options.shares or not options.rows else ["seed", *options.rows]
+        fraction = (size / seed.image_size, epochs / seed.epochs)
+        table = {name: cheaper(recipe, *fraction) for name, recipe in rows(seed).items() if chosen(name, wanted)}
+        if unknown := [name for name in options.rows if not any(chosen(each, [name]) for each in rows(seed))]:
+            raise ParameterError(f"--rows: there is no {unknown[0]!r}; known are {', '.join(rows(seed))}")
         only = tuple(options.only) if options.only else tuple(range(options.folds))
-        folder = root / seed.work_dir / options.name
-        numbers, _ = compare(table, look_at(seed, root), folder, root, options.folds, only, tuple(range(options.seeds)))
+        cost = f"{size} px, {epochs} epochs"
+        folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
+        audit, numbers = look_at(seed, root), []
+        for share in options.shares or [1.0]:
+            found, _ = compare(table, audit, folder, root, options.folds, only, tuple(range(options.seeds)), share)
+            numbers += [row | {"cost": cost} for row in found]
+            if options.output:
+                merge(Path(options.output), numbers)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    if options.output:
-        checkpoint.write_json(Path(options.output), numbers)
     print(as_text(numbers))
     return 0
 
 
 def chosen(name: str, wanted: list[str]) -> bool:
-    """Whether this row is wanted. The seed recipe always is: the others are compared with it."""
-    return (
-        not wanted
-        or name == "seed"
-        or any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted)
-    )
+    """Whether this row is one of those, which may end in ``*``. All are if none is named."""
+    return not wanted or any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted)
+
+
+def merge(path: Path, numbers: list[dict[str, Any]]) -> None:
+    """Put rows into a file of rows, in place of earlier rows of the same recipe, backbone, cost and number of photos.
+
+    Raises:
+        ParameterError: the file is there, but damaged.
+    """
+
+    def key(row: dict[str, Any]) -> tuple:
+        return tuple(row.get(name) for name in ("recipe", "backbone", "cost", "folds", "seeds", "train_photos"))
+
+    new = {key(row) for row in numbers}
+    old = [row for row in read(path) if key(row) not in new] if path.exists() else []
+    checkpoint.write_json(path, old + numbers)
 
 
 def as_text(numbers: list[dict[str, Any]]) -> str:
@@ -198,10 +217,14 @@ def as_text(numbers: list[dict[str, Any]]) -> str:
     lines = [f"{'recipe':<32} {'accuracy':>8} {'95 % interval':>15} {'to seed':>8} {'95 % interval':>15} {'s/run':>7}"]
     for row in numbers:
         low, high, mean = (100 * row[f"accuracy_{end}"] for end in ("low", "high", "mean"))
-        less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
-        shown = [f"{row['recipe']:<32} {mean:>8.2f} {f'{low:.1f} to {high:.1f}':>15}"]
-        shown += [f"{100 * row['difference_to_seed']:>+8.2f} {f'{less:+.2f} to {more:+.2f}':>15}"]
-        lines.append(f"{' '.join(shown)} {row['seconds_per_run']:>7.0f}")
+        gain = between = ""
+        if row["difference_to_seed"] is not None:
+            less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
+            gain, between = f"{100 * row['difference_to_seed']:+.2f}", f"{less:+.2f} to {more:+.2f}"
+        lines.append(
+            f"{row['recipe']:<32} {mean:>8.2f} {f'{low:.1f} to {high:.1f}':>15} {gain:>8} {between:>15} "
+            f"{row['seconds_per_run']:>7.0f}"
+        )
     return "\n".join(lines)
 
 

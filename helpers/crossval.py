@@ -40,6 +40,7 @@ class CrossValidation:
     right: np.ndarray  # float64 (n,): the share of the seeds that were right; nan if its fold was not run
     scenes: np.ndarray  # int64 (n,): photos of one scene are in one fold
     seconds_per_run: float  # of training, on average
+    train_photos: float  # on average
 
     @property
     def held_out(self) -> np.ndarray:
@@ -88,6 +89,7 @@ def cross_validate(
     only: tuple[int, ...] | None = None,
     scenes: np.ndarray | None = None,
     log: Callable[[str], None] = print,
+    share: float = 1.0,
 ) -> CrossValidation:
     """Train and test the recipe on every fold with every seed, in ``folder/fold-<k>-seed-<s>``.
 
@@ -97,28 +99,42 @@ def cross_validate(
     Args:
         only: these folds; by default all.
         scenes: of ``same_scenes``, where they are known already.
+        share: of the other folds' photos, how many to train on, in (0, 1]; for learning curves.
 
     Raises:
-        ParameterError: there are fewer photos than folds.
+        ParameterError: a class has fewer different photos than there are folds.
         RunError: the folder holds the folds of another recipe.
     """
     scenes = same_scenes(audit) if scenes is None else scenes
     fold = stratified_folds(audit, scenes, folds)
     chosen = range(folds) if only is None else only
     right = np.full((len(seeds), len(fold)), np.nan)
-    seconds = []
+    seconds, sizes = [], []
     for s, seed in enumerate(seeds):
         for k in chosen:
             place = folder / f"fold-{k}-seed-{seed}"
             held_out = np.flatnonzero(fold == k)
-            split = Split(tuple(np.flatnonzero(fold != k).tolist()), tuple(held_out.tolist()))
+            training = _thinned(np.flatnonzero(fold != k), audit, share, derive_seed(seed, "share", k))
+            split = Split(tuple(training.tolist()), tuple(held_out.tolist()))
             if not (place / "fold.json").exists():
                 _run_fold(replace(recipe, seed=seed), audit, split, place, root)
-            facts = _read_fold(place, replace(recipe, seed=seed), audit)
+            facts = _read_fold(place, replace(recipe, seed=seed), audit, len(training))
             right[s, held_out] = facts["right"]
             seconds.append(facts["seconds"])
+            sizes.append(len(training))
             log(f"{place.name}: {np.mean(facts['right']):.2%} of {len(held_out)} photos, {facts['seconds']:.0f} s")
-    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, float(np.mean(seconds)))
+    means = (float(np.mean(seconds)), float(np.mean(sizes)))
+    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, *means)
+
+
+def _thinned(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndarray:
+    """The same share of each class's rows. A smaller share is part of a larger one."""
+    if not 0 < share <= 1:
+        raise ParameterError(f"share = {share}: more than 0 and at most 1 is needed")
+    order = np.random.default_rng(seed).permutation(rows)
+    labels = np.array(audit.photos.labels)[order]
+    kept = [order[labels == label][: max(1, round(share * (labels == label).sum()))] for label in np.unique(labels)]
+    return np.sort(np.concatenate(kept))
 
 
 def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Path) -> None:
@@ -133,6 +149,7 @@ def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Pat
     run.save_predictions(predictions, names, audit.photos.classes)
     right = (predictions.predicted == predictions.labels).int().tolist()
     facts = {"recipe": recipe.to_dict(), "fingerprint": audit.fingerprint, "names": names, "right": right}
+    facts |= {"train_photos": len(split.train)}
     facts |= {"seconds": run.training_seconds, "whole_seconds": time.perf_counter() - start}
     checkpoint.write_json(place / "fold.json", facts)
     for rest in ("last.ckpt", "previous.ckpt", "best_model.pth"):  # a comparison has many folds
@@ -140,13 +157,15 @@ def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Pat
     locks.release(place)
 
 
-def _read_fold(place: Path, recipe: Recipe, audit: Audit) -> dict:
+def _read_fold(place: Path, recipe: Recipe, audit: Audit, train_photos: int) -> dict:
     path = place / "fold.json"
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
         before, right = facts["recipe"], [float(value) for value in facts["right"]]
         if facts["fingerprint"] != audit.fingerprint:
             raise RunError(f"{path} is of other photos: choose another folder, or delete this one")
+        if facts["train_photos"] != train_photos:
+            raise RunError(f"{path} was trained on {facts['train_photos']} photos, not {train_photos}: delete it")
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, RunError):
             raise

@@ -21,7 +21,7 @@ from filelock import FileLock, Timeout
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
-from helpers import checkpoint, plots
+from helpers import checkpoint, comparison_plots
 from helpers.audit import Audit
 from helpers.comparison import cheaper
 from helpers.crossval import cross_validate
@@ -152,8 +152,10 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
     pictures = {
-        "history": plots.study_history([trial.number for trial in finished], [trial.value for trial in finished]),
-        "importance": plots.importances(dict(importance)),
+        "history": comparison_plots.study_history(
+            [trial.number for trial in finished], [trial.value for trial in finished]
+        ),
+        "importance": comparison_plots.importances(dict(importance)),
     }
     paths = []
     for name, figure in pictures.items():
@@ -175,7 +177,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         root = project_root()
         given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
-        base = cheaper(Recipe.from_preset(**given), options.image_size, options.epochs)
+        base = Recipe.from_preset(**given)
+        base = cheaper(base, options.image_size / base.image_size, options.epochs / base.epochs)
         if options.trials < 0 or options.folds < 2:
             raise ParameterError("--trials must be at least 0, --folds at least 2")
         folder = root / base.work_dir / options.name

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from helpers import comparison, plots
+from helpers import comparison, comparison_plots
 from helpers.errors import ParameterError
 from helpers.recipe import PRESETS, Recipe
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
@@ -40,17 +40,34 @@ def test_each_change_of_the_best_can_be_taken_away():
 
 
 def test_cheaper_recipes_shrink_in_proportion():
-    small = comparison.cheaper(SEED, 112, 10)
+    small = comparison.cheaper(SEED, 1 / 2, 10 / 25)
     assert (small.image_size, small.crop_size, small.val_resize, small.test_size) == (112, 224, 128, 0)
-    assert (small.epochs, small.lr_step) == (10, 3)
-    assert comparison.cheaper(SEED, 224, 25) is SEED
+    assert (small.epochs, small.lr_step, small.milestones) == (10, 3, [3, 6])
+    assert comparison.cheaper(SEED, 1, 1) is SEED
     for name, row in comparison.rows(SEED).items():
-        assert comparison.cheaper(row, 128, 6).epochs <= max(6, row.epochs), name
+        assert comparison.cheaper(row, 1 / 2, 1 / 5).epochs == row.epochs // 5, name
 
 
-def test_rows_are_chosen_by_name_and_the_seed_is_always_there():
+def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):
+    path = tmp_path / "rows.json"
+    first = {"recipe": "seed", "backbone": "b", "cost": "x", "accuracy_mean": 0.5}
+    comparison.merge(path, [first, first | {"cost": "y"}])
+    comparison.merge(path, [first | {"accuracy_mean": 0.6}])
+    assert comparison.read(path) == [first | {"cost": "y"}, first | {"accuracy_mean": 0.6}]
+
+
+def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F811
+    table = {"other": recipe(tmp_path)}
+    half, _ = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,), 0.5)
+    whole, _ = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,))
+    assert half[0]["train_photos"] < whole[0]["train_photos"] < half[0]["photos"] == whole[0]["photos"]
+    assert half[0]["difference_to_seed"] is None
+    assert "other" in comparison.as_text(half)
+
+
+def test_rows_are_chosen_by_name():
     chosen = [name for name in comparison.rows(SEED) if comparison.chosen(name, ["fast", "seed + C*"])]
-    assert chosen == ["seed", "seed + CutMix", "fast"]
+    assert chosen == ["seed + CutMix", "fast"]
 
 
 def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
@@ -68,7 +85,7 @@ def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
     keys |= {"difference_to_seed", "difference_low", "difference_high", "seconds_per_run", "commit"}
     assert keys <= set(first)
     assert "other" in comparison.as_text(numbers)
-    figure = plots.comparison(numbers)
+    figure = comparison_plots.differences(numbers)
     assert [label.get_text().split()[0] for label in figure.axes[0].get_yticklabels()] == ["other"]
 
 

@@ -110,3 +110,25 @@ def test_folds_of_other_photos_are_not_taken_for_these(audit, grow, tmp_path):
     others = audit_photos(find_photos(grow({"rose": 4, "tulip": 4}, tmp_path / "others")))
     with pytest.raises(RunError, match="is of other photos"):
         crossval.cross_validate(recipe(tmp_path), others, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+
+
+def test_a_share_of_the_training_photos_is_fair_and_part_of_a_larger_share(audit):
+    rows = np.arange(3, len(audit.photos))
+    labels = np.array(audit.photos.labels)
+    half, whole = (crossval._thinned(rows, audit, share, 7) for share in (0.5, 1.0))
+    assert np.array_equal(whole, rows)
+    assert set(half) < set(rows)
+    for label in range(3):
+        n = (labels[rows] == label).sum()
+        assert abs((labels[half] == label).sum() - n / 2) <= 0.5
+    assert set(crossval._thinned(rows, audit, 0.25, 7)) < set(half)
+    assert not np.array_equal(half, crossval._thinned(rows, audit, 0.5, 8))
+    for share in (0.0, 1.1):
+        with pytest.raises(ParameterError, match="share"):
+            crossval._thinned(rows, audit, share, 7)
+
+
+def test_a_fold_of_another_share_is_not_taken_for_this_one(audit, tmp_path):
+    crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0,), share=0.5)
+    with pytest.raises(RunError, match="was trained on"):
+        crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0,))

@@ -1,0 +1,132 @@
+"""Figures of comparisons and searches: differences, learning curves, costs, suspected labels, trials."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from helpers.plots import BLUE, GREEN, GREY, ORANGE, WIDTH, finished, panels, quiet, square
+from helpers.suspects import Suspect
+
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", GREY)
+MARKERS = "osD^vP"
+
+
+def differences(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Recipes against the seed recipe: paired differences in points with their intervals, the accuracy beside each.
+
+    Args:
+        rows: of ``comparison.json``, of one backbone and one cost; the seed recipe itself draws the line at 0.
+    """
+    seed = next(row for row in rows if row["recipe"] == "seed")
+    others = sorted((row for row in rows if row is not seed), key=lambda row: row["difference_to_seed"])
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.26 * len(others)))
+    for y, row in enumerate(others):
+        mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+        colour, marker = (GREEN, "^") if low > 0 else (ORANGE, "v") if high < 0 else (GREY, "o")
+        axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, capsize=3)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(others)), [f"{row['recipe']}   {row['accuracy_mean']:.1%}" for row in others])
+    axes.set_ylim(-0.7, len(others) - 0.3)
+    axes.set_xlabel(f"points above the seed recipe ({seed['accuracy_mean']:.1%}), 95 % interval")
+    quiet(axes)
+    return finished(figure)
+
+
+def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Accuracy against the number of photos trained on, a line per recipe."""
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.6))
+    names = list(dict.fromkeys(row["recipe"] for row in rows))
+    for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
+        mine = sorted((row for row in rows if row["recipe"] == name), key=lambda row: row["train_photos"])
+        axes.errorbar(
+            [row["train_photos"] for row in mine],
+            [100 * row["accuracy_mean"] for row in mine],
+            yerr=_error_bars(mine),
+            color=colour,
+            marker=marker,
+            capsize=3,
+            label=name,
+        )
+    axes.set(xlabel="photos to train on", ylabel="accuracy of photos held out (%)", xscale="log")
+    sizes = sorted({row["train_photos"] for row in rows})
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.minorticks_off()
+    axes.legend(frameon=False, loc="lower right")
+    quiet(axes)
+    return finished(figure)
+
+
+def costs(rows: Sequence[dict[str, Any]]) -> Figure:
+    """Accuracy against the seconds of a training, a colour per backbone, every point named by its recipe."""
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.8))
+    backbones = list(dict.fromkeys(row["backbone"] for row in rows))
+    for backbone, colour, marker in zip(backbones, COLOURS, MARKERS, strict=False):
+        mine = [row for row in rows if row["backbone"] == backbone]
+        axes.errorbar(
+            [row["seconds_per_run"] for row in mine],
+            [100 * row["accuracy_mean"] for row in mine],
+            yerr=_error_bars(mine),
+            fmt=marker,
+            color=colour,
+            capsize=3,
+            label=backbone,
+        )
+        for row in mine:
+            axes.annotate(
+                f"{row['recipe']}, {row['image_size']} px",
+                (row["seconds_per_run"], 100 * row["accuracy_mean"]),
+                xytext=(6, 4),
+                textcoords="offset points",
+                fontsize=8,
+            )
+    axes.set(xlabel="seconds per training", ylabel="accuracy of photos held out (%)", xscale="log")
+    axes.margins(x=0.18)
+    axes.legend(frameon=False, loc="lower right")
+    quiet(axes)
+    return finished(figure)
+
+
+def suspected(photos: Sequence[Image.Image], found: Sequence[Suspect], columns: int = 6) -> Figure:
+    """Suspected photos with the label that their folder gives them and the class that they look like."""
+    rows = -(-len(found) // columns)
+    figure, grid = panels(rows, columns, height=rows * (WIDTH / columns + 0.45))
+    for axes, photo, each in zip(grid.flat, photos, found, strict=False):
+        axes.imshow(square(photo, 160))
+        axes.set_title(f"labelled {each.label},\n{each.predicted} {each.predicted_probability:.0%}", fontsize=8)
+    return finished(figure)
+
+
+def study_history(numbers: Sequence[int], accuracies: Sequence[float]) -> Figure:
+    """The accuracy of every finished trial, and the best so far."""
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.2))
+    axes.plot(numbers, [100 * value for value in accuracies], "o", color=BLUE, label="trial")
+    best = np.maximum.accumulate([100 * value for value in accuracies])
+    axes.step(numbers, best, where="post", color=ORANGE, label="best so far")
+    axes.set(xlabel="trial", ylabel="accuracy of photos held out (%)")
+    axes.legend(frameon=False)
+    quiet(axes)
+    return finished(figure)
+
+
+def importances(shares: dict[str, float]) -> Figure:
+    """How much of the difference between trials goes with each setting."""
+    names = sorted(shares, key=shares.get)
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 1 + 0.28 * len(names)))
+    axes.barh(names, [shares[name] for name in names], color=BLUE)
+    axes.set_xlabel("share of the importance (PED-ANOVA, Watanabe et al., 2023)")
+    quiet(axes)
+    return finished(figure)
+
+
+def _error_bars(rows: Sequence[dict[str, Any]]) -> list[list[float]]:
+    """The intervals of the rows' accuracies, as lengths below and above, in per cent."""
+    return [
+        [100 * (row["accuracy_mean"] - row["accuracy_low"]) for row in rows],
+        [100 * (row["accuracy_high"] - row["accuracy_mean"]) for row in rows],
+    ]

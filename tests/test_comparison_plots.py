@@ -1,0 +1,53 @@
+"""Figures of comparisons, tested by their data."""
+
+import pytest
+
+from helpers import comparison_plots
+from helpers.suspects import Suspect
+
+
+def row(name, accuracy, **more):
+    numbers = {"recipe": name, "backbone": "a", "accuracy_mean": accuracy, "photos": 100, "image_size": 64}
+    numbers |= {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.01}
+    return numbers | {"seconds_per_run": 10.0, "train_photos": 80} | more
+
+
+def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
+    rows = [row("seed", 0.9)]
+    for name, mean in (("worse", -0.03), ("better", 0.03), ("alike", 0.001)):
+        gain = {"difference_to_seed": mean, "difference_low": mean - 0.01, "difference_high": mean + 0.01}
+        rows.append(row(name, 0.9 + mean, **gain))
+    (axes,) = comparison_plots.differences(rows).axes
+    assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == ["worse", "alike", "better"]
+    colours = [bar.lines[0].get_color() for bar in axes.containers]
+    assert colours == [comparison_plots.ORANGE, comparison_plots.GREY, comparison_plots.GREEN]
+    assert axes.containers[2].lines[0].get_xdata() == pytest.approx([3.0])
+    assert "90.0%" in axes.get_xlabel()
+
+
+def test_learning_curves_have_a_line_per_recipe_and_intervals():
+    rows = [row("x", 0.9, train_photos=400), row("x", 0.8, train_photos=100), row("y", 0.7, train_photos=100)]
+    (axes,) = comparison_plots.learning_curves(rows).axes
+    first, second = axes.containers
+    assert first.lines[0].get_xdata().tolist() == [100, 400]
+    assert first.lines[0].get_ydata() == pytest.approx([80, 90])
+    bars = first.lines[2][0].get_segments()
+    assert bars[0][:, 1] == pytest.approx([78, 81])
+    assert bars[1][:, 1] == pytest.approx([88, 91])
+    assert second.lines[0].get_xdata().tolist() == [100]
+
+
+def test_costs_name_every_point():
+    (axes,) = comparison_plots.costs([row("x", 0.9), row("y", 0.8, backbone="b", seconds_per_run=99.0)]).axes
+    assert [text.get_text() for text in axes.texts] == ["x, 64 px", "y, 64 px"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert axes.get_xscale() == "log"
+
+
+def test_suspects_are_shown_with_both_classes(smooth_photos):
+    found = [Suspect(f"{i}.jpg", "rose", "tulip", 0.01, 0.98) for i in range(7)]
+    figure = comparison_plots.suspected([smooth_photos[0]] * 7, found)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert len(titles) == 12
+    assert titles[6] == "labelled rose,\ntulip 98%"
+    assert titles[7] == ""
