@@ -1,6 +1,7 @@
 """Fixtures: small photo trees, drawn photos, and real ones where they are at hand."""
 
 import os
+import signal
 import socket
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from PIL import Image, ImageFilter
 ROOT = Path(__file__).parent.parent
 REAL = Path(os.environ.get("FLOWER_PHOTOS", ROOT.parent / "shared" / "flower_photos_subset"))
 WEIGHTS = Path(os.environ.get("FLOWER_WEIGHTS", ROOT.parent / "shared" / "weights"))
+
+# A shell starts background jobs deaf to Ctrl-C, and Python with them. Tests of it, and what they start, must hear it.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(autouse=True)
