@@ -1,8 +1,8 @@
 """The comparison of recipes: ``python -m helpers.comparison --data photos --output comparison.json``.
 
 Each row is a cross-validation on the same folds, compared with the seed recipe photo by photo. Rows and folds that
-are finished are read; the same command goes on where it was interrupted. With ``--shares`` the rows are learning
-curves: the same recipe on a part of the training photos.
+are finished are read: the same command goes on where it was interrupted, and started twice it shares the work. With
+``--shares`` the rows are learning curves: the same recipe on a part of the training photos.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 from helpers import checkpoint
 from helpers import compare as statistics
 from helpers.audit import Audit
-from helpers.crossval import CrossValidation, cross_validate, to_csv
+from helpers.crossval import CrossValidation, cross_validate, plan, run, to_csv
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, UserError
 from helpers.headless import add_parameter_options, collect_parameters
 from helpers.recipe import PRESETS, Recipe
-from helpers.runs import git_commit, project_root
+from helpers.runs import project_root
 
 UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
 
@@ -113,8 +113,13 @@ def compare(
     scenes = same_scenes(audit)
     results: dict[str, CrossValidation] = {}
     numbers = []
+    places = {name: folder / (_plain(name) + (f"-{share:g}" if share < 1 else "")) for name in table}
+    for name, recipe in table.items():  # first what no other process is at, so that several can share the work
+        for job in plan(recipe, audit, places[name], folds, seeds, only, scenes, share):
+            print(f"{name}, {job.place.name}", flush=True)
+            run(job, audit, root, patience=0)
     for name, recipe in table.items():
-        place = folder / (_plain(name) + (f"-{share:g}" if share < 1 else ""))
+        place = places[name]
         print(f"{name}: {place.relative_to(root) if place.is_relative_to(root) else place}", flush=True)
         found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes, share=share)
         results[name] = found
@@ -149,7 +154,7 @@ def numbers_of(
         "image_size": recipe.image_size,
         "epochs": recipe.epochs,
         "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(plain, n) and n not in UNTOLD},
-        "commit": git_commit(root),
+        "commit": ", ".join(found.commits),
     }
 
 

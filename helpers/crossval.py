@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from helpers.audit import Audit
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, RunError
 from helpers.recipe import PLACES, Recipe
-from helpers.runs import environment, open_run
+from helpers.runs import environment, git_commit, open_run
 from helpers.seeds import derive_seed
 from helpers.split import Split
 from helpers.training import fit, make_loss
@@ -41,6 +42,7 @@ class CrossValidation:
     scenes: np.ndarray  # int64 (n,): photos of one scene are in one fold
     seconds_per_run: float  # of training, on average
     train_photos: float  # on average
+    commits: tuple[str, ...]  # of the code that ran the folds
 
     @property
     def held_out(self) -> np.ndarray:
@@ -79,6 +81,61 @@ def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0
     return fold
 
 
+class Fold(NamedTuple):
+    """One training of a cross-validation."""
+
+    place: Path
+    recipe: Recipe
+    seed_index: int
+    split: Split
+
+
+def plan(
+    recipe: Recipe,
+    audit: Audit,
+    folder: Path,
+    folds: int,
+    seeds: tuple[int, ...],
+    only: tuple[int, ...] | None,
+    scenes: np.ndarray,
+    share: float,
+) -> list[Fold]:
+    """The trainings of ``cross_validate``, whose arguments these are."""
+    fold = stratified_folds(audit, scenes, folds)
+    jobs = []
+    for s, seed in enumerate(seeds):
+        for k in range(folds) if only is None else only:
+            training = _thinned(np.flatnonzero(fold != k), audit, share, derive_seed(seed, "share", k))
+            split = Split(tuple(training.tolist()), tuple(np.flatnonzero(fold == k).tolist()))
+            jobs.append(Fold(folder / f"fold-{k}-seed-{seed}", replace(recipe, seed=seed), s, split))
+    return jobs
+
+
+def run(job: Fold, audit: Audit, root: Path, patience: float = -1) -> bool:
+    """Run a training unless it is finished, or another process is at it.
+
+    Args:
+        patience: seconds to wait for that process; negative: until it is done.
+
+    Returns:
+        Whether it is finished.
+    """
+    done = job.place / "fold.json"
+    if done.exists():
+        return True
+    job.place.mkdir(parents=True, exist_ok=True)
+    try:
+        locks.hold(job.place, "fold", patience)
+    except RunError:
+        return False
+    try:
+        if not done.exists():  # it may have been finished meanwhile
+            _run_fold(job.recipe, audit, job.split, job.place, root)
+    finally:
+        locks.release(job.place, "fold")
+    return True
+
+
 def cross_validate(
     recipe: Recipe,
     audit: Audit,
@@ -93,8 +150,8 @@ def cross_validate(
 ) -> CrossValidation:
     """Train and test the recipe on every fold with every seed, in ``folder/fold-<k>-seed-<s>``.
 
-    Folds that are finished are read, not run again. The folds do not depend on the recipe or its seed, so that two
-    recipes can be compared photo by photo.
+    Folds that are finished are read, not run again; a fold that another process is at is waited for. The folds do not
+    depend on the recipe or its seed, so that two recipes can be compared photo by photo.
 
     Args:
         only: these folds; by default all.
@@ -106,25 +163,18 @@ def cross_validate(
         RunError: the folder holds the folds of another recipe.
     """
     scenes = same_scenes(audit) if scenes is None else scenes
-    fold = stratified_folds(audit, scenes, folds)
-    chosen = range(folds) if only is None else only
-    right = np.full((len(seeds), len(fold)), np.nan)
-    seconds, sizes = [], []
-    for s, seed in enumerate(seeds):
-        for k in chosen:
-            place = folder / f"fold-{k}-seed-{seed}"
-            held_out = np.flatnonzero(fold == k)
-            training = _thinned(np.flatnonzero(fold != k), audit, share, derive_seed(seed, "share", k))
-            split = Split(tuple(training.tolist()), tuple(held_out.tolist()))
-            if not (place / "fold.json").exists():
-                _run_fold(replace(recipe, seed=seed), audit, split, place, root)
-            facts = _read_fold(place, replace(recipe, seed=seed), audit, len(training))
-            right[s, held_out] = facts["right"]
-            seconds.append(facts["seconds"])
-            sizes.append(len(training))
-            log(f"{place.name}: {np.mean(facts['right']):.2%} of {len(held_out)} photos, {facts['seconds']:.0f} s")
+    right = np.full((len(seeds), len(scenes)), np.nan)
+    seconds, sizes, commits = [], [], []
+    for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share):
+        run(job, audit, root)
+        facts = _read_fold(job.place, job.recipe, audit, len(job.split.train))
+        right[job.seed_index, list(job.split.val)] = facts["right"]
+        seconds.append(facts["seconds"])
+        sizes.append(len(job.split.train))
+        commits.append(facts["commit"])
+        log(f"{job.place.name}: {np.mean(facts['right']):.2%} of {len(job.split.val)} photos, {facts['seconds']:.0f} s")
     means = (float(np.mean(seconds)), float(np.mean(sizes)))
-    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, *means)
+    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, *means, tuple(dict.fromkeys(commits)))
 
 
 def _thinned(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndarray:
@@ -149,7 +199,7 @@ def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Pat
     run.save_predictions(predictions, names, audit.photos.classes)
     right = (predictions.predicted == predictions.labels).int().tolist()
     facts = {"recipe": recipe.to_dict(), "fingerprint": audit.fingerprint, "names": names, "right": right}
-    facts |= {"train_photos": len(split.train)}
+    facts |= {"train_photos": len(split.train), "commit": git_commit(root)}
     facts |= {"seconds": run.training_seconds, "whole_seconds": time.perf_counter() - start}
     checkpoint.write_json(place / "fold.json", facts)
     for rest in ("last.ckpt", "previous.ckpt", "best_model.pth"):  # a comparison has many folds

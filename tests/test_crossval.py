@@ -1,6 +1,9 @@
 """Cross-validation: folds that are fair, runs that are resumed, results that are not mixed up."""
 
 import json
+import subprocess
+import sys
+import threading
 
 import numpy as np
 import pytest
@@ -132,3 +135,21 @@ def test_a_fold_of_another_share_is_not_taken_for_this_one(audit, tmp_path):
     crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0,), share=0.5)
     with pytest.raises(RunError, match="was trained on"):
         crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0,))
+
+
+def test_a_fold_that_another_process_is_at_is_left_to_it(audit, tmp_path):
+    scenes = crossval.same_scenes(audit)
+    first, second = crossval.plan(recipe(tmp_path), audit, tmp_path / "cv", 3, (0,), (0, 1), scenes, 1.0)
+    first.place.mkdir(parents=True)
+    path = str(first.place / ".fold.lock")
+    code = f"import filelock; a = filelock.FileLock({path!r}); a.acquire(); print('held', flush=True); input()"
+    command = [sys.executable, "-c", code]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "held\n"
+        assert not crossval.run(first, audit, ROOT, patience=0)
+        assert crossval.run(second, audit, ROOT, patience=0)
+        assert not (first.place / "fold.json").exists()
+        threading.Timer(0.5, other.stdin.close).start()
+        found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0, 1), scenes=scenes)
+    assert found.held_out.sum() == len(first.split.val) + len(second.split.val)
+    assert len(found.commits) == 1
