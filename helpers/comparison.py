@@ -8,13 +8,12 @@ are finished are read: the same command goes on where it was interrupted, and st
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from helpers import checkpoint
+from helpers import checkpoint, comparison_table, suspects
 from helpers import compare as statistics
 from helpers.audit import Audit
 from helpers.crossval import CrossValidation, cross_validate, plan, run, to_csv
@@ -113,7 +112,7 @@ def compare(
     scenes = same_scenes(audit)
     results: dict[str, CrossValidation] = {}
     numbers = []
-    places = {name: folder / (_plain(name) + (f"-{share:g}" if share < 1 else "")) for name in table}
+    places = {name: place_of(folder, name, share) for name in table}
     for name, recipe in table.items():  # first what no other process is at, so that several can share the work
         for job in plan(recipe, audit, places[name], folds, seeds, only, scenes, share):
             print(f"{name}, {job.place.name}", flush=True)
@@ -170,6 +169,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--shares", type=float, nargs="*", help="train on these shares of the photos: learning curves")
     parser.add_argument("--name", help="folder of the folds in work_dir; made from backbone and cost if not given")
     parser.add_argument("--output", help="JSON file to put the rows into; it keeps rows of other backbones and costs")
+    parser.add_argument("--photos", help="CSV file for what each recipe said of each photo")
+    parser.add_argument("--suspects", help="CSV file for photos that the last row takes to be labelled wrongly")
     options = parser.parse_args(arguments)
     try:
         root = project_root()
@@ -186,14 +187,20 @@ def main(arguments: list[str] | None = None) -> int:
         folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
         audit, numbers = look_at(seed, root), []
         for share in options.shares or [1.0]:
-            found, _ = compare(table, audit, folder, root, options.folds, only, tuple(range(options.seeds)), share)
+            found, results = compare(
+                table, audit, folder, root, options.folds, only, tuple(range(options.seeds)), share
+            )
             numbers += [row | {"cost": cost} for row in found]
             if options.output:
-                merge(Path(options.output), numbers)
+                comparison_table.merge(Path(options.output), numbers)
+        if options.photos:
+            checkpoint.write_atomically(Path(options.photos), to_csv(results, audit).encode())
+        if options.suspects:
+            suspects.write(Path(options.suspects), suspects.suspects_of(place_of(folder, list(table)[-1], share)))
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(as_text(numbers))
+    print(comparison_table.as_text(numbers))
     return 0
 
 
@@ -202,53 +209,11 @@ def chosen(name: str, wanted: list[str]) -> bool:
     return not wanted or any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted)
 
 
-def merge(path: Path, numbers: list[dict[str, Any]]) -> None:
-    """Put rows into a file of rows, in place of earlier rows of the same recipe, backbone, cost and number of photos.
-
-    Raises:
-        ParameterError: the file is there, but damaged.
-    """
-
-    def key(row: dict[str, Any]) -> tuple:
-        return tuple(row.get(name) for name in ("recipe", "backbone", "cost", "folds", "seeds", "train_photos"))
-
-    new = {key(row) for row in numbers}
-    old = [row for row in read(path) if key(row) not in new] if path.exists() else []
-    checkpoint.write_json(path, old + numbers)
-
-
-def as_text(numbers: list[dict[str, Any]]) -> str:
-    """The rows as aligned text, shares in per cent."""
-    lines = [f"{'recipe':<32} {'accuracy':>8} {'95 % interval':>15} {'to seed':>8} {'95 % interval':>15} {'s/run':>7}"]
-    for row in numbers:
-        low, high, mean = (100 * row[f"accuracy_{end}"] for end in ("low", "high", "mean"))
-        gain = between = ""
-        if row["difference_to_seed"] is not None:
-            less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
-            gain, between = f"{100 * row['difference_to_seed']:+.2f}", f"{less:+.2f} to {more:+.2f}"
-        lines.append(
-            f"{row['recipe']:<32} {mean:>8.2f} {f'{low:.1f} to {high:.1f}':>15} {gain:>8} {between:>15} "
-            f"{row['seconds_per_run']:>7.0f}"
-        )
-    return "\n".join(lines)
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Rows that ``compare`` wrote.
-
-    Raises:
-        ParameterError: the file is missing or damaged.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"{path} cannot be read ({error}): python -m helpers.comparison writes it") from error
-
-
-def _plain(name: str) -> str:
-    return "".join(
-        letter if letter.isalnum() else "-" for letter in name.replace(" + ", "_with_").replace(" - ", "_without_")
-    )
+def place_of(folder: Path, name: str, share: float = 1.0) -> Path:
+    """The folder of a row's folds."""
+    plain = name.replace(" + ", "_with_").replace(" - ", "_without_")
+    plain = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in plain)
+    return folder / (plain + (f"-{share:g}" if share < 1 else ""))
 
 
 if __name__ == "__main__":

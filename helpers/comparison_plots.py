@@ -38,6 +38,28 @@ def differences(rows: Sequence[dict[str, Any]]) -> Figure:
     return finished(figure)
 
 
+def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
+    """For every class the share of its photos that each recipe got wrong, the number of photos above the bar.
+
+    Args:
+        recipes: for each recipe's name what ``comparison_table.mistakes_of`` says.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.2))
+    classes = list(next(iter(recipes.values())))
+    width = 0.8 / len(recipes)
+    for i, (name, wrong) in enumerate(recipes.items()):
+        places = np.arange(len(classes)) + (i - (len(recipes) - 1) / 2) * width
+        shares = [100 * wrong[each][0] / wrong[each][1] for each in classes]
+        bars = axes.bar(places, shares, width * 0.92, color=COLOURS[i], label=name)
+        axes.bar_label(bars, [f"{wrong[each][0]:g}" for each in classes], padding=2, fontsize=8)
+    axes.set_xticks(range(len(classes)), [f"{each}\n({wrong[each][1]} photos)" for each in classes])
+    axes.set_ylabel("wrong (%)")
+    axes.legend(frameon=False)
+    quiet(axes)
+    axes.grid(visible=False, axis="x")
+    return finished(figure)
+
+
 def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
     """Accuracy against the number of photos trained on, a line per recipe."""
     figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.6))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import csv
+import io
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from helpers import checkpoint
 from helpers.errors import RunError
 
 
@@ -87,3 +89,25 @@ def suspects_of(folder: Path) -> list[Suspect]:
         )
         for row, other in find_suspects(probabilities, labels)
     ]
+
+
+def write(path: Path, found: list[Suspect]) -> None:
+    """A CSV file of suspects."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(Suspect._fields)
+    writer.writerows(found)
+    checkpoint.write_atomically(path, text.getvalue().encode())
+
+
+def read(path: Path) -> list[Suspect]:
+    """The suspects of a file that ``write`` wrote.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return [Suspect(*row[:3], float(row[3]), float(row[4])) for row in list(csv.reader(file))[1:]]
+    except (OSError, ValueError, IndexError, TypeError) as error:
+        raise RunError(f"{path} cannot be read ({error}): python -m helpers.comparison --suspects writes it") from error

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from helpers import comparison, comparison_plots
+from helpers import comparison, comparison_plots, comparison_table
 from helpers.errors import ParameterError
 from helpers.recipe import PRESETS, Recipe
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
@@ -51,9 +51,9 @@ def test_cheaper_recipes_shrink_in_proportion():
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):
     path = tmp_path / "rows.json"
     first = {"recipe": "seed", "backbone": "b", "cost": "x", "accuracy_mean": 0.5}
-    comparison.merge(path, [first, first | {"cost": "y"}])
-    comparison.merge(path, [first | {"accuracy_mean": 0.6}])
-    assert comparison.read(path) == [first | {"cost": "y"}, first | {"accuracy_mean": 0.6}]
+    comparison_table.merge(path, [first, first | {"cost": "y"}])
+    comparison_table.merge(path, [first | {"accuracy_mean": 0.6}])
+    assert comparison_table.read(path) == [first | {"cost": "y"}, first | {"accuracy_mean": 0.6}]
 
 
 def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F811
@@ -62,7 +62,7 @@ def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F81
     whole, _ = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,))
     assert half[0]["train_photos"] < whole[0]["train_photos"] < half[0]["photos"] == whole[0]["photos"]
     assert half[0]["difference_to_seed"] is None
-    assert "other" in comparison.as_text(half)
+    assert "other" in comparison_table.as_text(half)
 
 
 def test_rows_are_chosen_by_name():
@@ -80,11 +80,15 @@ def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
     assert second["settings"] == {"lr": 0.05}
     assert first["photos"] == len(audit.photos)
     assert first["accuracy_mean"] == results["seed"].right.mean()
-    assert len((tmp_path / "cv" / "photos.csv").read_text().splitlines()) == 1 + len(audit.photos)
+    photos = comparison_table.read_photos(tmp_path / "cv" / "photos.csv")
+    assert [row["seed"] for row in photos] == results["seed"].right.tolist()
+    mistakes = comparison_table.mistakes_of(photos, "other")
+    assert sum(asked for _, asked in mistakes.values()) == len(audit.photos)
+    assert sum(wrong for wrong, _ in mistakes.values()) == pytest.approx((1 - results["other"].right).sum())
     keys = {"recipe", "backbone", "folds", "seeds", "photos", "accuracy_mean", "accuracy_low", "accuracy_high"}
     keys |= {"difference_to_seed", "difference_low", "difference_high", "seconds_per_run", "commit"}
     assert keys <= set(first)
-    assert "other" in comparison.as_text(numbers)
+    assert "other" in comparison_table.as_text(numbers)
     figure = comparison_plots.differences(numbers)
     assert [label.get_text().split()[0] for label in figure.axes[0].get_yticklabels()] == ["other"]
 
@@ -98,4 +102,4 @@ def test_the_command_names_wrong_rows_and_photos(capsys):
 
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(ParameterError, match=r"comparison\.json cannot be read .*helpers\.comparison writes it"):
-        comparison.read(tmp_path / "comparison.json")
+        comparison_table.read(tmp_path / "comparison.json")

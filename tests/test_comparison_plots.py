@@ -25,6 +25,14 @@ def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
     assert "90.0%" in axes.get_xlabel()
 
 
+def test_mistakes_have_a_bar_for_each_class_and_recipe():
+    wrong = {"seed": {"rose": (5.0, 50), "tulip": (1.0, 20)}, "best": {"rose": (2.0, 50), "tulip": (1.0, 20)}}
+    (axes,) = comparison_plots.mistakes(wrong).axes
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([10, 5, 4, 5])
+    assert [text.get_text() for text in axes.texts] == ["5", "1", "2", "1"]
+    assert axes.get_xticklabels()[0].get_text() == "rose\n(50 photos)"
+
+
 def test_learning_curves_have_a_line_per_recipe_and_intervals():
     rows = [row("x", 0.9, train_photos=400), row("x", 0.8, train_photos=100), row("y", 0.7, train_photos=100)]
     (axes,) = comparison_plots.learning_curves(rows).axes

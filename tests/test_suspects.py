@@ -55,11 +55,15 @@ def test_folds_and_seeds_are_put_together(tmp_path):
     assert probabilities[0] == pytest.approx([0.1, 0.9])
     (found,) = suspects.suspects_of(tmp_path)
     assert found == ("a", "daisy", "rose", 0.1, 0.9)
+    suspects.write(tmp_path / "suspects.csv", [found])
+    assert suspects.read(tmp_path / "suspects.csv") == [found]
 
 
 def test_nothing_there_and_damage_are_named(tmp_path):
     with pytest.raises(RunError, match="which a cross-validation writes"):
         suspects.suspects_of(tmp_path)
+    with pytest.raises(RunError, match="--suspects writes it"):
+        suspects.read(tmp_path / "suspects.csv")
     write(tmp_path / "fold-0-seed-0" / "predictions.csv", "a,daisy,rose,zero,1.0")
     with pytest.raises(RunError, match=r"predictions\.csv is damaged"):
         suspects.suspects_of(tmp_path)
