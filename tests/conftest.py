@@ -1,7 +1,6 @@
 """Fixtures: small photo trees, drawn photos, and real ones where they are at hand."""
 
 import os
-import signal
 import socket
 from pathlib import Path
 
@@ -9,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
+from tests import hear_ctrl_c
+
 ROOT = Path(__file__).parent.parent
 REAL = Path(os.environ.get("FLOWER_PHOTOS", ROOT.parent / "shared" / "flower_photos_subset"))
 WEIGHTS = Path(os.environ.get("FLOWER_WEIGHTS", ROOT.parent / "shared" / "weights"))
 
-# A shell starts background jobs deaf to Ctrl-C, and Python with them. Tests of it, and what they start, must hear it.
-if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+hear_ctrl_c()
 
 
 @pytest.fixture(autouse=True)

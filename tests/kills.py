@@ -24,7 +24,7 @@ import torch
 
 from helpers import checkpoint, locks, optimizers, training
 from helpers.errors import RunError
-from tests import notebook_kills
+from tests import hear_ctrl_c, notebook_kills
 from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
 
 STEPS = 2  # between checkpoints
@@ -255,6 +255,7 @@ def _sha256(content: bytes) -> str:
 
 
 def main() -> int:
+    hear_ctrl_c()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--notebooks", type=int, default=0, help="so many of the kills are of whole headless notebooks")
