@@ -13,7 +13,7 @@ from helpers import memory, processes
 from helpers.ema import Average
 from helpers.errors import RunError
 from helpers.evaluate import predict
-from helpers.features import fit_head, what_is_trained
+from helpers.features import LOOKS, fit_head, what_is_trained
 from helpers.feeds import Batches, Feeds
 from helpers.history import Epoch, History
 from helpers.interruption import Interruption
@@ -58,7 +58,8 @@ def fit(
     keeper = Keeper(run, model, optimizer, schedule, feeds.classes, average)
     position = keeper.restore(log)
     if recipe.head_first and not position.begun:
-        log(f"head fitted to the features: {fit_head(model, feeds.train, run.precision):.4f} of the photos are right\n")
+        share = fit_head(model, feeds.train, run.precision, LOOKS if recipe.augmentation else 1)
+        log(f"head fitted to the features: {share:.4f} of the photos are right\n")
     network, feeds = what_is_trained(model, feeds, recipe, run.precision)
     tested = average.like(network) if average else network
     if network is model:  # a head's features are those of all views already

@@ -1,13 +1,17 @@
 """Frozen features: the head learns from them what it would learn in the whole model, which knows it then."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from torch import nn
 
 from helpers.audit import audit_photos
+from helpers.errors import ParameterError
 from helpers.evaluate import predict
-from helpers.features import what_is_trained
+from helpers.features import PULL, fit_head, what_is_trained
 from helpers.feeds import open_feeds
-from helpers.model import build_model, head_module
+from helpers.model import build_model, find_head, head_module
 from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
@@ -103,3 +107,48 @@ def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_fol
             make_loss()(head(rows), labels).backward()
             optimizer.step()
     assert predict(head, features.val, torch.float32).accuracy > 0.88
+
+
+def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
+    tuned = replace(recipe(), frozen_backbone=False, augmentation=True, crop_size=48)
+    feeds = open_feeds(*data, tuned, CPU)
+    model = build_model("resnet18", "none", 2, 0.0, seed=1)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    share = fit_head(model, feeds.train, torch.float32, looks=3)
+    layer = find_head(model)[1]
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert {name.rpartition(".")[2] for name in changed} == {"weight", "bias"}
+    assert len(changed) == 2
+    model.eval()
+    losses, right = [], []
+    for epoch in range(3):
+        for images, labels in feeds.train.epoch(epoch):
+            with torch.no_grad():
+                features = torch.flatten(nn.Sequential(*list(model.children())[:-1])(images), 1)
+            losses.append(nn.functional.cross_entropy(layer(features), labels, reduction="sum"))
+            right += (layer(features).argmax(1) == labels).tolist()
+    loss = sum(losses) / len(right) + PULL * layer.weight.square().sum()
+    slopes = torch.autograd.grad(loss, [layer.weight, layer.bias])
+    assert max(slope.abs().max() for slope in slopes) < 1e-3  # of about 0.5 before
+    assert share == pytest.approx(sum(right) / len(right))
+
+
+def test_head_first_is_not_for_heads_that_average(data):
+    with pytest.raises(ParameterError, match="Set head_first to False"):
+        fit_head(build_model("squeezenet1_1", "none", 2, 0.0, seed=1), None, torch.float32)
+
+
+def test_training_begins_with_a_fitted_head(data, tmp_path):
+    tuned = replace(
+        recipe(), frozen_backbone=False, augmentation=True, crop_size=48, head_first=True, lr=1e-9, epochs=1
+    )
+    run = open_run(tuned, tmp_path, tmp_path / "run")
+    feeds = open_feeds(*data, tuned, CPU)
+    model = build_model("resnet18", "none", 2, 0.0, seed=1)
+    optimizer = make_optimizer(model, tuned)
+    said = []
+    fit(model, feeds, make_loss(), optimizer, make_schedule(optimizer, tuned), run, said.append)
+    fresh = build_model("resnet18", "none", 2, 0.0, seed=1)
+    fit_head(fresh, feeds.train, run.precision)
+    assert torch.allclose(find_head(model)[1].weight, find_head(fresh)[1].weight, atol=1e-4)
+    assert said[0].startswith("head fitted to the features: ")
