@@ -54,6 +54,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "mirrored at test": {"test_flip": True},
     "three scales at test": {"test_scales": True},
     "larger at test": {"test_size": 256, "val_resize": 288},
+    "taught by best": {"teacher": "best"},  # a row's name: the same fold of that row
 }
 
 
@@ -66,8 +67,9 @@ def rows(seed: Recipe) -> dict[str, Recipe]:
     changes = dict(CHANGES)
     if seed.backbone.startswith("squeezenet"):  # it averages behind its head
         del changes["head first"]
-    table |= {f"seed + {name}": replace(seed, **change) for name, change in changes.items()}
+        places["head_first"] = False
     table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
+    table |= {f"seed + {name}": replace(seed, **change) for name, change in changes.items()}
     if "best" in PRESETS:
         table |= {
             f"best - {name}": replace(table["best"], **back) for name, back in removals(table["best"], seed).items()
@@ -113,14 +115,26 @@ def compare(
     results: dict[str, CrossValidation] = {}
     numbers = []
     places = {name: place_of(folder, name, share) for name in table}
+    if missing := {recipe.teacher for recipe in table.values()} - {"", *table}:
+        raise ParameterError(f"a row is taught by {missing.pop()!r}, which is not among the rows: add it to --rows")
+
+    def teacher(recipe: Recipe) -> str:
+        if not recipe.teacher:
+            return ""
+        place = places[recipe.teacher]
+        return str(place.relative_to(root) if place.is_relative_to(root) else place)
+
     for name, recipe in table.items():  # first what no other process is at, so that several can share the work
-        for job in plan(recipe, audit, places[name], folds, seeds, only, scenes, share):
+        needed = any(other.teacher == name for other in table.values())
+        for job in plan(recipe, audit, places[name], folds, seeds, only, scenes, share, teacher(recipe)):
             print(f"{name}, {job.place.name}", flush=True)
-            run(job, audit, root, patience=0)
+            run(job, audit, root, patience=0, keep_model=needed)
     for name, recipe in table.items():
         place = places[name]
         print(f"{name}: {place.relative_to(root) if place.is_relative_to(root) else place}", flush=True)
-        found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes, share=share)
+        found = cross_validate(
+            recipe, audit, place, root, folds, seeds, only, scenes, share=share, teacher=teacher(recipe)
+        )
         results[name] = found
         numbers.append(numbers_of(name, found, results.get("seed"), len(only), root))
         print(f"  {found.accuracy}", flush=True)
@@ -170,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--name", help="folder of the folds in work_dir; made from backbone and cost if not given")
     parser.add_argument("--output", help="JSON file to put the rows into; it keeps rows of other backbones and costs")
     parser.add_argument("--photos", help="CSV file for what each recipe said of each photo")
-    parser.add_argument("--suspects", help="CSV file for photos that the last row takes to be labelled wrongly")
+    parser.add_argument("--suspects", help="CSV file for photos that best takes to be labelled wrongly")
     options = parser.parse_args(arguments)
     try:
         root = project_root()
@@ -196,7 +210,8 @@ def main(arguments: list[str] | None = None) -> int:
         if options.photos:
             checkpoint.write_atomically(Path(options.photos), to_csv(results, audit).encode())
         if options.suspects:
-            suspects.write(Path(options.suspects), suspects.suspects_of(place_of(folder, list(table)[-1], share)))
+            last = "best" if "best" in table else list(table)[-1]
+            suspects.write(Path(options.suspects), suspects.suspects_of(place_of(folder, last, share)))
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

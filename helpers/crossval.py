@@ -99,6 +99,7 @@ def plan(
     only: tuple[int, ...] | None,
     scenes: np.ndarray,
     share: float,
+    teacher: str = "",
 ) -> list[Fold]:
     """The trainings of ``cross_validate``, whose arguments these are."""
     fold = stratified_folds(audit, scenes, folds)
@@ -107,21 +108,24 @@ def plan(
         for k in range(folds) if only is None else only:
             training = _thinned(np.flatnonzero(fold != k), audit, share, derive_seed(seed, "share", k))
             split = Split(tuple(training.tolist()), tuple(np.flatnonzero(fold == k).tolist()))
-            jobs.append(Fold(folder / f"fold-{k}-seed-{seed}", replace(recipe, seed=seed), s, split))
+            name = f"fold-{k}-seed-{seed}"
+            taught = {"teacher": f"{teacher}/{name}"} if teacher else {}
+            jobs.append(Fold(folder / name, replace(recipe, seed=seed, **taught), s, split))
     return jobs
 
 
-def run(job: Fold, audit: Audit, root: Path, patience: float = -1) -> bool:
+def run(job: Fold, audit: Audit, root: Path, patience: float = -1, keep_model: bool = False) -> bool:
     """Run a training unless it is finished, or another process is at it.
 
     Args:
+        keep_model: keep the last epoch's model, as a teacher; the folds of a comparison are many.
         patience: seconds to wait for that process; negative: until it is done.
 
     Returns:
         Whether it is finished.
     """
-    done = job.place / "fold.json"
-    if done.exists():
+    needed = [job.place / name for name in ("fold.json", "best_model.pth")[: 2 if keep_model else 1]]
+    if all(path.exists() for path in needed):
         return True
     job.place.mkdir(parents=True, exist_ok=True)
     try:
@@ -129,8 +133,8 @@ def run(job: Fold, audit: Audit, root: Path, patience: float = -1) -> bool:
     except RunError:
         return False
     try:
-        if not done.exists():  # it may have been finished meanwhile
-            _run_fold(job.recipe, audit, job.split, job.place, root)
+        if not all(path.exists() for path in needed):  # it may have been finished meanwhile
+            _run_fold(job, audit, root, keep_model)
     finally:
         locks.release(job.place, "fold")
     return True
@@ -147,6 +151,7 @@ def cross_validate(
     scenes: np.ndarray | None = None,
     log: Callable[[str], None] = print,
     share: float = 1.0,
+    teacher: str = "",
 ) -> CrossValidation:
     """Train and test the recipe on every fold with every seed, in ``folder/fold-<k>-seed-<s>``.
 
@@ -157,6 +162,8 @@ def cross_validate(
         only: these folds; by default all.
         scenes: of ``same_scenes``, where they are known already.
         share: of the other folds' photos, how many to train on, in (0, 1]; for learning curves.
+        teacher: folder of another recipe's cross-validation, with models kept: each fold learns from the same fold's
+            model, which has not seen the photos held out either.
 
     Raises:
         ParameterError: a class has fewer different photos than there are folds.
@@ -165,7 +172,7 @@ def cross_validate(
     scenes = same_scenes(audit) if scenes is None else scenes
     right = np.full((len(seeds), len(scenes)), np.nan)
     seconds, sizes, commits = [], [], []
-    for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share):
+    for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher):
         run(job, audit, root)
         facts = _read_fold(job.place, job.recipe, audit, len(job.split.train))
         right[job.seed_index, list(job.split.val)] = facts["right"]
@@ -187,13 +194,14 @@ def _thinned(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndar
     return np.sort(np.concatenate(kept))
 
 
-def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Path) -> None:
+def _run_fold(job: Fold, audit: Audit, root: Path, keep_model: bool) -> None:
     """Train on the other folds, and write what the last epoch's model says about this one."""
+    recipe, split, place = job.recipe, job.split, job.place
     start = time.perf_counter()
     run = open_run(recipe, root, place)
     run.save_environment(environment(run, audit.fingerprint))
     model, feeds, optimizer, schedule = assemble(run, audit, split, root / recipe.work_dir / "cache")
-    fit(model, feeds, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
+    history = fit(model, feeds, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
     predictions = run.last_predictions
     names = [audit.photos.names[i] for i in split.val]
     run.save_predictions(predictions, names, audit.photos.classes)
@@ -202,7 +210,9 @@ def _run_fold(recipe: Recipe, audit: Audit, split: Split, place: Path, root: Pat
     facts |= {"train_photos": len(split.train), "commit": git_commit(root)}
     facts |= {"seconds": run.training_seconds, "whole_seconds": time.perf_counter() - start}
     checkpoint.write_json(place / "fold.json", facts)
-    for rest in ("last.ckpt", "previous.ckpt", "best_model.pth"):  # a comparison has many folds
+    if keep_model:  # the last, not the best: that one was chosen on the photos held out
+        run.save_best(run.last_model.state_dict(), history[-1], audit.photos.classes)
+    for rest in ("last.ckpt", "previous.ckpt", *(() if keep_model else ("best_model.pth",))):
         (place / rest).unlink(missing_ok=True)
     locks.release(place)
 

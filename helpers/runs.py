@@ -73,6 +73,7 @@ class Run:
     precision: torch.dtype
     epoch_seconds: list[float] = field(default_factory=list)
     saving_seconds: float = 0.0  # of them, for writing checkpoints; since the run was opened
+    last_model: Any = None  # nn.Module: as it was after the last epoch, averaged if the recipe says so
     last_predictions: Any = None  # evaluate.Predictions of the last epoch's model on the validation photos
 
     @property

@@ -90,6 +90,7 @@ def fit(
             between_steps.end_of_epoch()
 
     # A run that was finished when it was opened takes no step here.
+    run.last_model = average.module if average else model
     run.last_predictions = predictions or predict(tested, feeds.val, run.precision)
     minutes, rest = divmod(run.training_seconds, 60)
     log(f"Training complete in {minutes:.0f}m {rest:.0f}s\nBest val Acc: {history.best.val_accuracy:4f}")

@@ -3,10 +3,17 @@
 import json
 
 import pytest
+import torch
 
 from helpers import comparison, comparison_plots, comparison_table
+from helpers.crossval import plan
+from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError
+from helpers.evaluate import predict
+from helpers.feeds import open_feeds
+from helpers.machine import pick_precision
 from helpers.recipe import PRESETS, Recipe
+from helpers.saved import load_best_model
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
 
 SEED = Recipe.from_preset("seed", backbone="mobilenet_v2")
@@ -67,7 +74,7 @@ def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F81
 
 def test_rows_are_chosen_by_name():
     chosen = [name for name in comparison.rows(SEED) if comparison.chosen(name, ["fast", "seed + C*"])]
-    assert chosen == ["seed + CutMix", "fast"]
+    assert chosen == ["fast", "seed + CutMix"]
 
 
 def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
@@ -91,6 +98,28 @@ def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
     assert "other" in comparison_table.as_text(numbers)
     figure = comparison_plots.differences(numbers)
     assert [label.get_text().split()[0] for label in figure.axes[0].get_yticklabels()] == ["other"]
+
+
+def test_a_taught_row_learns_from_the_same_fold_of_its_teacher(audit, tmp_path):  # noqa: F811
+    table = {"seed": recipe(tmp_path), "pupil": recipe(tmp_path, teacher="seed", teacher_weight=1.0)}
+    with pytest.raises(ParameterError, match="taught by 'seed', which is not among the rows"):
+        comparison.compare({"pupil": table["pupil"]}, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
+    comparison.compare({"seed": table["seed"]}, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
+    assert not list((tmp_path / "cv").glob("*/*/best_model.pth"))
+    before = (tmp_path / "cv" / "seed" / "fold-1-seed-0" / "predictions.csv").read_text()
+    comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
+    assert (tmp_path / "cv" / "seed" / "fold-1-seed-0" / "predictions.csv").read_text() == before  # as a first run
+    models = sorted(path.relative_to(tmp_path / "cv").as_posix() for path in tmp_path.glob("cv/*/*/best_model.pth"))
+    assert models == ["seed/fold-0-seed-0/best_model.pth", "seed/fold-1-seed-0/best_model.pth"]
+    facts = json.loads((tmp_path / "cv" / "pupil" / "fold-1-seed-0" / "fold.json").read_text())
+    assert facts["recipe"]["teacher"].endswith("seed/fold-1-seed-0")
+    # What is kept is the last epoch's model, which made the predictions; not the best one.
+    scenes = same_scenes(audit)
+    job = plan(table["seed"], audit, tmp_path / "cv" / "seed", 3, (0,), (1,), scenes, 1.0)[0]
+    feeds = open_feeds(audit, job.split, job.recipe, torch.device("cpu"))
+    found = predict(load_best_model(job.place), feeds.val, pick_precision("auto", torch.device("cpu")))
+    said = [line.split(",")[2] for line in before.splitlines()[1:]]
+    assert [audit.photos.classes[i] for i in found.predicted] == said
 
 
 def test_the_command_names_wrong_rows_and_photos(capsys):

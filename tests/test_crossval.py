@@ -83,7 +83,7 @@ def test_every_photo_is_judged_once_by_a_run_that_has_not_seen_it(audit, tmp_pat
 def test_finished_folds_are_read_and_the_others_run(audit, tmp_path, monkeypatch):
     crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0, 2), log=lambda _: None)
     run, ran = crossval._run_fold, []
-    monkeypatch.setattr(crossval, "_run_fold", lambda *args: (ran.append(args[3].name), run(*args)))
+    monkeypatch.setattr(crossval, "_run_fold", lambda *args: (ran.append(args[0].place.name), run(*args)))
     found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, log=lambda _: None)
     assert ran == ["fold-1-seed-0"]
     partly = crossval.cross_validate(
