@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -66,15 +67,7 @@ def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
     names = list(dict.fromkeys(row["recipe"] for row in rows))
     for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
         mine = sorted((row for row in rows if row["recipe"] == name), key=lambda row: row["train_photos"])
-        axes.errorbar(
-            [row["train_photos"] for row in mine],
-            [100 * row["accuracy_mean"] for row in mine],
-            yerr=_error_bars(mine),
-            color=colour,
-            marker=marker,
-            capsize=3,
-            label=name,
-        )
+        _with_intervals(axes, mine, "train_photos", color=colour, marker=marker, label=name)
     axes.set(xlabel="photos to train on", ylabel="accuracy of photos held out (%)", xscale="log")
     sizes = sorted({row["train_photos"] for row in rows})
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
@@ -90,15 +83,7 @@ def costs(rows: Sequence[dict[str, Any]]) -> Figure:
     backbones = list(dict.fromkeys(row["backbone"] for row in rows))
     for backbone, colour, marker in zip(backbones, COLOURS, MARKERS, strict=False):
         mine = [row for row in rows if row["backbone"] == backbone]
-        axes.errorbar(
-            [row["seconds_per_run"] for row in mine],
-            [100 * row["accuracy_mean"] for row in mine],
-            yerr=_error_bars(mine),
-            fmt=marker,
-            color=colour,
-            capsize=3,
-            label=backbone,
-        )
+        _with_intervals(axes, mine, "seconds_per_run", fmt=marker, color=colour, label=backbone)
         for row in mine:
             axes.annotate(
                 f"{row['recipe']}, {row['image_size']} px",
@@ -146,9 +131,7 @@ def importances(shares: dict[str, float]) -> Figure:
     return finished(figure)
 
 
-def _error_bars(rows: Sequence[dict[str, Any]]) -> list[list[float]]:
-    """The intervals of the rows' accuracies, as lengths below and above, in per cent."""
-    return [
-        [100 * (row["accuracy_mean"] - row["accuracy_low"]) for row in rows],
-        [100 * (row["accuracy_high"] - row["accuracy_mean"]) for row in rows],
-    ]
+def _with_intervals(axes: Axes, rows: Sequence[dict[str, Any]], x: str, **style) -> None:
+    """The rows' accuracies against a number of theirs, in per cent, with intervals."""
+    mean, low, high = (np.array([100 * row[f"accuracy_{part}"] for row in rows]) for part in ("mean", "low", "high"))
+    axes.errorbar([row[x] for row in rows], mean, yerr=[mean - low, high - mean], capsize=3, **style)
