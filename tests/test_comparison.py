@@ -33,6 +33,14 @@ def test_the_table_begins_with_the_seed_and_holds_the_presets():
     assert {each.backbone for each in table.values()} == {"mobilenet_v2"}
 
 
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
+def test_whoever_teaches_is_a_row(backbone):
+    table = comparison.rows(Recipe.from_preset("seed", backbone=backbone))
+    teachers = {recipe.teacher for recipe in table.values()} - {""}
+    assert teachers
+    assert teachers <= set(table)
+
+
 def test_each_change_of_the_best_can_be_taken_away():
     if "best" not in PRESETS:
         pytest.skip("there is no preset best yet")
