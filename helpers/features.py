@@ -17,9 +17,9 @@ from helpers.progress import progress
 from helpers.recipe import Recipe
 from helpers.views import as_tested
 
-# Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. A head that is pulled
-# less is so sure of what it was fitted to that the first steps of fine-tuning, which show it something else, spoil the
-# backbone.
+# Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. A head that is
+# pulled less is so sure of what it was fitted to that the first steps of fine-tuning, which show it something else,
+# spoil the backbone.
 PULL = 1e-2
 LOOKS = 4  # one is too few: with random crops the head then learns these very crops by heart
 
