@@ -56,6 +56,7 @@ notebook: setup ## re-execute the committed notebook in place, after a change to
 lock: setup ## compile requirements.in into requirements.txt, for every platform
 	$(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv
 	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements.in -o requirements.txt
+	.venv/lock/bin/uv pip compile --quiet --universal --python-version 3.11 --no-header requirements-export.in -o requirements-export.txt
 
 clean: ## remove caches and drawn or downloaded photos; runs are kept
 	rm -rf work_dir/photos work_dir/cache .pytest_cache .ruff_cache

@@ -21,6 +21,7 @@ import torch
 from helpers import checkpoint, locks, machine, processes
 from helpers.augment import IMAGENET_MEAN, IMAGENET_STD
 from helpers.errors import RunError
+from helpers.finished import seal
 from helpers.history import Epoch, History
 from helpers.model import check_backbone
 from helpers.recipe import PLACES, Recipe
@@ -126,7 +127,7 @@ class Run:
         writer.writerow(["name", "class", "predicted", *classes])
         called, truth = predictions.predicted.tolist(), predictions.labels.tolist()
         for name, true, call, row in zip(names, truth, called, predictions.probabilities.tolist(), strict=True):
-            writer.writerow([name, classes[true], classes[call], *(f"{p:.6f}" for p in row)])
+            writer.writerow([name, classes[true], classes[call], *(f"{p:.6g}" for p in row)])
         checkpoint.write_atomically(self.folder / "predictions.csv", text.getvalue().encode())
 
     def save_figure(self, figure, name: str) -> None:
@@ -149,8 +150,8 @@ class Run:
         checkpoint.write_json(path, facts | {"before": earlier} if earlier else facts)
 
     def save_results(self, results: dict[str, Any]) -> None:
-        """Write ``results.json``. A run that has it is finished, and open to other processes."""
-        checkpoint.write_json(self.folder / "results.json", results)
+        """Write ``results.json``, with checksums. A run that has it is finished, and open to other processes."""
+        checkpoint.write_json(self.folder / "results.json", seal(self.folder, results))
         (self.folder / "previous.ckpt").unlink(missing_ok=True)
         locks.release(self.folder)
 

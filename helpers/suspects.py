@@ -11,6 +11,7 @@ import numpy as np
 
 from helpers import checkpoint
 from helpers.errors import RunError
+from helpers.finished import read_called
 
 
 class Suspect(NamedTuple):
@@ -57,19 +58,14 @@ def read_predictions(folder: Path) -> tuple[list[str], tuple[str, ...], np.ndarr
     if not paths:
         raise RunError(f"{folder}: there are no fold-*/predictions.csv, which a cross-validation writes")
     rows: dict[str, list[list[float]]] = {}
-    truth: dict[str, str] = {}
+    truth: dict[str, int] = {}
     for path in paths:
-        try:
-            with path.open(encoding="utf-8", newline="") as file:
-                header, *lines = csv.reader(file)
-            classes = tuple(header[3:])
-            for name, label, _, *values in lines:
-                rows.setdefault(name, []).append([float(value) for value in values])
-                truth[name] = label
-        except (OSError, ValueError) as error:
-            raise RunError(f"{path} is damaged ({error}): delete its folder, and the fold is run again") from error
-    labels = np.array([classes.index(truth[name]) for name in rows])
-    return list(rows), classes, np.array([np.mean(each, 0) for each in rows.values()]), labels
+        found = read_called(path)
+        for name, label, values in zip(found.names, found.labels.tolist(), found.probabilities.tolist(), strict=True):
+            rows.setdefault(name, []).append(values)
+            truth[name] = label
+    labels = np.array([truth[name] for name in rows])
+    return list(rows), found.classes, np.array([np.mean(each, 0) for each in rows.values()]), labels
 
 
 def suspects_of(folder: Path) -> list[Suspect]:
