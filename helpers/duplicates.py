@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
 
 import imagehash
 import numpy as np
 
 from helpers.audit import Audit
 from helpers.decode import load_photo
+from helpers.split import Split
 
 # Bits of 64 in which two photos' hashes may differ. Looked at, pair by pair, on the 1,607 real photos: up to 8 all
 # three pairs show the same; at 10 and 12, nine of 28 are of one class, and five of these show the same sunflowers.
@@ -42,19 +44,58 @@ def near_pairs(hashes: np.ndarray, distance: int) -> list[tuple[int, int, int]]:
     return sorted(pairs, key=lambda pair: (pair[2], pair[0], pair[1]))
 
 
+class Pair(NamedTuple):
+    """Two photos that show the same, by their positions in the audit."""
+
+    first: int
+    second: int
+    bits: int  # in which their hashes differ
+    identical: bool  # byte for byte
+
+
+def alike(audit: Audit) -> list[Pair]:
+    """Identical files, then near-duplicates, the nearest first; between classes only the nearest count."""
+    labels = audit.photos.labels
+    identical = [pair for files in (*audit.duplicates, *audit.cross_class_duplicates) for pair in _links(files)]
+    near = near_pairs(perceptual_hashes(audit), DISTANCE_WITHIN_CLASS)
+    return [Pair(i, j, 0, True) for i, j in identical] + [
+        Pair(i, j, bits, False)
+        for i, j, bits in near
+        if (bits <= DISTANCE or labels[i] == labels[j]) and audit.hashes[i] != audit.hashes[j]
+    ]
+
+
+def most_telling(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
+    """The pairs, contradictions (two classes) first, then those with one photo in training and one in validation."""
+    labels, val = audit.photos.labels, set(split.val)
+
+    def rank(pair: Pair) -> tuple[bool, bool, bool, int]:
+        i, j = pair.first, pair.second
+        return labels[i] == labels[j], (i in val) == (j in val), not pair.identical, pair.bits
+
+    return sorted(pairs, key=rank)
+
+
+def in_words(pair: Pair, audit: Audit, split: Split) -> str:
+    """Two lines: the classes and how near the two are, and on which sides of the split."""
+    photos, side = audit.photos, dict.fromkeys(split.train, "training") | dict.fromkeys(split.val, "validation")
+    near = "identical" if pair.identical else f"{pair.bits} of 64 bits differ"
+    classes, sides = (
+        " and ".join(dict.fromkeys(each(i) for i in (pair.first, pair.second)))
+        for each in (lambda i: photos.classes[photos.labels[i]], lambda i: side.get(i, "unused"))
+    )
+    return f"{classes}: {near}\n{sides}"
+
+
 def same_scenes(audit: Audit) -> np.ndarray:
     """int64 ``(n,)``: a number per photo, the same for photos that show the same, over classes too.
 
     Identical files and near-duplicates belong together, and so do those that are linked by others. A few photos that
     only look alike are linked too: that costs nothing, while a scene on both sides of a split flatters.
     """
-    labels = audit.photos.labels
     group = np.arange(len(audit.photos))
-    identical = [pair for files in (*audit.duplicates, *audit.cross_class_duplicates) for pair in _links(files)]
-    alike = near_pairs(perceptual_hashes(audit), DISTANCE_WITHIN_CLASS)
-    near = [(i, j) for i, j, bits in alike if bits <= DISTANCE or labels[i] == labels[j]]
-    for i, j in [*identical, *near]:
-        group[group == group[j]] = group[i]
+    for pair in alike(audit):
+        group[group == group[pair.second]] = group[pair.first]
     return np.unique(group, return_inverse=True)[1]
 
 

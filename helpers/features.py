@@ -15,7 +15,7 @@ from helpers.feeds import Feeds, ResidentFeed
 from helpers.model import find_head, head_module
 from helpers.progress import progress
 from helpers.recipe import Recipe
-from helpers.views import as_tested
+from helpers.views import Averaged, as_tested
 
 # Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. A head that is
 # pulled less is so sure of what it was fitted to that the first steps of fine-tuning, which show it something else,
@@ -89,6 +89,15 @@ def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = LOOKS)
         return (layer(features).argmax(1) == labels).float().mean().item()
 
 
+def penultimate(model: nn.Module, feed, precision: torch.dtype) -> torch.Tensor:
+    """What the head sees of each photo of a feed, in its order: float32 ``(n, k)`` on the CPU.
+
+    Of a head that is a convolution (SqueezeNet) the mean over places; of a model that averages over views their mean.
+    """
+    plain = model.model if isinstance(model, Averaged) else model
+    return _features(model, head_module(plain) or find_head(plain)[1], feed, precision)[0].cpu()
+
+
 @torch.inference_mode()
 def _features(
     model: nn.Module, head: nn.Module, feed, precision: torch.dtype, epoch: int = 0
@@ -102,7 +111,8 @@ def _features(
         for images, truth in progress(feed.epoch(epoch), total=len(feed), description="features"):
             with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
                 model(images)
-            features.append(torch.stack(seen).mean(0))  # one, or one per view
+            maps = [each.mean((2, 3)) if each.ndim == 4 else each for each in seen]
+            features.append(torch.stack(maps).mean(0))  # one, or one per view
             labels.append(truth)
             seen.clear()
     finally:

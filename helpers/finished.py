@@ -59,7 +59,24 @@ def read_run(folder: Path) -> FinishedRun:
         RunError: the folder is none of a run, its run is not finished, or its results are damaged.
     """
     results = _read_results(folder)
-    notes = changed_files(folder, results)
+    return _read_parts(folder, results, changed_files(folder, results))
+
+
+def read_what_is_there(folder: Path) -> FinishedRun:
+    """The same of a run that is not finished, or whose results are damaged: ``results`` are empty then.
+
+    Raises:
+        RunError: the folder is none of a run.
+    """
+    try:
+        return read_run(folder)
+    except RunError as error:
+        if not any((folder / name).is_file() for name in ("recipe.json", *CHECKED)):
+            raise
+        return _read_parts(folder, {}, [str(error)])
+
+
+def _read_parts(folder: Path, results: dict[str, Any], notes: list[str]) -> FinishedRun:
     parts: dict[str, Any] = {"recipe": None, "history": None, "called": None, "environment": {}}
     for part, read in (
         ("recipe", lambda: read_recipe(folder, notes)),

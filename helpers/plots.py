@@ -150,6 +150,11 @@ def _applied(transform: v2.Transform, photo: Image.Image, seed: int):
         return transform(photo)
 
 
+def transformed(transform: v2.Transform, photo: Image.Image, seed: int) -> np.ndarray:
+    """The photo through a transform that ends in normalization, for looking: float32 ``(H, W, 3)`` in [0, 1]."""
+    return _displayable(_applied(transform, photo, seed))
+
+
 def _displayable(image: torch.Tensor) -> np.ndarray:
     return denormalize(image).permute(1, 2, 0).numpy()
 

@@ -132,10 +132,7 @@ class Run:
 
     def save_figure(self, figure, name: str) -> None:
         """Keep a figure as ``figures/<name>.png``."""
-        picture = io.BytesIO()
-        figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
-        make_folder(self.figures)
-        checkpoint.write_atomically(self.figures / f"{name}.png", picture.getvalue())
+        write_figure(self.figures, figure, name)
 
     def save_environment(self, facts: dict[str, Any]) -> None:
         """Write ``environment.json``. What an interrupted run says of another machine is kept under ``before``."""
@@ -198,6 +195,18 @@ def make_folder(folder: Path) -> None:
         raise RunError(
             f"work_dir: {folder} cannot be written ({error.strerror}): choose another folder with work_dir = …"
         ) from error
+
+
+def write_figure(folder: Path, figure, name: str) -> None:
+    """Write ``<name>.png``, 120 dpi.
+
+    Raises:
+        RunError: the folder cannot be made or written.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+    make_folder(folder)
+    checkpoint.write_atomically(folder / f"{name}.png", picture.getvalue())
 
 
 def environment(run: Run, fingerprint: str) -> dict[str, Any]:

@@ -1,0 +1,180 @@
+"""Every figure of a run, drawn again from its folder alone: ``python -m helpers.analyse work_dir/<run>``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from helpers import analysis_plots, comparison_plots, plots
+from helpers.calibration import calibrate
+from helpers.class_intervals import class_intervals
+from helpers.decode import load_photo
+from helpers.duplicates import alike, in_words, most_telling
+from helpers.embedding import principal_plane
+from helpers.errors import UserError
+from helpers.evaluate import confusion_matrix
+from helpers.features import penultimate
+from helpers.finished import read_what_is_there
+from helpers.material import Material
+from helpers.mistakes import answers, confident_mistakes, least_certain, right_and_wrong, suspected_labels
+from helpers.optimizers import learning_rates
+from helpers.runs import project_root, write_figure
+from helpers.saliency import explain
+from helpers.saved import classify
+
+
+def class_samples(material: Material) -> Figure:
+    photos = material.audit.photos
+    chosen = photos.first_of_each(8)
+    return plots.class_samples({name: [load_photo(photos.path(i)) for i in rows] for name, rows in chosen.items()})
+
+
+def augmentation(material: Material) -> Figure:
+    return plots.augmentation_grid(_example(material), material.recipe)
+
+
+def black_border(material: Material) -> Figure:
+    return plots.black_border(_example(material), material.recipe)
+
+
+def transforms(material: Material) -> Figure:
+    photos = material.audit.photos
+    first = {name: load_photo(photos.path(rows[0])) for name, rows in photos.first_of_each(1).items()}
+    return analysis_plots.what_the_network_sees(first, material.recipe)
+
+
+def duplicates(material: Material) -> Figure:
+    photos, found = material.audit.photos, most_telling(alike(material.audit), material.audit, material.split)[:8]
+    pictures = [(load_photo(photos.path(pair.first)), load_photo(photos.path(pair.second))) for pair in found]
+    return analysis_plots.pairs(pictures, [in_words(pair, material.audit, material.split) for pair in found])
+
+
+def learning_rate(material: Material) -> Figure:
+    return plots.learning_rate_curve(learning_rates(material.recipe))
+
+
+def curves(material: Material) -> Figure:
+    return plots.training_curves(material.history)
+
+
+def confusion(material: Material) -> Figure:
+    return plots.confusion(confusion_matrix(material.called.as_predictions()), material.called.classes)
+
+
+def class_scores(material: Material) -> Figure:
+    return analysis_plots.class_scores(class_intervals(material.called.as_predictions(), material.called.classes))
+
+
+def reliability(material: Material) -> Figure:
+    return analysis_plots.reliability(calibrate(material.called))
+
+
+def mistakes(material: Material) -> Figure:
+    found = confident_mistakes(material.called, 12)
+    return analysis_plots.answer_gallery(found, material.photos(found))
+
+
+def uncertain(material: Material) -> Figure:
+    found = least_certain(material.called, 12)
+    return analysis_plots.answer_gallery(found, material.photos(found))
+
+
+def saliency(material: Material) -> Figure:
+    found, called = right_and_wrong(material.called, 6), material.called
+    reasons = explain(material.model, found, material.photos(found), called.classes, material.recipe)
+    return analysis_plots.saliency(reasons)
+
+
+def embedding(material: Material) -> Figure:
+    called = material.called
+    plane = principal_plane(penultimate(material.model, material.feed(material.rows), torch.float32))
+    everything = answers(called, list(range(len(called.names))))
+    return analysis_plots.embedding(plane, everything, material.photo, called.classes)
+
+
+def suspects(material: Material) -> Figure:
+    found, _ = suspected_labels(material.called)[:12], material.rows
+    if not found:
+        return analysis_plots.notice("no label is suspected")
+    return comparison_plots.suspected([material.photo(each.name) for each in found], found)
+
+
+def your_photo(material: Material) -> Figure:
+    given = material.recipe.photo
+    path = material.root / Path(given).expanduser() if given else material.audit.photos.path(material.split.val[0])
+    photo = load_photo(path)
+    return plots.photo_prediction(photo, classify(material.model, photo, material.recipe), material.called.classes)
+
+
+def _example(material: Material) -> Image.Image:
+    """The photo that the notebook shows its transforms on."""
+    return load_photo(material.audit.photos.path(material.split.train[0]))
+
+
+# By the names that the notebook gives them.
+FIGURES: dict[str, Callable[[Material], Figure]] = {
+    each.__name__: each
+    for each in (
+        class_samples,
+        augmentation,
+        black_border,
+        transforms,
+        duplicates,
+        learning_rate,
+        curves,
+        confusion,
+        class_scores,
+        mistakes,
+        uncertain,
+        saliency,
+        reliability,
+        embedding,
+        suspects,
+        your_photo,
+    )
+}
+
+
+def draw_all(material: Material, folder: Path, say: Callable[[str], None] = print) -> list[str]:
+    """Draw every figure that can be drawn into the folder. Returns the names of the others; ``say`` is told why."""
+    missing = []
+    for name, draw in FIGURES.items():
+        try:
+            write_figure(folder, draw(material), name)
+            say(f"{name:<14} {folder / name}.png")
+        except UserError as error:
+            missing.append(name)
+            say(f"{name:<14} not drawn: {error}")
+    return missing
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Returns the exit code: 0 if every figure was drawn."""
+    parser = argparse.ArgumentParser(prog="python -m helpers.analyse", description=__doc__.splitlines()[0])
+    parser.add_argument("run", help="folder of a run, such as work_dir/demo-resnet18")
+    parser.add_argument("--data", help="where the photos are now, if they were moved: a folder or an archive")
+    parser.add_argument("--output", help="folder for the figures (default: figures in the run's folder)")
+    options = parser.parse_args(arguments)
+    try:
+        folder = Path(options.run)
+        run = read_what_is_there(folder)
+        for note in run.notes:
+            print(f"note: {note}")
+        data = str(Path(options.data).resolve()) if options.data and Path(options.data).exists() else options.data
+        material = Material(run, project_root(), data, say=lambda text: print(f"note: {text}"))
+        missing = draw_all(material, Path(options.output) if options.output else folder / "figures")
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    print(f"{len(FIGURES) - len(missing)} of {len(FIGURES)} figures drawn; not: {', '.join(missing) or 'none'}")
+    return 1 if missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
