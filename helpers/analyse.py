@@ -11,12 +11,12 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import analysis_plots, comparison_plots, plots
+from helpers import analysis_plots, comparison_plots, gallery_plots, plots
 from helpers.calibration import calibrate
 from helpers.class_intervals import class_intervals
 from helpers.decode import load_photo
 from helpers.duplicates import alike, in_words, most_telling
-from helpers.embedding import principal_plane
+from helpers.embedding import neighbour_map, principal_plane, thinned
 from helpers.errors import UserError
 from helpers.evaluate import confusion_matrix
 from helpers.features import penultimate
@@ -46,13 +46,13 @@ def black_border(material: Material) -> Figure:
 def transforms(material: Material) -> Figure:
     photos = material.audit.photos
     first = {name: load_photo(photos.path(rows[0])) for name, rows in photos.first_of_each(1).items()}
-    return analysis_plots.what_the_network_sees(first, material.recipe)
+    return gallery_plots.what_the_network_sees(first, material.recipe)
 
 
 def duplicates(material: Material) -> Figure:
     photos, found = material.audit.photos, most_telling(alike(material.audit), material.audit, material.split)[:8]
     pictures = [(load_photo(photos.path(pair.first)), load_photo(photos.path(pair.second))) for pair in found]
-    return analysis_plots.pairs(pictures, [in_words(pair, material.audit, material.split) for pair in found])
+    return gallery_plots.pairs(pictures, [in_words(pair, material.audit, material.split) for pair in found])
 
 
 def learning_rate(material: Material) -> Figure:
@@ -77,31 +77,32 @@ def reliability(material: Material) -> Figure:
 
 def mistakes(material: Material) -> Figure:
     found = confident_mistakes(material.called, 12)
-    return analysis_plots.answer_gallery(found, material.photos(found))
+    return gallery_plots.answer_gallery(found, material.photos(found))
 
 
 def uncertain(material: Material) -> Figure:
     found = least_certain(material.called, 12)
-    return analysis_plots.answer_gallery(found, material.photos(found))
+    return gallery_plots.answer_gallery(found, material.photos(found))
 
 
 def saliency(material: Material) -> Figure:
     found, called = right_and_wrong(material.called, 6), material.called
     reasons = explain(material.model, found, material.photos(found), called.classes, material.recipe)
-    return analysis_plots.saliency(reasons)
+    return gallery_plots.saliency(reasons)
 
 
 def embedding(material: Material) -> Figure:
     called = material.called
-    plane = principal_plane(penultimate(material.model, material.feed(material.rows), torch.float32))
-    everything = answers(called, list(range(len(called.names))))
-    return analysis_plots.embedding(plane, everything, material.photo, called.classes)
+    chosen = thinned(len(called.names))
+    features = penultimate(material.model, material.feed([material.rows[i] for i in chosen]), torch.float32)
+    maps = principal_plane(features), neighbour_map(features)
+    return analysis_plots.embedding(*maps, answers(called, chosen), material.photo, called.classes)
 
 
 def suspects(material: Material) -> Figure:
     found, _ = suspected_labels(material.called)[:12], material.rows
     if not found:
-        return analysis_plots.notice("no label is suspected")
+        return gallery_plots.notice("no label is suspected")
     return comparison_plots.suspected([material.photo(each.name) for each in found], found)
 
 

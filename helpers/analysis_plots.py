@@ -1,4 +1,4 @@
-"""Figures of a finished run: its answers one by one, its reasons, its probabilities, and its photos as points."""
+"""Figures of a finished run: how far its probabilities can be believed, its classes, its photos as points."""
 
 from __future__ import annotations
 
@@ -6,94 +6,44 @@ from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
-from helpers.augment import denormalize, train_transform, val_transform
 from helpers.calibration import Bin, Calibration
 from helpers.class_intervals import ClassIntervals
 from helpers.embedding import Plane, apart
 from helpers.evaluate import Interval, wilson_interval
 from helpers.mistakes import Answer
-from helpers.plots import BLUE, GREEN, GREY, ORANGE, WIDTH, finished, panels, quiet, square, transformed
-from helpers.recipe import Recipe
-from helpers.saliency import Reason
+from helpers.plots import BLUE, GREEN, GREY, ORANGE, WIDTH, finished, quiet, square
 
 COLOURS = (BLUE, "#E69F00", GREEN, "#CC79A7", "#56B4E9", ORANGE, "#B8A800")  # Okabe and Ito's, yellow darkened
 MARKERS = "osD^vP*"
-THUMBNAIL = 34  # px
-
-
-def answer_gallery(answers: Sequence[Answer], photos: Sequence[Image.Image], columns: int = 6) -> Figure:
-    """Photos, one per answer, with what the network said and what they are; mistakes in another colour."""
-    if not answers:
-        return notice("none: every photo is classified correctly")
-    rows = -(-len(answers) // columns)
-    figure, grid = panels(rows, columns, height=rows * (WIDTH / columns + 0.42))
-    for axes, photo, answer in zip(grid.flat, photos, answers, strict=False):
-        axes.imshow(square(photo, 120))
-        said = f"{answer.said} {percent(answer.probability)}"
-        below = f"{answer.other} {percent(answer.other_probability)}"
-        if not answer.right:
-            said, below = f"called {said}", f"is {answer.truth} {percent(answer.truth_probability)}"
-        axes.set_title(f"{said}\n{below}", fontsize=8.5, color="black" if answer.right else ORANGE)
-    return finished(figure)
-
-
-def notice(text: str) -> Figure:
-    """A sentence where there is nothing to draw."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 0.6))
-    axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, fontsize=11)
-    axes.axis("off")
-    return finished(figure)
-
-
-def percent(share: float) -> str:
-    """A probability with as many digits as tell it from certainty: 98 %, 99.98 %, 0.02 %."""
-    for digits in (0, 1, 2):
-        text = f"{share:.{digits}%}"
-        if 0 < float(text[:-1]) < 100:
-            return text
-    return "< 0.01%" if share < 0.5 else "> 99.99%"
-
-
-def saliency(reasons: Sequence[Reason], columns: int = 3) -> Figure:
-    """For each answer the picture, what speaks for the class that was said, and what speaks for the other one."""
-    if not reasons:
-        return notice("no answers to explain")
-    rows = -(-len(reasons) // columns)
-    figure, grid = panels(rows, 3 * columns, height=rows * (WIDTH / columns / 3 + 0.42))
-    for axes, reason in zip(grid.reshape(-1, 3), reasons, strict=False):
-        answer, picture = reason.answer, denormalize(reason.picture).permute(1, 2, 0).numpy()
-        said = f"{'is' if answer.right else 'called'} {answer.said}\n{percent(answer.probability)}"
-        titles = (f"a {answer.truth}\n", said, f"for {reason.other_class}\n")
-        for each, title, heat in zip(axes, titles, (None, reason.said, reason.other), strict=True):
-            each.imshow(_small(picture))
-            if heat is not None:  # it covers as far as it is hot: what speaks for nothing stays as it is
-                hot = _small(heat.numpy())
-                each.imshow(hot, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * hot, interpolation="bilinear")
-            each.set_title(title, fontsize=8, color="black" if answer.right else ORANGE)
-    return finished(figure)
+THUMBNAIL = 22  # points, 1/72 inch
 
 
 def reliability(calibration: Calibration) -> Figure:
     """How often answers are right, by the probability that they were given with: as said, and with a temperature."""
-    figure, grid = plt.subplots(2, 2, figsize=(WIDTH * 0.86, 3.9), sharex=True, sharey="row", height_ratios=(3, 1))
-    sides = (
-        ("as the network says", calibration.bins, calibration.ece, BLUE),
-        ("with temperatures from other photos", calibration.bins_after, calibration.ece_after, GREEN),
+    figure, grid = plt.subplots(2, 2, figsize=(WIDTH * 0.86, 4.3), sharex=True, sharey="row", height_ratios=(3, 1))
+    low, high = calibration.chance
+    titles = (
+        f"as the network says: ECE {calibration.ece:.1%}\n(by chance {low:.1%} to {high:.1%})",
+        f"with a temperature: ECE {calibration.ece_after:.1%}\n(fitted to the other half of the photos)",
     )
-    for (upper, lower), (title, bins, error, colour) in zip(grid.T, sides, strict=True):
+    parts = zip(grid.T, titles, (calibration.bins, calibration.bins_after), (BLUE, GREEN), strict=True)
+    for (upper, lower), title, bins, colour in parts:
         _reliability(upper, bins, colour)
-        upper.set_title(f"{title}: ECE {error:.1%}", fontsize=10)
+        upper.set_title(title, fontsize=10)
         lower.bar(*_bars(bins), color=colour, align="edge", edgecolor="white")
-        lower.set(xlabel="probability of the answer", xlim=(0, 1))
+        lower.set(xlabel="probability of the answer", xlim=(0, 1.015), yscale="log", ylim=(0.7, None))
+        lower.yaxis.set_major_formatter("{x:.0f}")
         quiet(lower)
-    grid[0][0].set(ylabel="share that is right", ylim=(0, 1.02))
+    grid[0][0].set(ylabel="share that is right", ylim=(0, 1.03))
     grid[1][0].set_ylabel("photos")
-    grid[0][0].legend(frameon=False, fontsize=8, loc="upper left")
+    entries = grid[0][0].get_legend_handles_labels()
+    figure.legend(*entries, frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return finished(figure)
 
 
@@ -119,60 +69,46 @@ def class_scores(rows: Sequence[ClassIntervals]) -> Figure:
 
 
 def embedding(
-    plane: Plane, answers: Sequence[Answer], photo_of: Callable[[str], Image.Image], classes: Sequence[str]
+    plane: Plane,
+    neighbours: torch.Tensor,
+    answers: Sequence[Answer],
+    photo_of: Callable[[str], Image.Image],
+    classes: Sequence[str],
 ) -> Figure:
-    """Every photo as a point, by class; on as many as there is room for, the photo itself; mistakes ringed.
+    """Every photo as a point in the principal plane, and on a map of neighbours with some of the photos.
 
     Args:
+        neighbours: float ``(n, 2)``: see ``embedding.neighbour_map``.
         answers: one per point, in the points' order.
-        photo_of: finds a photo by its name. Only those that are shown are asked for.
+        photo_of: finds a photo by its name. Only those for which there is room are asked for.
     """
-    figure, axes = plt.subplots(figsize=(WIDTH, 5.2))
-    points = plane.points.numpy()
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4), width_ratios=(1, 2.1))
+    _points(left, plane.points.numpy(), answers, classes, size=3)
+    first, second = (f"{share:.0%} of the variance" for share in plane.shares)
+    left.set(title="principal components", xlabel=first, ylabel=second)
+    points = neighbours.numpy()
+    _points(right, points, answers, classes, size=4)
+    right.set_title("neighbours (t-SNE)")
+    wrong = [i for i, answer in enumerate(answers) if not answer.right]
+    order = [*wrong, *(i for i in range(len(points)) if answers[i].right)]
+    span = [np.ptp(limits) for limits in (right.get_xlim(), right.get_ylim())]
+    for i in (order[place] for place in apart(points[order], 0.065 * span[0], 0.1 * span[1])):
+        colour = _colour(classes.index(answers[i].truth)) if answers[i].right else "black"
+        _pin(right, photo_of(answers[i].name), points[i], colour)
+    entries = left.get_legend_handles_labels()
+    figure.legend(*entries, frameon=False, fontsize=9, ncols=min(len(classes) + 1, 8), loc="outside lower center")
+    return finished(figure)
+
+
+def _points(axes: Axes, points: np.ndarray, answers: Sequence[Answer], classes: Sequence[str], size: float) -> None:
     for label, name in enumerate(classes):
         mine = points[[answer.truth == name for answer in answers]]
-        axes.plot(*mine.T, _marker(label), color=_colour(label), markersize=5, alpha=0.8, label=name)
-    wrong = [i for i, answer in enumerate(answers) if not answer.right]
-    axes.plot(*points[wrong].T, "o", markersize=11, color="black", markerfacecolor="none", label="mistake")
-    axes.margins(0.07)
-    low, high = (np.array(limits) for limits in zip(axes.get_xlim(), axes.get_ylim(), strict=True))
-    axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-    order = [*wrong, *(i for i in range(len(points)) if answers[i].right)]
-    span = np.maximum(high - low, 1e-12)
-    for i in (order[place] for place in apart(points[order], 0.062 * span[0], 0.105 * span[1])):
-        _pin(axes, photo_of(answers[i].name), points[i], _colour(classes.index(answers[i].truth)))
-    first, second = (f"{share:.0%} of the variance" for share in plane.shares)
-    axes.set(xticks=[], yticks=[], xlabel=f"first component: {first}", ylabel=f"second component: {second}")
-    figure.legend(frameon=False, fontsize=9, ncols=min(len(classes) + 1, 8), loc="outside upper center")
-    return finished(figure)
-
-
-def pairs(photos: Sequence[tuple[Image.Image, Image.Image]], captions: Sequence[str], columns: int = 4) -> Figure:
-    """Two photos side by side, as often as there are pairs."""
-    if not photos:
-        return notice("no two photos show the same")
-    rows = -(-len(photos) // columns)
-    figure, grid = panels(rows, columns, height=rows * (WIDTH / columns / 2 + 0.45))
-    for axes, (left, right), caption in zip(grid.flat, photos, captions, strict=False):
-        gap = np.full((120, 4, 3), 255, dtype=np.uint8)
-        axes.imshow(np.hstack([np.asarray(square(left, 120)), gap, np.asarray(square(right, 120))]))
-        axes.set_title(caption, fontsize=8)
-    return finished(figure)
-
-
-def what_the_network_sees(photos: dict[str, Image.Image], recipe: Recipe) -> Figure:
-    """A photo of each class, what training makes of it, twice, and what validation does."""
-    names = ("the photo", "training", "training,\nanother epoch", "validation")
-    figure, grid = panels(4, max(len(photos), 5), height=4 * WIDTH / max(len(photos), 5) * 0.8)
-    for column, (name, photo) in zip(grid.T, photos.items(), strict=False):
-        made = [(train_transform(recipe), 1), (train_transform(recipe), 2), (val_transform(recipe), 0)]
-        pictures = [np.asarray(photo), *(transformed(transform, photo, seed) for transform, seed in made)]
-        for axes, picture in zip(column, pictures, strict=True):
-            axes.imshow(picture)
-        column[0].set_title(name, fontsize=10)
-    for axes, name in zip(grid[:, 0], names, strict=True):
-        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
-    return finished(figure)
+        axes.plot(*mine.T, _marker(label), color=_colour(label), markersize=size, alpha=0.8, label=name)
+    wrong = points[[not answer.right for answer in answers]]
+    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none", label="mistake")
+    axes.margins(0.06)
+    axes.set(xticks=[], yticks=[], xlim=axes.get_xlim(), ylim=axes.get_ylim())  # what is pinned on changes nothing
+    axes.title.set_fontsize(10)
 
 
 def _reliability(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
@@ -186,8 +122,8 @@ def _reliability(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
 
 
 def _reach(share: float, interval: Interval) -> list[list[float]]:
-    """The interval as errorbar wants it. Wilson's ends at 1 but for rounding, which must not come out negative."""
-    return [[max(0.0, share - interval.low)], [max(0.0, interval.high - share)]]
+    """The interval as errorbar wants it: how far it reaches down and up."""
+    return [[share - interval.low], [interval.high - share]]
 
 
 def _bars(bins: Sequence[Bin]) -> tuple[list[float], list[int], list[float]]:
@@ -195,16 +131,10 @@ def _bars(bins: Sequence[Bin]) -> tuple[list[float], list[int], list[float]]:
 
 
 def _pin(axes: Axes, photo: Image.Image, point: np.ndarray, colour: str) -> None:
-    """A thumbnail in the colour of its class."""
-    picture = OffsetImage(np.asarray(square(photo, THUMBNAIL)), zoom=1)
-    frame = {"edgecolor": colour, "linewidth": 1.6, "boxstyle": "square,pad=0.06"}
-    axes.add_artist(AnnotationBbox(picture, point, pad=0.1, bboxprops=frame))
-
-
-def _small(picture: np.ndarray) -> np.ndarray:
-    """Every so many pixels, down to about 112: a notebook's figure shows no more."""
-    step = max(1, picture.shape[0] // 112)
-    return picture[::step, ::step]
+    """A thumbnail over its point, framed."""
+    picture = OffsetImage(np.asarray(square(photo, 2 * THUMBNAIL)), zoom=0.5)
+    frame = {"edgecolor": colour, "linewidth": 1.5, "boxstyle": "square,pad=0"}
+    axes.add_artist(AnnotationBbox(picture, point, pad=0, bboxprops=frame))
 
 
 def _colour(label: int) -> str:

@@ -15,6 +15,7 @@ from helpers.seeds import generator
 
 BINS = 15  # as in the paper
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures: without any mistake there is no lowest that fits best
+FLAT = 1e-12  # a slope that is 0 but for rounding: the sharper the better, still
 
 
 class Bin(NamedTuple):
@@ -137,7 +138,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     low, high = 1 / HIGHEST, 1 / LOWEST
     for _ in range(50):
         middle = (low + high) / 2
-        low, high = (middle, high) if slope(middle) < 0 else (low, middle)
+        low, high = (middle, high) if slope(middle) < FLAT else (low, middle)
     return 2 / (low + high)
 
 
@@ -153,4 +154,4 @@ def _halves(labels: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _loss(probabilities: torch.Tensor, labels: torch.Tensor) -> float:
-    return -probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().mean().item()
+    return abs(probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().mean().item())

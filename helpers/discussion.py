@@ -11,6 +11,8 @@ PAPER_PHOTOS = 2848
 def discuss(results: dict[str, Any]) -> str:
     """Markdown paragraphs about one run, from its ``results.json``."""
     parts = [_accuracy(results), _flattery(results), _stability(results), _gap(results), _confusion(results)]
+    analysed = (("class_intervals", _classes), ("calibration", _calibration))  # not in results of earlier versions
+    parts += [part(results) for name, part in analysed if name in results]
     return "\n\n".join([*parts, _limits(results)])
 
 
@@ -94,6 +96,45 @@ def _confusion(r: dict[str, Any]) -> str:
     return (
         f"**What it confuses.** Most often a {classes[true]} is called a {classes[called]} ({count} {photos}). "
         f"The class found least reliably is {worst['name']}: {worst['recall']:.1%} of its {worst['photos']} photos."
+    )
+
+
+def _classes(r: dict[str, Any]) -> str:
+    """Whether the photos suffice to call one class harder than another, by recall."""
+    pairs = zip(r["class_scores"], r["class_intervals"], strict=True)
+    known = sorted((score["recall"], *row["recall"], row["name"]) for score, row in pairs if row["recall"] is not None)
+    if len(known) < 2:
+        return "**Which class is hard.** Too few classes have validation photos to say."
+    worst, best = known[0], known[-1]
+    text = (
+        f"**Which class is hard.** Recall reaches from {worst[0]:.1%} ({worst[3]}; 95 % interval {worst[1]:.1%} to "
+        f"{worst[2]:.1%}) to {best[0]:.1%} ({best[3]}; {best[1]:.1%} to {best[2]:.1%}). "
+    )
+    if worst[2] < best[1]:
+        return text + "The two intervals do not meet: the difference is more than chance."
+    return text + "The two intervals overlap: these photos do not settle which class is the harder one."
+
+
+def _calibration(r: dict[str, Any]) -> str:
+    c = r["calibration"]
+    surplus = c["mean_confidence"] - r["best_val_correct"] / r["val_photos"]
+    text = (
+        f"**How far its probabilities can be believed.** On average it is {c['mean_confidence']:.1%} sure of its "
+        f"answers, {100 * abs(surplus):.1f} points {'more' if surplus > 0 else 'less'} than it is right. The expected "
+        f"calibration error is {c['ece']:.1%}; probabilities without fault would show {c['ece_by_chance_low']:.1%} to "
+        f"{c['ece_by_chance_high']:.1%} on so few photos, "
+    )
+    if c["ece"] <= c["ece_by_chance_high"]:
+        text += "so these photos give no reason to distrust them. "
+    else:
+        text += f"so they are too {'high' if surplus > 0 else 'low'} on the whole, or uneven. "
+    if c["temperature_is_bounded"]:
+        return text + "There are too few mistakes to fit a temperature to."
+    effect = "lower" if c["loss_after"] < c["loss"] else "do not lower"
+    return text + (
+        f"The temperature that fits these photos best is {c['temperature']:.2f} "
+        f"({'softer' if c['temperature'] > 1 else 'sharper'} than the network); fitted to one half and tried on the "
+        f"other, temperatures {effect} the loss ({c['loss']:.3f} before, {c['loss_after']:.3f} after)."
     )
 
 

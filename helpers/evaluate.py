@@ -79,7 +79,9 @@ def wilson_interval(correct: int, photos: int, confidence: float = 0.95) -> Inte
     centre = share + z * z / (2 * photos)
     margin = z * math.sqrt(share * (1 - share) / photos + z * z / (4 * photos * photos))
     scale = 1 + z * z / photos
-    return Interval(max(0.0, (centre - margin) / scale), min(1.0, (centre + margin) / scale))
+    # Where nothing or everything is right, rounding would leave the share itself just outside.
+    low, high = (centre - margin) / scale, (centre + margin) / scale
+    return Interval(low if correct else 0.0, high if correct < photos else 1.0)
 
 
 def confusion_matrix(predictions: Predictions) -> torch.Tensor:

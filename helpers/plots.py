@@ -165,9 +165,11 @@ def square(photo: Image.Image, side: int) -> Image.Image:
     return v2.functional.center_crop(photo, [short, short]).resize((side, side), Image.Resampling.LANCZOS)
 
 
-def panels(rows: int, columns: int, height: float) -> tuple[Figure, np.ndarray]:
+def panels(
+    rows: int, columns: int, height: float, width_ratios: Sequence[float] | None = None
+) -> tuple[Figure, np.ndarray]:
     """A grid of pictures without ticks or frames."""
-    figure, grid = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False)
+    figure, grid = plt.subplots(rows, columns, figsize=(WIDTH, height), squeeze=False, width_ratios=width_ratios)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
         axes.spines[:].set_visible(False)

@@ -6,8 +6,12 @@ import math
 from typing import Any
 
 from helpers.audit import Audit
+from helpers.calibration import calibrate
+from helpers.class_intervals import class_intervals
 from helpers.evaluate import Predictions, class_scores, confusion_matrix, wilson_interval
+from helpers.finished import Called
 from helpers.history import History
+from helpers.mistakes import suspected_labels
 from helpers.runs import Run
 
 
@@ -49,4 +53,28 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
         "confusion": confusion_matrix(predictions).tolist(),
         "training_seconds": run.training_seconds,
         "epoch_seconds": run.epoch_seconds,
+    }
+
+
+def analysis_numbers(called: Called) -> dict[str, Any]:
+    """What the analysis adds to the run's numbers: calibration, intervals of the classes' scores, suspected labels."""
+    found = calibrate(called)
+    return {
+        "calibration": {
+            "ece": found.ece,
+            "ece_by_chance_low": found.chance[0],
+            "ece_by_chance_high": found.chance[1],
+            "mean_confidence": found.confidence,
+            "loss": found.loss,
+            "temperature": found.temperature,
+            "temperature_is_bounded": found.bounded,
+            "ece_after": found.ece_after,
+            "mean_confidence_after": found.confidence_after,
+            "loss_after": found.loss_after,
+        },
+        "class_intervals": [
+            {"name": row.score.name} | {part: getattr(row, part) for part in ("precision", "recall", "f1")}
+            for row in class_intervals(called.as_predictions(), called.classes)
+        ],
+        "suspected_labels": len(suspected_labels(called)),
     }

@@ -73,3 +73,48 @@ def test_a_demo_run_is_never_passed_off_as_flowers():
     assert "published" not in text
     assert "every validation photo is classified correctly" in text
     assert "Nothing points to overfitting" in text
+
+
+ANALYSED = GOOD | {
+    "class_intervals": [{"name": "daisy", "recall": [0.959, 0.993]}, {"name": "rose", "recall": [0.95, 0.988]}],
+    "calibration": {
+        "ece": 0.021,
+        "ece_by_chance_low": 0.008,
+        "ece_by_chance_high": 0.019,
+        "mean_confidence": 0.99,
+        "loss": 0.15,
+        "temperature": 1.5,
+        "temperature_is_bounded": False,
+        "ece_after": 0.01,
+        "loss_after": 0.12,
+    },
+}
+
+
+def test_results_of_earlier_versions_are_discussed_without_the_analysis():
+    assert "believed" not in discuss(GOOD)
+    assert "Which class is hard" not in discuss(GOOD)
+
+
+def test_too_sure_a_network_is_said_to_be():
+    text = discuss(ANALYSED)
+    assert "99.0% sure of its answers, 1.1 points more than it is right" in text
+    assert "would show 0.8% to 1.9% on so few photos, so they are too high on the whole" in text
+    assert "is 1.50 (softer than the network)" in text
+    assert "temperatures lower the loss (0.150 before, 0.120 after)" in text
+
+
+def test_an_error_that_chance_explains_is_none_and_too_few_mistakes_fit_no_temperature():
+    calibration = ANALYSED["calibration"] | {"ece": 0.015, "temperature_is_bounded": True, "temperature": 0.05}
+    text = discuss(ANALYSED | {"calibration": calibration})
+    assert "no reason to distrust them" in text
+    assert "too few mistakes" in text
+    assert "0.05" not in text
+
+
+def test_a_class_is_called_harder_only_if_the_intervals_do_not_meet():
+    assert "do not settle which class is the harder one" in discuss(ANALYSED)
+    apart = [{"name": "daisy", "recall": [0.97, 0.993]}, {"name": "rose", "recall": [0.90, 0.96]}]
+    assert "more than chance" in discuss(ANALYSED | {"class_intervals": apart})
+    none = [{"name": "daisy", "recall": None}, {"name": "rose", "recall": [0.90, 0.96]}]
+    assert "Too few classes" in discuss(ANALYSED | {"class_intervals": none})

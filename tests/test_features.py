@@ -9,7 +9,7 @@ from torch import nn
 from helpers.audit import audit_photos
 from helpers.errors import ParameterError
 from helpers.evaluate import predict
-from helpers.features import PULL, fit_head, what_is_trained
+from helpers.features import PULL, fit_head, penultimate, what_is_trained
 from helpers.feeds import open_feeds
 from helpers.model import build_model, find_head, head_module
 from helpers.optimizers import make_optimizer, make_schedule
@@ -18,6 +18,7 @@ from helpers.recipe import Recipe
 from helpers.runs import open_run
 from helpers.split import split_photos
 from helpers.training import fit, make_loss
+from helpers.views import as_tested
 
 CPU = torch.device("cpu")
 
@@ -152,3 +153,24 @@ def test_training_begins_with_a_fitted_head(data, tmp_path):
     fit_head(fresh, feeds.train, run.precision)
     assert torch.allclose(find_head(model)[1].weight, find_head(fresh)[1].weight, atol=1e-4)
     assert said[0].startswith("head fitted to the features: ")
+
+
+@pytest.mark.parametrize("backbone", ["resnet18", "squeezenet1_1"])
+def test_penultimate_features_are_what_the_head_makes_its_logits_of(data, backbone):
+    model, feed = frozen(backbone), open_feeds(*data, recipe(), CPU).val
+    features, logits = penultimate(model, feed, torch.float32), predict(model, feed, torch.float32).logits
+    layer = find_head(model)[1].requires_grad_(False)
+    assert features.shape == (len(feed.labels), 512)
+    if backbone == "resnet18":
+        assert torch.allclose(features @ layer.weight.T + layer.bias, logits, atol=1e-5)
+    else:  # a ReLU stands between the mean over places and the logits
+        assert (features @ layer.weight.flatten(1).T + layer.bias <= logits + 1e-5).all()
+
+
+def test_penultimate_features_of_several_views_are_their_mean(data):
+    model, feed = frozen(), open_feeds(*data, recipe(), CPU).val
+    mirrored = as_tested(model, recipe(test_flip=True))
+    features, logits = penultimate(mirrored, feed, torch.float32), predict(mirrored, feed, torch.float32).logits
+    layer = find_head(model)[1].requires_grad_(False)
+    assert torch.allclose(features @ layer.weight.T + layer.bias, logits, atol=1e-5)
+    assert not torch.allclose(features, penultimate(model, feed, torch.float32))
