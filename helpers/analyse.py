@@ -143,16 +143,21 @@ FIGURES: dict[str, Callable[[Material], Figure]] = {
 
 
 def draw_all(material: Material, folder: Path, say: Callable[[str], None] = print) -> list[str]:
-    """Draw every figure that can be drawn into the folder. Returns the names of the others; ``say`` is told why."""
-    missing = []
+    """Draw every figure that can be drawn into the folder; ``say`` is told of each, and why others cannot be.
+
+    Returns:
+        The names of those that are missing.
+    """
+    missing: dict[str, list[str]] = {}  # by reason, which several may share
     for name, draw in FIGURES.items():
         try:
             write_figure(folder, draw(material), name)
-            say(f"{name:<14} {folder / name}.png")
+            say(f"drawn: {folder / name}.png")
         except UserError as error:
-            missing.append(name)
-            say(f"{name:<14} not drawn: {error}")
-    return missing
+            missing.setdefault(str(error), []).append(name)
+    for reason, names in missing.items():
+        say(f"not drawn: {', '.join(names)}\n    {reason}")
+    return [name for name in FIGURES if any(name in names for names in missing.values())]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -173,7 +178,7 @@ def main(arguments: list[str] | None = None) -> int:
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    print(f"{len(FIGURES) - len(missing)} of {len(FIGURES)} figures drawn; not: {', '.join(missing) or 'none'}")
+    print(f"{len(FIGURES) - len(missing)} of {len(FIGURES)} figures drawn")
     return 1 if missing else 0
 
 

@@ -126,9 +126,8 @@ def photo_prediction(photo: Image.Image, probabilities: torch.Tensor, classes: S
     left.imshow(photo)
     left.axis("off")
     best = int(probabilities.argmax())
-    bars = right.barh(
-        range(len(classes)), probabilities, color=[BLUE if i == best else "#BBBBBB" for i in range(len(classes))]
-    )
+    colours = [BLUE if i == best else "#BBBBBB" for i in range(len(classes))]
+    bars = right.barh(range(len(classes)), probabilities.tolist(), color=colours)
     right.bar_label(bars, [f"{p:.1%}" for p in probabilities.tolist()], padding=4, fontsize=9)
     right.set_yticks(range(len(classes)), classes)
     right.set(xlim=(0, 1.15), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel="probability")

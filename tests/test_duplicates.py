@@ -5,8 +5,9 @@ import pytest
 from PIL import Image, ImageEnhance
 
 from helpers.audit import audit_photos
-from helpers.duplicates import near_pairs, perceptual_hashes, same_scenes
+from helpers.duplicates import alike, in_words, most_telling, near_pairs, perceptual_hashes, same_scenes
 from helpers.photos import find_photos
+from helpers.split import Split
 from tests.conftest import colourful
 
 
@@ -29,6 +30,24 @@ def test_resized_recompressed_and_brightened_copies_are_one_scene_and_others_are
     assert scenes["tulip/3.jpg"] == scenes["tulip/copy.jpg"]
     assert len(set(scenes.values())) == 12
     assert sorted(set(scenes.values())) == list(range(12))
+
+
+def test_pairs_are_told_by_class_side_and_nearness(audit):
+    position = {name: i for i, name in enumerate(audit.photos.names)}
+    val = {position[name] for name in ("rose/smaller.jpg", "tulip/3.jpg", "tulip/copy.jpg")}
+    split = Split(tuple(set(position.values()) - val), tuple(sorted(val)))
+    found = most_telling(alike(audit), audit, split)
+    names = [{audit.photos.names[i] for i in (pair.first, pair.second)} for pair in found]
+    assert names == [
+        {"rose/smaller.jpg", "tulip/brighter.png"},  # two classes, two sides
+        {"rose/0.jpg", "tulip/brighter.png"},  # two classes, one side
+        {"rose/0.jpg", "rose/smaller.jpg"},  # one class, two sides
+        {"tulip/3.jpg", "tulip/copy.jpg"},
+    ]
+    assert [pair.identical for pair in found] == [False, False, False, True]
+    assert in_words(found[3], audit, split) == "tulip: identical\nvalidation"
+    assert in_words(found[1], audit, split).startswith("rose and tulip: ")
+    assert in_words(found[2], audit, split).endswith(" of 64 bits differ\ntraining and validation")
 
 
 def test_pairs_are_found_in_blocks_as_one_by_one(monkeypatch):

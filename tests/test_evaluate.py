@@ -76,3 +76,10 @@ def test_predict_sees_every_photo_once_and_restores_the_mode(training):
     assert predictions.predicted.tolist() == [0, 0, 0, 0, 1, 1, 1]
     assert predictions.accuracy == 1.0
     assert model.training is training
+
+
+def test_where_everything_or_nothing_is_right_the_share_lies_in_its_interval():
+    for photos in range(1, 200):
+        everything, nothing = wilson_interval(photos, photos), wilson_interval(0, photos)
+        assert (nothing.low, everything.high) == (0, 1)
+        assert everything.low == pytest.approx(1 - nothing.high)
