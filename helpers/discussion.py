@@ -88,10 +88,10 @@ def _flattery(r: dict[str, Any]) -> str:
     epochs = r.get("epochs", 5)
     if epochs == 1:
         return "There is one epoch only: nothing was chosen, and nothing flatters."
-    photos = r["best_flatters_by"] * r["val_photos"]
+    photos, last = r["best_flatters_by"] * r["val_photos"], "five" if epochs >= 5 else epochs
     return (
         "It was chosen by looking at the validation photos, so part of its "
-        f"lead is luck. The last {'five' if epochs >= 5 else epochs} epochs average {r['last_five_mean']:.2%}, which is "
+        f"lead is luck. The last {last} epochs average {r['last_five_mean']:.2%}, which is "
         f"{100 * r['best_flatters_by']:.2f} points ({photos:.1f} photos) less. "
         "Compare with others by that mean."
     )
@@ -101,6 +101,7 @@ def _stability(r: dict[str, Any]) -> str:
     epochs = r.get("epochs", 5)
     if epochs == 1:
         return "One epoch does not say."
+    last = "five" if epochs >= 5 else epochs
     spread, one_photo = r["last_five_spread"], 1 / r["val_photos"]
     said = (
         "training has come to rest"
@@ -110,7 +111,7 @@ def _stability(r: dict[str, Any]) -> str:
         else "the rest of the noise is a handful of photos near the boundary"
     )
     return (
-        f"Between the best and the worst of the last {'five' if epochs >= 5 else epochs} epochs lie {100 * spread:.2f} points, "
+        f"Between the best and the worst of the last {last} epochs lie {100 * spread:.2f} points, "
         f"where one photo is {100 * one_photo:.2f} points: {said}."
     )
 

@@ -53,6 +53,21 @@ def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figu
     return finished(figure)
 
 
+def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
+    """In one row: the photo, each of the five methods alone, all together, and what validation sees."""
+    pictures = [("photo", photo)]
+    for i, method in enumerate(five_augmentations(recipe)):
+        name = type(method).__name__.replace("Random", "")
+        pictures.append((name, _applied(_certain(method), photo, derive_seed(seed, "method", i))))
+    together = _applied(train_transform(recipe), photo, derive_seed(seed, "all", 0))
+    pictures += [("all five", _displayable(together)), ("validation", _displayable(val_transform(recipe)(photo)))]
+    figure, grid = panels(1, len(pictures), height=1.4)
+    for axes, (name, picture) in zip(grid[0], pictures, strict=True):
+        axes.imshow(picture)
+        axes.set_title(name)
+    return finished(figure)
+
+
 def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
     """The photo, what CenterCrop gives training, and what validation sees, each with its filled share."""
     crop = v2.CenterCrop(recipe.crop_size)(photo)
@@ -75,7 +90,12 @@ def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
 
 def filled_share(photo: Image.Image, crop_size: int) -> float:
     """The share of a central ``crop_size`` square that the photo covers; the rest is black."""
-    return min(photo.width, crop_size) * min(photo.height, crop_size) / crop_size**2
+    return filled_share_of(photo.width, photo.height, crop_size)
+
+
+def filled_share_of(width: int, height: int, crop_size: int) -> float:
+    """The same for a photo of a size, in px."""
+    return min(width, crop_size) * min(height, crop_size) / crop_size**2
 
 
 def learning_rate_curve(rates: Sequence[float]) -> Figure:
@@ -86,8 +106,12 @@ def learning_rate_curve(rates: Sequence[float]) -> Figure:
     return finished(figure)
 
 
-def training_curves(history: History) -> Figure:
-    """Loss and accuracy of training and validation; the epoch of the best validation accuracy marked."""
+def training_curves(history: History, training: str = "training (augmented)") -> Figure:
+    """Loss and accuracy of training and validation; the epoch of the best validation accuracy marked.
+
+    Args:
+        training: the name of the training's line.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2))
     epochs = history.column("epoch")
     for axes, quantity in ((left, "loss"), (right, "accuracy")):
@@ -99,7 +123,7 @@ def training_curves(history: History) -> Figure:
         quiet(axes)
     left.set_ylim(bottom=0)
     right.plot(history.best.epoch, history.best.val_accuracy, "o", color=ORANGE, markersize=9, markerfacecolor="none")
-    left.legend(["training (augmented)", "validation", f"best epoch ({history.best.epoch})"], frameon=False, fontsize=9)
+    left.legend([training, "validation", f"best epoch ({history.best.epoch})"], frameon=False, fontsize=9)
     return finished(figure)
 
 

@@ -97,5 +97,5 @@ def duration(seconds: float) -> str:
 
 def in_words(number: int) -> str:
     """Small numbers as words, as in running text."""
-    words = "zero one two three four five six seven eight nine ten eleven twelve".split()
+    words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
     return words[number] if 0 <= number < len(words) else f"{number:,}"

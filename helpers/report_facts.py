@@ -1,4 +1,4 @@
-"""What a report knows of its run beyond the files' own numbers: the network's name and size, the photos of each class."""
+"""What a report knows of its run beyond the files' own numbers: the network's name and size, photos per class."""
 
 from __future__ import annotations
 
@@ -96,6 +96,11 @@ class Facts:
     def dataset(self) -> str:
         """The name of the photos' folder, archive or collection."""
         return _last_part(self.results["dataset"])
+
+    @property
+    def train_photos(self) -> int:
+        """Photos that training used."""
+        return self.split["train"].total() if self.split else self.results["train_photos"]
 
     @cached_property
     def network(self) -> tuple[int, int, str, str]:

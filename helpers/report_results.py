@@ -1,0 +1,222 @@
+"""The report's experiments and discussion: what the run was, what came out, and what a comparison adds."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from helpers.discussion import paragraphs
+from helpers.report_blocks import Block, Pieces, counted, duration, figure, heading, paragraph, written
+from helpers.report_facts import Facts
+from helpers.report_tables import clear, comparison_table, photos_table, rows_by_name, scores_table, signed
+
+OVERFITTING = 0.1  # a validation loss that ends by so much of its minimum above it has turned
+
+
+def experiments(facts: Facts) -> list[Block]:
+    """The section, block by block."""
+    blocks = [
+        heading("Photos"),
+        paragraph(*_photos(facts)),
+        *filter(None, [photos_table(facts)]),
+        heading("Machine"),
+        paragraph(*_environment(facts)),
+        heading("Result"),
+        paragraph(*_course(facts)),
+        _curves(facts),
+        paragraph(paragraphs(facts.results)["accuracy"].text),
+        paragraph(_classes(facts)),
+        scores_table(facts),
+        _confusion(facts),
+    ]
+    if facts.comparison:
+        blocks += [heading("Beyond the baseline"), paragraph(*_compared(facts)), comparison_table(facts.comparison)]
+    return blocks
+
+
+def discussion(facts: Facts) -> list[Block]:
+    """The paragraphs that the notebook shows too, but the first, which stands among the results."""
+    said = paragraphs(facts.results)
+    return [paragraph(text, title=title) for name, (title, text) in said.items() if name != "accuracy"]
+
+
+def machine(facts: Facts) -> str:
+    """The device in words; what is not known is not made up."""
+    return facts.run.environment.get("device_name") or "a machine that the run does not name"
+
+
+def _photos(facts: Facts) -> list[Pieces]:
+    r, seed = facts.results, facts.recipe.seed
+    where = "drawn by the project itself" if facts.demo else "from {dataset}"
+    said = [
+        written(
+            "There are {photos} in {classes} classes, " + where + "; {train} to train on and {val} to validate.",
+            photos=counted(r["photos"], "readable photo"),
+            classes=len(r["classes"]),
+            dataset=facts.dataset,
+            train=f"{facts.train_photos:,}",
+            val=f"{r['val_photos']:,}",
+        )
+    ]
+    if facts.split:
+        said.append(
+            written("The split keeps the proportions of the classes (<tab-photos>) and is drawn with seed {n}.", n=seed)
+        )
+    found = [
+        counted(r[name], thing)
+        for name, thing in (
+            ("unreadable_files", "unreadable file"),
+            ("duplicate_groups", "group of identical photos"),
+            ("cross_class_duplicate_groups", "photo that lies in several classes"),
+        )
+        if isinstance(r.get(name), int)
+    ]
+    if found:
+        said.append(written("The audit found {found}.", found=", ".join(found)))
+    return said
+
+
+def _environment(facts: Facts) -> list[Pieces]:
+    e = facts.run.environment
+    if not e:
+        return [written("The run does not say on what machine it was made.")]
+    packages = e.get("packages", {})
+    threads = "" if "thread" in machine(facts) or e.get("device") != "cpu" else f", {e.get('threads')} threads"
+    return [
+        written(
+            "The run was made on {device}{threads}, in {precision}, with Python {python}, PyTorch {torch} [paszke2019] and "
+            "torchvision {torchvision}; seed {seed}, {deterministic} algorithms.",
+            device=machine(facts),
+            threads=threads,
+            precision=e.get("precision", "unknown precision"),
+            python=e.get("python", "(version unknown)"),
+            torch=packages.get("torch", "(version unknown)"),
+            torchvision=packages.get("torchvision", "(version unknown)"),
+            seed=e.get("seed", facts.recipe.seed),
+            deterministic="deterministic" if e.get("deterministic") else "not only deterministic",
+        ),
+        _time(facts),
+    ]
+
+
+def _time(facts: Facts) -> Pieces:
+    r, seconds = facts.results, facts.results["epoch_seconds"]
+    total = written("Training took {time}", time=duration(r["training_seconds"]))
+    if len(seconds) < 2:
+        return [*total, "."]
+    once = facts.recipe.frozen_backbone and not facts.recipe.augmentation
+    template = ": {first} for the first epoch, in which the backbone sees every photo, and {rest} for each of the others."
+    if not once:
+        template = ", {rest} an epoch (median)."
+    rest = duration(median(seconds[1:] if once else seconds))
+    return [*total, *written(template, first=duration(seconds[0]), rest=rest)]
+
+
+def _course(facts: Facts) -> list[Pieces]:
+    """How training went, from the history."""
+    h = facts.run.history
+    first, last = h[0], h[-1]
+    lowest = min(h, key=lambda row: row.val_loss)
+    values = {"first": first, "last": last, "best": h.best, "lowest": lowest, "n": len(h) - 1}
+    verb = "falls" if last.train_loss < first.train_loss else "does not fall"
+    said = [
+        written(
+            "<fig-curves> shows the course of training. The training loss " + verb + ": it is {first.train_loss:.3f} in "
+            "the first epoch (0) and {last.train_loss:.3f} in the last ({n}); the validation loss is {first.val_loss:.3f} "
+            "and {last.val_loss:.3f}.",
+            **values,
+        )
+    ]
+    if last.val_loss > (1 + OVERFITTING) * lowest.val_loss:
+        said.append(
+            written(
+                "It was lowest in epoch {lowest.epoch} with {lowest.val_loss:.3f}, and is {share:.0%} above that at the "
+                "end: the network grows too sure of itself.",
+                share=last.val_loss / lowest.val_loss - 1,
+                **values,
+            )
+        )
+    said.append(
+        written(
+            "Validation accuracy begins at {first.val_accuracy:.2%} and is highest in epoch {best.epoch}, with "
+            "{best.val_accuracy:.2%}.",
+            **values,
+        )
+    )
+    return said
+
+
+def _curves(facts: Facts) -> Block:
+    caption = written(
+        "Loss and accuracy of training{how} and validation in each epoch, the best one marked; right: the learning rate.",
+        how=" (on augmented photos)" if facts.recipe.augmentation else "",
+    )
+    alt = "Three plots over the epochs: loss, accuracy, learning rate. Their ends are given in the text."
+    return figure("fig-curves", caption, ["curves.svg", "rates.svg"], alt, wide=True)
+
+
+def _confusion(facts: Facts) -> Block:
+    caption = written("Confusion matrix of the validation photos, best epoch; coloured by the share of the true class.")
+    return figure("fig-confusion", caption, ["confusion.svg"], "The confusion matrix: counts of photos by true class.")
+
+
+def _classes(facts: Facts) -> Pieces:
+    scores = [score for score in facts.results["class_scores"] if score["recall"] is not None]
+    best, worst = max(scores, key=lambda s: s["recall"]), min(scores, key=lambda s: s["recall"])
+    if best["recall"] == worst["recall"]:
+        return written("<tab-scores> and <fig-confusion> show the classes; every one is found equally often.")
+    return written(
+        "By class (<tab-scores>, <fig-confusion>), recall lies between {low:.1%} ({worst}) and {high:.1%} ({best}).",
+        low=worst["recall"],
+        high=best["recall"],
+        worst=worst["name"],
+        best=best["name"],
+    )
+
+
+def comparison_in_short(facts: Facts) -> Pieces:
+    """The comparison in one sentence; nothing if there is none."""
+    rows = [row for row in facts.comparison if row["recipe"] != "seed"]
+    if not rows:
+        return []
+    top = max(rows, key=lambda row: row["difference_to_seed"])
+    if top["difference_low"] <= 0:
+        return written(
+            "In cross-validation, none of {n} can be told to be better than the seed recipe.",
+            n=counted(len(rows), "other recipe"),
+        )
+    return written(
+        "In cross-validation with {backbone}, the recipe {recipe} gains {gain} points on the seed recipe (95 % interval "
+        "{low} to {high}).",
+        backbone=top["backbone"],
+        recipe=f"“{top['recipe']}”",
+        gain=signed(100 * top["difference_to_seed"]),
+        low=signed(100 * top["difference_low"]),
+        high=signed(100 * top["difference_high"]),
+    )
+
+
+def _compared(facts: Facts) -> list[Pieces | str]:
+    rows = [row for row in facts.comparison if row["recipe"] != "seed"]
+    seed = rows_by_name(facts.comparison)["seed"]
+    better = [row for row in rows if clear(row) and row["difference_to_seed"] > 0]
+    worse = [row for row in rows if clear(row) and row["difference_to_seed"] < 0]
+    said: list[Pieces | str] = [
+        written(
+            "One split cannot tell recipes apart whose difference is smaller than its interval. So they were compared by "
+            "cross-validation, on the same folds, photo by photo (<tab-comparison>); the seed recipe, the published one, "
+            "reaches {mean:.2%}.",
+            mean=seed["accuracy_mean"],
+        ),
+        written(
+            "Of {n} shown, {better} better than it and {worse} worse, by intervals that leave zero out.",
+            n=counted(len(rows), "other"),
+            better=f"{len(better)} {'is' if len(better) == 1 else 'are'}",
+            worse=len(worse),
+        ),
+        comparison_in_short(facts),
+    ]
+    if len(rows) > 1 and better:
+        said.append("The best of several was chosen by its result, so part of its lead is luck.")
+    if seed["backbone"] != facts.results["backbone"]:
+        said.append(f"These recipes were run with {seed['backbone']}, not with this run's network.")
+    return said
