@@ -64,7 +64,8 @@ def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Fig
     figure, grid = panels(1, len(pictures), height=1.4)
     for axes, (name, picture) in zip(grid[0], pictures, strict=True):
         axes.imshow(picture)
-        axes.set_title(name)
+        axes.set_anchor("S")  # pictures of two shapes stand on one line
+        axes.set_xlabel(name)
     return finished(figure)
 
 
@@ -127,18 +128,23 @@ def training_curves(history: History, training: str = "training (augmented)") ->
     return finished(figure)
 
 
-def confusion(matrix: torch.Tensor, classes: Sequence[str]) -> Figure:
-    """Counts, coloured by the share of the true class, so that classes of any size compare."""
+def confusion(matrix: torch.Tensor, classes: Sequence[str], words: bool = True) -> Figure:
+    """Counts, coloured by the share of the true class, so that classes of any size compare.
+
+    Args:
+        words: counts and names; without, more classes can be shown than can be named.
+    """
     side = 1.9 + 0.6 * len(classes)
     figure, axes = plt.subplots(figsize=(side + 0.8, side))
     shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(classes)):
-        for column in range(len(classes)):
+    named = range(len(classes)) if words else range(0)
+    for row in named:
+        for column in named:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, int(matrix[row, column]), ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(named, classes if words else [], rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(named, classes if words else [])
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
     return finished(figure)

@@ -7,10 +7,12 @@ lays it out with typst, whose own fonts are used, so that the same run gives the
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +22,7 @@ import typst
 from helpers import checkpoint, comparison_table
 from helpers.errors import ParameterError, RunError, UserError
 from helpers.evaluate import confusion_matrix, wilson_interval
-from helpers.finished import SEAL, FinishedRun, changed_files, read_run
+from helpers.finished import SEAL, Called, FinishedRun, changed_files, read_run
 from helpers.report_blocks import Pieces, written
 from helpers.report_facts import Facts
 from helpers.report_figures import draw_figures
@@ -36,10 +38,11 @@ CHANGED = "CHANGED AFTER THE RUN: these numbers are not the run's"
 AUTHOR, EMAIL = "Author (set with --author)", "e-mail (set with --email)"
 COURSE = "ECE371 Neural Networks and Deep Learning, Assignment 1"
 NUMBERS = (
-    "train_photos epochs best_epoch best_val_accuracy best_val_correct last_val_accuracy last_val_loss "
-    "last_train_accuracy last_five_mean best_flatters_by last_five_spread generalization_gap training_seconds "
-    "photos val_photos interval_low interval_high"
-).split()
+    *("photos", "train_photos", "val_photos", "epochs", "training_seconds"),
+    *("best_epoch", "best_val_accuracy", "best_val_correct", "interval_low", "interval_high", "best_flatters_by"),
+    *("last_val_accuracy", "last_val_loss", "last_train_accuracy", "last_five_mean", "last_five_spread"),
+    "generalization_gap",
+)
 
 
 class Report(NamedTuple):
@@ -59,30 +62,55 @@ def build(
     comparison: Path | None = None,
     anyway: bool = False,
 ) -> Report:
-    """Write the report of the run in ``folder``.
+    """Write the report of the run in ``folder``. It takes seconds.
 
     Args:
         comparison: rows of ``helpers.comparison``, for a run on real photos.
         anyway: report a run whose files were changed too; every page then says so.
 
     Raises:
-        RunError: the run is not finished, its files are damaged, or were changed after it wrote them.
+        RunError: the run is not finished, its files are damaged, or were changed after it wrote them; or ``output``
+            cannot be written.
         ParameterError: the comparison cannot be used.
     """
-    root = project_root(Path(__file__).parent)
+    facts, content = compose(folder, comparison, anyway)
+    content |= {"author": author, "email": email, "course": course}
+    with laid_out(content, draw_figures(facts)) as compiler:
+        pdf = compiler.compile(format="pdf")
+        main_pages, pages = (compiler.query(f"<{mark}>", field="value", one=True) for mark in ("main-text", "last"))
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        checkpoint.write_atomically(output, pdf)
+    except OSError as error:
+        raise RunError(f"{output} cannot be written ({error.strerror}): name another file with --output") from error
+    return Report(output, int(pages), int(main_pages))
+
+
+def compose(folder: Path, comparison: Path | None = None, anyway: bool = False) -> tuple[Facts, dict[str, Any]]:
+    """The facts of a run, and all that its report says but who wrote it; errors as for ``build``."""
     run = read_run(folder)
     notices, footnote = _trust(run, anyway)
     facts = Facts(run, _read_comparison(comparison, run) if comparison else ())
-    content = story(facts) | {
-        "author": author,
-        "email": email,
-        "course": course,
+    return facts, story(facts) | {
         "notice": " · ".join([*notices, *([DEMO] if facts.demo else [])]) or None,
         "footnote": footnote or None,
         "source": f"run {run.results['run']}",
-        "provenance": _provenance(run, root),
+        "provenance": _provenance(run, project_root(Path(__file__).parent)),
     }
-    return _compile(content, draw_figures(facts), root / "report", output)
+
+
+@contextlib.contextmanager
+def laid_out(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[typst.Compiler]:
+    """A compiler that has ``report.typ``, its references, what it says and its figures in a folder of their own."""
+    layout = project_root(Path(__file__).parent) / "report"
+    text = json.dumps(content, ensure_ascii=False, indent=1)
+    with tempfile.TemporaryDirectory() as place:
+        for name in LAYOUT:
+            (Path(place) / name).write_bytes((layout / name).read_bytes())
+        for name, picture in figures.items():
+            (Path(place) / name).write_bytes(picture)
+        (Path(place) / "report.json").write_text(text, encoding="utf-8")
+        yield typst.Compiler(Path(place) / LAYOUT[0], place, ignore_system_fonts=_typst_has_letters(text))
 
 
 def _trust(run: FinishedRun, anyway: bool) -> tuple[list[str], Pieces]:
@@ -117,7 +145,9 @@ def _check(run: FinishedRun) -> None:
     """
     if run.recipe is None or not run.history:
         wanted = "recipe.json" if run.recipe is None else "history.csv"
-        raise RunError(next((note for note in run.notes if wanted in note), f"{run.folder / wanted} is empty: run again"))
+        raise RunError(
+            next((note for note in run.notes if wanted in note), f"{run.folder / wanted} is empty: run again")
+        )
     r, path = run.results, run.folder / "results.json"
     wrong = [name for name in NUMBERS if not _is_number(r.get(name))]
     n = len(r["classes"]) if isinstance(r["classes"], list) else 0
@@ -153,41 +183,42 @@ def _is_score(score: Any) -> bool:
 def disagreements(run: FinishedRun) -> list[str]:
     """Where ``results.json`` says other numbers than ``history.csv`` and ``predictions.csv`` do."""
     r, h = run.results, run.history
-    again: dict[str, float] = {
-        "epochs": len(h),
-        "best_epoch": h.best.epoch,
-        "best_val_accuracy": h.best.val_accuracy,
-        "last_five_mean": h.last_five_mean,
-        "best_flatters_by": h.best.val_accuracy - h.last_five_mean,
-        "last_val_accuracy": h[-1].val_accuracy,
-        "last_val_loss": h[-1].val_loss,
-        "last_train_accuracy": h[-1].train_accuracy,
-        "generalization_gap": h[-1].train_accuracy - h[-1].val_accuracy,
+    best, last = h.best, h[-1]
+    low, high = wilson_interval(min(r["best_val_correct"], r["val_photos"]), r["val_photos"])
+    again = {
+        "epochs": (len(h), "history.csv"),
+        "best_epoch": (best.epoch, "history.csv"),
+        "best_val_accuracy": (best.val_accuracy, "history.csv"),
+        "last_five_mean": (h.last_five_mean, "history.csv"),
+        "best_flatters_by": (best.val_accuracy - h.last_five_mean, "history.csv"),
+        "last_val_accuracy": (last.val_accuracy, "history.csv"),
+        "last_val_loss": (last.val_loss, "history.csv"),
+        "last_train_accuracy": (last.train_accuracy, "history.csv"),
+        "generalization_gap": (last.train_accuracy - last.val_accuracy, "history.csv"),
+        "interval_low": (low, "its number of correct photos"),
+        "interval_high": (high, "its number of correct photos"),
     }
-    found = []
-    if run.called:
-        again |= {"val_photos": len(run.called.labels)}
-        predictions = run.called.as_predictions()
-        matrix = confusion_matrix(predictions)
-        # Probabilities are rounded in the file, so a photo on the fence may have fallen to the other side.
-        if not (
-            matrix.shape == torch.tensor(r["confusion"]).shape
-            and (matrix - torch.tensor(r["confusion"])).abs().sum() <= 2
-            and abs(predictions.correct - r["best_val_correct"]) <= 1
-        ):
-            found.append(_disagrees(run, "confusion", "predictions.csv"))
-    again |= dict(
-        zip(("interval_low", "interval_high"), wilson_interval(r["best_val_correct"], r["val_photos"]), strict=True)
-    )
-    return found + [
-        _disagrees(run, name, "predictions.csv" if name == "val_photos" else "history.csv")
-        for name, value in again.items()
+    found = [
+        (name, source)
+        for name, (value, source) in again.items()
         if not math.isclose(r[name], value, rel_tol=1e-9, abs_tol=1e-9)
     ]
+    if run.called and not _fits(run.called, r):
+        found.insert(0, ("confusion", "predictions.csv"))
+    path = run.folder / "results.json"
+    return [f"{path} says another {name!r} than {source}: its numbers are not the run's" for name, source in found]
 
 
-def _disagrees(run: FinishedRun, name: str, file: str) -> str:
-    return f"{run.folder / 'results.json'} says another {name!r} than {file}: its numbers are not the run's"
+def _fits(called: Called, r: dict[str, Any]) -> bool:
+    """Whether the confusion matrix is that of the predictions.
+
+    Their probabilities are rounded in the file, so a photo on the fence may have fallen to the other side.
+    """
+    predictions, matrix = called.as_predictions(), torch.tensor(r["confusion"])
+    if list(called.classes) != r["classes"] or len(called.labels) != r["val_photos"]:
+        return False
+    moved = (confusion_matrix(predictions) - matrix).abs().sum()
+    return bool(moved <= 2) and abs(predictions.correct - r["best_val_correct"]) <= 1
 
 
 def _read_comparison(path: Path, run: FinishedRun) -> tuple[dict[str, Any], ...]:
@@ -203,30 +234,13 @@ def _provenance(run: FinishedRun, root: Path) -> Pieces:
     commit, fingerprint = e.get("git_commit", "unknown"), e.get("data_fingerprint", "unknown")
     where = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
     return written(
-        "Every number above comes from the run in {where} (results.json, history.csv, recipe.json, environment.json, "
-        "split.csv), made by commit {commit} on photos with the fingerprint {fingerprint}; `python -m helpers.report` "
-        "chose the sentences by them.",
+        "Every number above comes from the run in {where} (results.json, history.csv, predictions.csv, recipe.json, "
+        "environment.json, split.csv), made by commit {commit} on photos with the fingerprint {fingerprint}; `python "
+        "-m helpers.report` chose the sentences by them.",
         where=where,
         commit=commit[:12] + ("+changes" if commit.endswith("+changes") else ""),
         fingerprint=fingerprint[:12],
     )
-
-
-def _compile(content: dict[str, Any], figures: dict[str, bytes], layout: Path, output: Path) -> Report:
-    text = json.dumps(content, ensure_ascii=False, indent=1)
-    with tempfile.TemporaryDirectory() as place:
-        for name in LAYOUT:
-            (Path(place) / name).write_bytes((layout / name).read_bytes())
-        for name, content_of in figures.items():
-            (Path(place) / name).write_bytes(content_of)
-        (Path(place) / "report.json").write_text(text, encoding="utf-8")
-        compiler = typst.Compiler(Path(place) / LAYOUT[0], place, ignore_system_fonts=_typst_has_letters(text))
-        pdf = compiler.compile(format="pdf")
-        main_pages = compiler.query("<main-text-ends>", field="value", one=True)
-        pages = compiler.query("<last-page>", field="value", one=True)
-    output.parent.mkdir(parents=True, exist_ok=True)
-    checkpoint.write_atomically(output, pdf)
-    return Report(output, int(pages), int(main_pages))
 
 
 def _typst_has_letters(text: str) -> bool:
@@ -245,7 +259,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--comparison", type=Path, help=f"rows of helpers.comparison (default: {COMPARISON}, if it is there)"
     )
-    parser.add_argument("--anyway", action="store_true", help="report a run whose files were changed; every page says so")
+    parser.add_argument(
+        "--anyway", action="store_true", help="report a run whose files were changed; every page says so"
+    )
     o = parser.parse_args(arguments)
     try:
         root = project_root(Path(__file__).parent)

@@ -95,6 +95,15 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s"
 
 
+def small(value: float) -> str:
+    """A learning rate as people write it: ``0.001``, ``2.5·10⁻⁵``."""
+    digits, _, power = f"{value:.2e}".partition("e")
+    if value >= 1e-3 or value <= 0:
+        return f"{value:.3g}"
+    raised = "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(letter)] if letter.isdecimal() else "⁻" for letter in str(int(power)))
+    return (f"{float(digits):g}·" if float(digits) != 1 else "") + f"10{raised}"
+
+
 def in_words(number: int) -> str:
     """Small numbers as words, as in running text."""
     words = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")

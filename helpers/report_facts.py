@@ -12,27 +12,12 @@ from typing import Any
 
 import torch
 
+from helpers.backbones import paper, written_name
 from helpers.discussion import FLOWERS
 from helpers.errors import RunError
 from helpers.finished import FinishedRun
 from helpers.model import build_model, count_parameters, describe_head, original_head
 from helpers.recipe import Recipe
-
-# torchvision's names, as papers write them, and the papers.
-FAMILIES = (
-    (r"resnet(\d+)", r"ResNet-\1", "he2016"),
-    (r"resnext(\d+)_.*", r"ResNeXt-\1", "xie2017"),
-    (r"mobilenet_v2", "MobileNetV2", "sandler2018"),
-    (r"mobilenet_v3_(\w+)", r"MobileNetV3-\1", "howard2019"),
-    (r"squeezenet(\d)_(\d)", r"SqueezeNet \1.\2", "iandola2016"),
-    (r"alexnet", "AlexNet", "krizhevsky2012"),
-    (r"vgg(\d+)(?:_bn)?", r"VGG-\1", "simonyan2014"),
-    (r"densenet(\d+)", r"DenseNet-\1", "huang2017"),
-    (r"googlenet", "GoogLeNet", "szegedy2015"),
-    (r"efficientnet_b(\d)", r"EfficientNet-B\1", "tan2019"),
-    (r"convnext_(\w+)", r"ConvNeXt-\1", "liu2022"),
-    (r"vit_([bl])_(\d+)", r"ViT-\1/\2", "dosovitskiy2021"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,20 +47,12 @@ class Facts:
     @property
     def backbone(self) -> str:
         """Its name as papers write it."""
-        return self._family[0]
+        return written_name(self.results["backbone"])
 
     @property
     def paper(self) -> str:
         """The key of the backbone's paper, or of torchvision."""
-        return self._family[1]
-
-    @cached_property
-    def _family(self) -> tuple[str, str]:
-        name = self.results["backbone"]
-        for pattern, words, key in FAMILIES:
-            if match := re.fullmatch(pattern, name):
-                return match.expand(words), key
-        return name, "torchvision2016"
+        return paper(self.results["backbone"])
 
     @property
     def pretrained(self) -> bool:

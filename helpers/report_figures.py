@@ -33,7 +33,8 @@ STYLE = {
     "xtick.major.width": 0.6,
     "ytick.major.width": 0.6,
 }
-DRAWN = ("sunflower", 0, 2)  # species, seed and number of the garden's photo that stands for all
+SLANTED = 8  # classes: names below the matrix of more would overlap unless they stand upright
+DRAWN = ("tulip", 0, 31)  # species, seed and number of the garden's photo that stands for all
 
 
 def draw_figures(facts: Facts) -> dict[str, bytes]:
@@ -42,8 +43,8 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
     history = facts.run.history
     with matplotlib.rc_context(STYLE):
         files = {
-            "curves.svg": _svg(plots.training_curves(history, training), (0.7 * PAGE, 1.7)),
-            "rates.svg": _svg(plots.learning_rate_curve(history.column("learning_rate")), (0.28 * PAGE, 1.7)),
+            "curves.svg": _svg(_legend_above(plots.training_curves(history, training)), (0.7 * PAGE, 1.8)),
+            "rates.svg": _svg(plots.learning_rate_curve(history.column("learning_rate")), (0.28 * PAGE, 1.8)),
             "confusion.svg": _confusion(facts),
         }
         if facts.recipe.augmentation:
@@ -52,19 +53,26 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
     return files
 
 
+def _legend_above(figure: Figure) -> Figure:
+    """The legend in a row above the axes: within such small ones it would hide what they show."""
+    legend = figure.axes[0].get_legend()
+    labels = [text.get_text() for text in legend.get_texts()]
+    figure.legend(legend.legend_handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
+    legend.remove()
+    return figure
+
+
 def _confusion(facts: Facts) -> bytes:
     """Counts and names while they can be read; of more classes the shares alone."""
     matrix, classes = torch.tensor(facts.results["confusion"]), facts.results["classes"]
     readable = len(classes) <= ROWS
-    figure = plots.confusion(matrix, [_plain(short(name)) for name in classes])
-    axes = figure.axes[0]
-    if not readable:
-        for text in list(axes.texts):
-            text.remove()
-        axes.set(xticks=[], yticks=[])
+    figure = plots.confusion(matrix, [_plain(short(name)) for name in classes], readable)
+    if len(classes) > SLANTED:
+        for label in figure.axes[0].get_xticklabels():
+            label.set(rotation=90, verticalalignment="center")
     longest = max(len(short(name)) for name in classes) if readable else 0
-    side = min(COLUMN, 1.3 + 0.28 * len(classes) + 0.04 * longest)
-    return _svg(figure, (min(COLUMN, side * 1.1), side), smaller=7 if 12 < len(classes) else SIZE)
+    side = min(COLUMN, 1.0 + 0.22 * len(classes) + 0.04 * longest)
+    return _svg(figure, (min(COLUMN, side * 1.1), side), smaller=7 if len(classes) > 12 else SIZE)
 
 
 def _svg(figure: Figure, inches: tuple[float, float], smaller: float = SIZE) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from helpers.plots import filled_share_of
 from helpers.recipe import Recipe
-from helpers.report_blocks import Block, Pieces, equation, figure, heading, paragraph, written
+from helpers.report_blocks import Block, Pieces, equation, figure, heading, paragraph, small, written
 from helpers.report_facts import Facts
 
 AUGMENTERS = {
@@ -32,13 +32,13 @@ def method(facts: Facts) -> list[Block]:
     ]
 
 
-def augmentation_figure(facts: Facts) -> list[Block]:
+def _augmentation_figure(facts: Facts) -> list[Block]:
     """The five methods on a photo; none if the run did without. Drawn, so that no photographer's picture is needed."""
     if not facts.recipe.augmentation:
         return []
     caption = written(
-        "A photo (drawn by the project, not one of a real flower), each of the five methods alone (flips as certain), all "
-        "five as training sees them, and the same photo as validation sees it."
+        "A photo (drawn by the project, not one of a real flower), each of the five methods alone (flips as certain), "
+        "all five as training sees them, and the same photo as validation sees it."
     )
     alt = "Eight pictures of a drawn flower: the photo, rotated, cropped, mirrored twice, recoloured, all, validation."
     return [figure("fig-augmentation", caption, ["augmentation.svg"], alt, wide=True)]
@@ -67,23 +67,25 @@ def _augmentation(facts: Facts) -> list[Block]:
                 )
             )
         ]
+    crop = "`CenterCrop` to {crop_size} px"
+    if r.crop != "center":
+        crop = "`RandomResizedCrop` to at least {crop_scale:.0%} of the photo"
     five = written(
         "Each training photo is seen a little differently in every epoch, by five methods in this order "
-        "(<fig-augmentation>): `RandomRotation` by up to ±{rotation:g}°; {crop}; `RandomHorizontalFlip` and "
-        "`RandomVerticalFlip` with probabilities {horizontal:g} and {vertical:g}; `ColorJitter` of brightness, contrast "
-        "and saturation by factors within 1 ± {jitter} and of hue by ±{hue:g} turns. Then it becomes a tensor, is "
-        "resized to {size} × {size} px and normalized.",
+        f"(<fig-augmentation>): `RandomRotation` by up to ±{{rotation:g}}°; {crop}; `RandomHorizontalFlip` and "
+        "`RandomVerticalFlip` with probabilities {horizontal:g} and {vertical:g}; `ColorJitter` of brightness, "
+        "contrast and saturation by factors within 1 ± {jitter} and of hue by ±{hue:g} turns. Then it becomes a "
+        "tensor, is resized to {size} × {size} px and normalized.",
         rotation=r.rotation,
-        crop=f"CenterCrop to {r.crop_size} px"
-        if r.crop == "center"
-        else f"RandomResizedCrop of at least {r.crop_scale:.0%} of the photo",
+        crop_size=r.crop_size,
+        crop_scale=r.crop_scale,
         horizontal=r.horizontal_flip,
         vertical=r.vertical_flip,
         jitter="/".join(f"{value:g}" for value in dict.fromkeys((r.brightness, r.contrast, r.saturation))),
         hue=r.hue,
         size=r.image_size,
     )
-    return [paragraph(five, _border(r), *_more_augmentation(r))]
+    return [*_augmentation_figure(facts), paragraph(five, _border(r), *_more_augmentation(r))]
 
 
 def _border(r: Recipe) -> Pieces:
@@ -109,8 +111,14 @@ def _more_augmentation(r: Recipe) -> list[Pieces]:
                 r.random_erasing,
                 "With probability {value:g} a random rectangle is blanked (random erasing [zhong2020]).",
             ),
-            (r.mixup, "MixUp [zhang2018] blends pairs of photos and their labels in shares from Beta({value:g}, {value:g})."),
-            (r.cutmix, "CutMix [yun2019] pastes a part of one photo into another, in shares from Beta({value:g}, {value:g})."),
+            (
+                r.mixup,
+                "MixUp [zhang2018] blends pairs of photos and their labels in shares from Beta({value:g}, {value:g}).",
+            ),
+            (
+                r.cutmix,
+                "CutMix [yun2019] pastes a part of one photo into another, in shares from Beta({value:g}, {value:g}).",
+            ),
         )
         if value
     ]
@@ -231,16 +239,17 @@ def _schedule(facts: Facts) -> Pieces:
         "onecycle": "rises and falls in one cycle [smith2019]",
     }[r.schedule]
     warmup = " after rising over the first {warmup} [goyal2017]" if r.schedule == "cosine" and r.warmup_epochs else ""
+    between = " up to {highest} and down" if max(rates) > max(rates[0], rates[-1]) else ""
     return written(
-        f"The learning rate {how}{warmup}: it is {{first:.3g}} in the first epoch, {{highest:.3g}} at its highest and "
-        "{last:.3g} in the last of {epochs} (<fig-curves>, right).",
+        f"The learning rate {how}{warmup}: from {{first}} in the first epoch{between} to {{last}} in the last of "
+        "{epochs} (<fig-curves>, right).",
         gamma=r.lr_gamma,
         step=r.lr_step,
         milestones=r.lr_milestones,
         warmup="epoch" if r.warmup_epochs == 1 else f"{r.warmup_epochs} epochs",
-        first=rates[0],
-        highest=max(rates),
-        last=rates[-1],
+        first=small(rates[0]),
+        highest=small(max(rates)),
+        last=small(rates[-1]),
         epochs=len(rates),
     )
 
@@ -248,12 +257,13 @@ def _schedule(facts: Facts) -> Pieces:
 def _averages(r: Recipe) -> list[Pieces]:
     looks = [word for word, wanted in (("mirrored", r.test_flip), ("at three scales", r.test_scales)) if wanted]
     return [
-        written(
-            "A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992].", ema=r.ema
-        )
+        written("A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992].", ema=r.ema)
         if r.ema
         else [],
-        written("The saved model sees each validation photo several times, {how}, and averages its answers.", how=" and ".join(looks))
+        written(
+            "The saved model sees each validation photo several times, {how}, and averages its answers.",
+            how=" and ".join(looks),
+        )
         if looks
         else [],
     ]

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from statistics import median
 
+from helpers.backbones import written_name
 from helpers.discussion import paragraphs
 from helpers.report_blocks import Block, Pieces, counted, duration, figure, heading, paragraph, written
 from helpers.report_facts import Facts
-from helpers.report_tables import clear, comparison_table, photos_table, rows_by_name, scores_table, signed
+from helpers.report_tables import (
+    clear,
+    comparison_table,
+    mistakes_table,
+    photos_table,
+    published_table,
+    rows_by_name,
+    scores_table,
+    signed,
+    surest_mistakes,
+)
 
+SURE = 0.9  # a probability that a reader would rely on
+CALIBRATED = 2.0  # points between mean probability and accuracy that are not worth mentioning
 OVERFITTING = 0.1  # a validation loss that ends by so much of its minimum above it has turned
 
 
@@ -23,10 +37,15 @@ def experiments(facts: Facts) -> list[Block]:
         heading("Result"),
         paragraph(*_course(facts)),
         _curves(facts),
-        paragraph(paragraphs(facts.results)["accuracy"].text),
+        paragraph(
+            paragraphs(facts.results)["accuracy"].text,
+            written("<tab-published> has both.") if facts.flowers and not facts.demo else "",
+        ),
+        *([published_table(facts)] if facts.flowers and not facts.demo else []),
         paragraph(_classes(facts)),
         scores_table(facts),
         _confusion(facts),
+        *_confidence(facts),
     ]
     if facts.comparison:
         blocks += [heading("Beyond the baseline"), paragraph(*_compared(facts)), comparison_table(facts.comparison)]
@@ -41,11 +60,12 @@ def discussion(facts: Facts) -> list[Block]:
 
 def machine(facts: Facts) -> str:
     """The device in words; what is not known is not made up."""
-    return facts.run.environment.get("device_name") or "a machine that the run does not name"
+    name = facts.run.environment.get("device_name") or "a machine that the run does not name"
+    return re.sub(r"\b1 threads$", "1 thread", name)
 
 
 def _photos(facts: Facts) -> list[Pieces]:
-    r, seed = facts.results, facts.recipe.seed
+    r = facts.results
     where = "drawn by the project itself" if facts.demo else "from {dataset}"
     said = [
         written(
@@ -58,20 +78,18 @@ def _photos(facts: Facts) -> list[Pieces]:
         )
     ]
     if facts.split:
+        said.append(written("<tab-photos> gives them by class."))
+    audited = [r.get(name) for name in ("unreadable_files", "duplicate_groups", "cross_class_duplicate_groups")]
+    if all(isinstance(number, int) for number in audited):  # runs of earlier versions do not say
         said.append(
-            written("The split keeps the proportions of the classes (<tab-photos>) and is drawn with seed {n}.", n=seed)
+            written(
+                "The audit found {unreadable}, {twice} of a photo that lies in its class more than once and {several} "
+                "of one that lies in several classes.",
+                unreadable=counted(audited[0], "unreadable file"),
+                twice=counted(audited[1], "case"),
+                several=counted(audited[2], "case"),
+            )
         )
-    found = [
-        counted(r[name], thing)
-        for name, thing in (
-            ("unreadable_files", "unreadable file"),
-            ("duplicate_groups", "group of identical photos"),
-            ("cross_class_duplicate_groups", "photo that lies in several classes"),
-        )
-        if isinstance(r.get(name), int)
-    ]
-    if found:
-        said.append(written("The audit found {found}.", found=", ".join(found)))
     return said
 
 
@@ -83,8 +101,8 @@ def _environment(facts: Facts) -> list[Pieces]:
     threads = "" if "thread" in machine(facts) or e.get("device") != "cpu" else f", {e.get('threads')} threads"
     return [
         written(
-            "The run was made on {device}{threads}, in {precision}, with Python {python}, PyTorch {torch} [paszke2019] and "
-            "torchvision {torchvision}; seed {seed}, {deterministic} algorithms.",
+            "The run was made on {device}{threads}, in {precision}, with Python {python}, PyTorch {torch} [paszke2019] "
+            "and torchvision {torchvision}; seed {seed}, {deterministic} algorithms.",
             device=machine(facts),
             threads=threads,
             precision=e.get("precision", "unknown precision"),
@@ -104,7 +122,9 @@ def _time(facts: Facts) -> Pieces:
     if len(seconds) < 2:
         return [*total, "."]
     once = facts.recipe.frozen_backbone and not facts.recipe.augmentation
-    template = ": {first} for the first epoch, in which the backbone sees every photo, and {rest} for each of the others."
+    template = (
+        ": {first} for the first epoch, in which the backbone sees every photo, and {rest} for each of the others."
+    )
     if not once:
         template = ", {rest} an epoch (median)."
     rest = duration(median(seconds[1:] if once else seconds))
@@ -120,17 +140,19 @@ def _course(facts: Facts) -> list[Pieces]:
     verb = "falls" if last.train_loss < first.train_loss else "does not fall"
     said = [
         written(
-            "<fig-curves> shows the course of training. The training loss " + verb + ": it is {first.train_loss:.3f} in "
-            "the first epoch (0) and {last.train_loss:.3f} in the last ({n}); the validation loss is {first.val_loss:.3f} "
-            "and {last.val_loss:.3f}.",
+            "<fig-curves> shows the course of training. The training loss "
+            + verb
+            + ": it is {first.train_loss:.3f} in "
+            "the first epoch (0) and {last.train_loss:.3f} in the last ({n}); the validation loss is "
+            "{first.val_loss:.3f} and {last.val_loss:.3f}.",
             **values,
         )
     ]
     if last.val_loss > (1 + OVERFITTING) * lowest.val_loss:
         said.append(
             written(
-                "It was lowest in epoch {lowest.epoch} with {lowest.val_loss:.3f}, and is {share:.0%} above that at the "
-                "end: the network grows too sure of itself.",
+                "It was lowest in epoch {lowest.epoch} with {lowest.val_loss:.3f}, and is {share:.0%} above that at "
+                "the end: the network grows too sure of itself.",
                 share=last.val_loss / lowest.val_loss - 1,
                 **values,
             )
@@ -147,7 +169,8 @@ def _course(facts: Facts) -> list[Pieces]:
 
 def _curves(facts: Facts) -> Block:
     caption = written(
-        "Loss and accuracy of training{how} and validation in each epoch, the best one marked; right: the learning rate.",
+        "Loss and accuracy of training{how} and validation in each epoch, the best one marked; right: the learning "
+        "rate.",
         how=" (on augmented photos)" if facts.recipe.augmentation else "",
     )
     alt = "Three plots over the epochs: loss, accuracy, learning rate. Their ends are given in the text."
@@ -173,6 +196,40 @@ def _classes(facts: Facts) -> Pieces:
     )
 
 
+def _confidence(facts: Facts) -> list[Block]:
+    """Whether the probabilities can be believed, from the predictions of single photos."""
+    called = facts.run.called
+    if called is None:
+        return []
+    sure, answers = called.probabilities.max(1)
+    accuracy, mean = float((answers == called.labels).double().mean()), float(sure.mean())
+    gap = 100 * (mean - accuracy)
+    believed = "so it is about as sure as it is right"
+    if abs(gap) > CALIBRATED:
+        believed = "so it is surer than it is right" if gap > 0 else "so it is less sure than it could be"
+    said = [
+        written(
+            "The network gives its answers a probability of {mean:.1%} on average, {points:.1f} points {side} than its "
+            "accuracy, " + believed + ".",
+            mean=mean,
+            points=abs(gap),
+            side="more" if gap >= 0 else "less",
+        )
+    ]
+    wrong = surest_mistakes(called)
+    if wrong:
+        sure_of = int((sure[wrong] > SURE).sum())
+        said.append(
+            written(
+                "Of its {mistakes}, {n} a probability above {limit:.0%}; <tab-mistakes> names the surest.",
+                mistakes=counted(len(wrong), "mistake"),
+                n=f"{sure_of} {'has' if sure_of == 1 else 'have'}",
+                limit=SURE,
+            )
+        )
+    return [paragraph(*said), *filter(None, [mistakes_table(facts)])]
+
+
 def comparison_in_short(facts: Facts) -> Pieces:
     """The comparison in one sentence; nothing if there is none."""
     rows = [row for row in facts.comparison if row["recipe"] != "seed"]
@@ -185,9 +242,9 @@ def comparison_in_short(facts: Facts) -> Pieces:
             n=counted(len(rows), "other recipe"),
         )
     return written(
-        "In cross-validation with {backbone}, the recipe {recipe} gains {gain} points on the seed recipe (95 % interval "
-        "{low} to {high}).",
-        backbone=top["backbone"],
+        "In cross-validation with {backbone}, the recipe {recipe} gains {gain} points on the seed recipe (95 % "
+        "interval {low} to {high}).",
+        backbone=written_name(top["backbone"]),
         recipe=f"“{top['recipe']}”",
         gain=signed(100 * top["difference_to_seed"]),
         low=signed(100 * top["difference_low"]),
@@ -202,9 +259,9 @@ def _compared(facts: Facts) -> list[Pieces | str]:
     worse = [row for row in rows if clear(row) and row["difference_to_seed"] < 0]
     said: list[Pieces | str] = [
         written(
-            "One split cannot tell recipes apart whose difference is smaller than its interval. So they were compared by "
-            "cross-validation, on the same folds, photo by photo (<tab-comparison>); the seed recipe, the published one, "
-            "reaches {mean:.2%}.",
+            "One split cannot tell recipes apart whose difference is smaller than its interval. So they were compared "
+            "by cross-validation, on the same folds, photo by photo (<tab-comparison>); the seed recipe, the published "
+            "one, reaches {mean:.2%}.",
             mean=seed["accuracy_mean"],
         ),
         written(
@@ -218,5 +275,5 @@ def _compared(facts: Facts) -> list[Pieces | str]:
     if len(rows) > 1 and better:
         said.append("The best of several was chosen by its result, so part of its lead is luck.")
     if seed["backbone"] != facts.results["backbone"]:
-        said.append(f"These recipes were run with {seed['backbone']}, not with this run's network.")
+        said.append(f"These recipes were run with {written_name(seed['backbone'])}, not with this run's network.")
     return said

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import Any
 
+from helpers.backbones import written_name
+from helpers.discussion import PAPER
 from helpers.errors import ParameterError
+from helpers.evaluate import wilson_interval
+from helpers.finished import Called
 from helpers.recipe import Recipe
-from helpers.report_blocks import Block, in_words, table, written
+from helpers.report_blocks import Block, duration, in_words, listed, table, written
 from helpers.report_facts import Facts
 
 ROWS = 20  # classes in a table; of more, the first or the worst so many are shown
+MISTAKES = 6  # single photos in a table
 COMPARED = 10  # recipes in the comparison
 LONGEST = 22  # letters of a class name; the rest is cut
 ALWAYS = ("seed", "fast", "best")  # recipes that the comparison shows if it has them
@@ -45,8 +51,12 @@ def recipe_table(facts: Facts) -> Block:
         if (value := getattr(facts.recipe, name)) != default and (name != "teacher_weight" or facts.recipe.teacher):
             rows.append((name.replace("_", " "), _plain(value), _plain(default)))
     changed = sum(row[1] != row[2] for row in rows)
-    differ = f"{in_words(changed)} of these rows differ" if changed != 1 else "one of these rows differs"
-    caption = written("The recipe; {differ} from the published one.", differ=differ if changed else "no row differs")
+    differ = "one row differs" if changed == 1 else f"{in_words(changed)} rows differ"
+    caption = written(
+        "The recipe: {differ} from the published one (*)." if changed else "The recipe: the published one.",
+        differ=differ,
+    )
+    rows = [(name + " *" * (ours != published), ours, published) for name, ours, published in rows]
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
 
@@ -58,7 +68,7 @@ def _settings(r: Recipe) -> dict[str, Any]:
         "augmented": "five methods" if r.augmentation else "none",
         "falls": {"step": step, "multistep": f"×{r.lr_gamma:g} at {r.lr_milestones}"}.get(r.schedule, r.schedule),
     }
-    return r.to_dict() | words
+    return r.to_dict() | words | {"backbone": written_name(r.backbone)}
 
 
 def _plain(value: Any) -> str:
@@ -73,7 +83,9 @@ def photos_table(facts: Facts) -> Block | None:
         return None
     train, val = facts.split["train"], facts.split["val"]
     names = facts.results["classes"]
-    rows = [(short(name), f"{train[name]:,}", f"{val[name]:,}", f"{train[name] + val[name]:,}") for name in names[:ROWS]]
+    rows = [
+        (short(name), f"{train[name]:,}", f"{val[name]:,}", f"{train[name] + val[name]:,}") for name in names[:ROWS]
+    ]
     if len(names) > ROWS:
         rest = [sum(side[name] for name in names[ROWS:]) for side in (train, val)]
         rows.append((f"{len(names) - ROWS} more", *(f"{n:,}" for n in (*rest, sum(rest)))))
@@ -98,6 +110,61 @@ def scores_table(facts: Facts) -> Block:
     return table("tab-scores", caption, ("class", "photos", "precision", "recall", "F1"), rows)
 
 
+def published_table(facts: Facts) -> Block:
+    """The run beside the published one, which was measured under other conditions if anything of them differs."""
+    others = [
+        words
+        for name, words in (("backbone", "another network"), ("photos", "other photos"))
+        if facts.results[name] != PAPER[name]
+    ]
+    caption = "This run beside the published one" + (f" ({listed(others)})." if others else ".")
+    low, high = wilson_interval(PAPER["best_val_correct"], PAPER["val_photos"])
+    ours = facts.results
+    theirs = PAPER | {"interval_low": low, "interval_high": high}
+    shown = (
+        ("photos", "{photos:,}"),
+        ("validation photos", "{val_photos:,}"),
+        ("epochs", "{epochs}"),
+        ("right in best epoch", "{best_val_correct:,}"),
+        ("accuracy, best epoch", "{best_val_accuracy:.2%}"),
+        ("its 95 % interval", "{interval_low:.1%} to {interval_high:.1%}"),
+        ("last epoch: training", "{last_train_accuracy:.2%}"),
+        ("validation", "{last_val_accuracy:.2%}"),
+        ("validation loss", "{last_val_loss:.4f}"),
+    )
+    rows = [("network", facts.backbone, written_name(PAPER["backbone"]))]
+    rows += [(name, how.format(**ours), how.format(**theirs)) for name, how in shown]
+    rows.append(("mean of last five", f"{ours['last_five_mean']:.2%}", "not given"))
+    rows.append(("training time", duration(ours["training_seconds"]), duration(PAPER["training_seconds"])))
+    return table("tab-published", written(caption), ("", "this run", "published"), rows)
+
+
+def mistakes_table(facts: Facts) -> Block | None:
+    """The mistakes that the network was surest of; None if there are none, or nothing is known of single photos."""
+    called = facts.run.called
+    wrong = [] if called is None else surest_mistakes(called)
+    rows = [
+        (
+            short(PurePosixPath(called.names[i]).stem, 28),
+            short(called.classes[called.labels[i]]),
+            short(called.classes[called.probabilities[i].argmax()]),
+            f"{100 * called.probabilities[i].max():.1f}",
+        )
+        for i in wrong[:MISTAKES]
+    ]
+    if not rows:
+        return None
+    caption = written("The mistakes that the network is surest of; probability in per cent.")
+    return table("tab-mistakes", caption, ("photo", "true", "called", "probability"), rows, left=3)
+
+
+def surest_mistakes(called: Called) -> list[int]:
+    """Positions of the photos that were classified wrongly, the surest mistake first."""
+    sure, answers = called.probabilities.max(1)
+    wrong = (answers != called.labels).nonzero().flatten().tolist()
+    return sorted(wrong, key=lambda i: (-float(sure[i]), called.names[i]))
+
+
 def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
     """Recipes compared by cross-validation, the largest gain first."""
     seed = rows_by_name(rows)["seed"]
@@ -112,10 +179,11 @@ def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
         for row in rows
     ]
     caption = written(
-        "Beyond the baseline: {name}, {folds}-fold cross-validation{seeds} on {photos:,} photos ({cost}). Accuracy in the "
-        "last epoch on photos that the run has not seen, and paired difference to the seed recipe; per cent and points, "
-        "with 95 % intervals from the bootstrap [efron1979] over scenes. One fold's training takes so many seconds.",
-        name=seed["backbone"],
+        "Beyond the baseline: {name}, {folds}-fold cross-validation{seeds} on {photos:,} photos ({cost}). Accuracy in "
+        "the last epoch on photos that the run has not seen, and paired difference to the seed recipe; per cent and "
+        "points, with 95 % intervals from the bootstrap [efron1979] over scenes. Seconds are those of one "
+        "training.",
+        name=written_name(seed["backbone"]),
         folds=seed["folds"],
         seeds=f", {seed['seeds']} seeds each," if seed["seeds"] > 1 else "",
         photos=seed["photos"],
@@ -149,14 +217,18 @@ def most_telling(rows: list[dict[str, Any]], backbone: str, path: str) -> tuple[
             groups.setdefault(tuple(row[name] for name in GROUP), []).append(row)
         complete = [group for group in groups.values() if "seed" in rows_by_name(group) and len(group) > 1]
         if not complete:
-            raise ParameterError(f"{path} compares nothing with the seed recipe: run helpers.comparison without --shares")
+            raise ParameterError(
+                f"{path} compares nothing with the seed recipe: run helpers.comparison without --shares"
+            )
         chosen = max(complete, key=lambda g: (g[0]["backbone"] == backbone, g[0]["photos"], len(g), g[0]["epochs"]))
         others = [row for row in chosen if row["recipe"] != "seed" and row["difference_to_seed"] is not None]
         others.sort(key=lambda row: (row["recipe"] not in ALWAYS, not clear(row), -abs(row["difference_to_seed"])))
         shown = [rows_by_name(chosen)["seed"], *others[: COMPARED - 1]]
         return tuple(sorted(shown, key=lambda row: -(row["difference_to_seed"] or 0)))
     except (KeyError, TypeError) as error:
-        raise ParameterError(f"{path} is damaged or of another version ({error!r}): run helpers.comparison anew") from error
+        raise ParameterError(
+            f"{path} is damaged or of another version ({error!r}): run helpers.comparison anew"
+        ) from error
 
 
 def clear(row: dict[str, Any]) -> bool:
@@ -168,9 +240,9 @@ def rows_by_name(rows) -> dict[str, dict[str, Any]]:
     return {row["recipe"]: row for row in rows}
 
 
-def short(name: str) -> str:
-    """A class's name, cut if it is very long."""
-    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+def short(name: str, longest: int = LONGEST) -> str:
+    """A name, cut if it is very long."""
+    return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
 def signed(points: float) -> str:

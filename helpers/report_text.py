@@ -11,7 +11,7 @@ from typing import Any
 from helpers.discussion import verdict
 from helpers.report_blocks import Block, Pieces, counted, duration, in_words, listed, paragraph, points, written
 from helpers.report_facts import Facts
-from helpers.report_method import augmentation_figure, method
+from helpers.report_method import method
 from helpers.report_results import comparison_in_short, discussion, experiments, machine
 from helpers.report_tables import recipe_table
 
@@ -30,7 +30,7 @@ def story(facts: Facts) -> dict[str, Any]:
     sections = {
         "Introduction": introduction(facts),
         "Related work": related_work(facts),
-        "Method": [*method(facts), *augmentation_figure(facts), recipe_table(facts)],
+        "Method": [*method(facts), recipe_table(facts)],
         "Experiments": experiments(facts),
         "Discussion": discussion(facts),
         "Conclusion": [conclusion(facts)],
@@ -72,7 +72,9 @@ def abstract(facts: Facts) -> Pieces:
         **r,
     )
     mean = written("The mean of the last five epochs, which no choice has flattered, is {last_five_mean:.2%}.", **r)
-    drawn = "The photos are drawn by the project itself: the numbers say that the code works, nothing about real flowers."
+    drawn = (
+        "The photos are drawn by the project itself: the numbers say that the code works, nothing about real flowers."
+    )
     return paragraph(
         _task(facts),
         _training(facts),
@@ -81,7 +83,6 @@ def abstract(facts: Facts) -> Pieces:
         verdict(r),
         drawn if facts.demo else "",
         comparison_in_short(facts),
-        written("Every number in this report was read from the files of one run."),
     )["pieces"]
 
 
@@ -90,8 +91,8 @@ def _task(facts: Facts) -> Pieces:
     if not facts.pretrained:
         start = "We train {name} from random weights to tell"
     else:
-        source = " pretrained on ImageNet" if facts.imagenet else " with pretrained weights"
-        start = f"We {'take' if facts.recipe.frozen_backbone else 'fine-tune'} {{name}}{source} to tell"
+        source = "pretrained on ImageNet" if facts.imagenet else "pretrained on other photos"
+        start = f"We {'use a frozen' if facts.recipe.frozen_backbone else 'fine-tune'} {{name}}, {source}, to tell"
     what = " classes of photos"
     if facts.flowers:
         what = " kinds of drawn flowers" if facts.demo else " kinds of flowers"
@@ -123,15 +124,15 @@ def _training(facts: Facts) -> Pieces:
 def introduction(facts: Facts) -> list[Block]:
     photos = counted(facts.train_photos, "photo")
     need = written(
-        "A deep network finds its own features, but it needs examples to find them in: AlexNet had 1.2 million labelled "
-        "photos [krizhevsky2012]. Here there are {photos} to train on.",
+        "A deep network finds its own features, but it needs examples to find them in: AlexNet had 1.2 million "
+        "labelled photos [krizhevsky2012]. Here there are {photos} to train on.",
         photos=photos,
     )
     if facts.pretrained:
         source = " on ImageNet [deng2009]" if facts.imagenet else " on other photos"
         answer = written(
-            f"Transfer learning bridges the gap: a network that has learned to see{source} keeps its features, and only "
-            "its last layer, which names the classes, has to be learned anew."
+            f"Transfer learning bridges the gap: a network that has learned to see{source} keeps its features, and "
+            "only its last layer, which names the classes, has to be learned anew."
         )
         way = written(
             "The rest stays as it is here."
@@ -142,8 +143,8 @@ def introduction(facts: Facts) -> list[Block]:
         answer = written("This run does without features learned elsewhere: it starts from random weights.")
         way = written("It shows the whole procedure at work, not what transfer learning would reach.")
     asked = written(
-        "The assignment asks for five augmentation methods, a new last layer, a loss, an optimizer, a training loop and "
-        "a saved best model. This report describes them as they ran, and contributes:"
+        "The assignment asks for five augmentation methods, a new last layer, a loss, an optimizer, a training loop "
+        "and a saved best model. This report describes them as they ran, and contributes:"
     )
     return [paragraph(need, answer, way), paragraph(asked), points(*_contributions(facts))]
 
@@ -198,8 +199,8 @@ def related_work(facts: Facts) -> list[Block]:
 
 def _transfer(facts: Facts) -> list[Pieces]:
     general = written(
-        "The features of early layers are general, those of late ones belong to their task [yosinski2014]; so late "
-        "layers gain most from fine-tuning."
+        "The features of early layers are general, those of late ones belong to their task [yosinski2014]; so the "
+        "early ones are the safest to keep."
     )
     if not facts.pretrained:
         return [general, written("This run has nothing to transfer: its weights are random at the start.")]

@@ -59,7 +59,7 @@ def test_a_good_run():
 
 def test_another_backbone_or_other_photos_are_pointed_out():
     assert "other conditions" not in discuss(GOOD)
-    assert "this is mobilenet_v2 on 1,607: other conditions" in discuss(
+    assert "this is MobileNetV2's on 1,607: other conditions" in discuss(
         GOOD | {"backbone": "mobilenet_v2", "photos": 1607}
     )
 
