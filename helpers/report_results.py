@@ -5,21 +5,11 @@ from __future__ import annotations
 import re
 from statistics import median
 
-from helpers.backbones import written_name
 from helpers.discussion import paragraphs
 from helpers.report_blocks import Block, Pieces, counted, duration, figure, heading, paragraph, written
+from helpers.report_comparison import compared, comparison_table
 from helpers.report_facts import Facts
-from helpers.report_tables import (
-    clear,
-    comparison_table,
-    mistakes_table,
-    photos_table,
-    published_table,
-    rows_by_name,
-    scores_table,
-    signed,
-    surest_mistakes,
-)
+from helpers.report_tables import mistakes_table, photos_table, published_table, scores_table, surest_mistakes
 
 SURE = 0.9  # a probability that a reader would rely on
 CALIBRATED = 2.0  # points between mean probability and accuracy that are not worth mentioning
@@ -48,7 +38,7 @@ def experiments(facts: Facts) -> list[Block]:
         *_confidence(facts),
     ]
     if facts.comparison:
-        blocks += [heading("Beyond the baseline"), paragraph(*_compared(facts)), comparison_table(facts.comparison)]
+        blocks += [heading("Beyond the baseline"), paragraph(*compared(facts)), comparison_table(facts.comparison)]
     return blocks
 
 
@@ -228,52 +218,3 @@ def _confidence(facts: Facts) -> list[Block]:
             )
         )
     return [paragraph(*said), *filter(None, [mistakes_table(facts)])]
-
-
-def comparison_in_short(facts: Facts) -> Pieces:
-    """The comparison in one sentence; nothing if there is none."""
-    rows = [row for row in facts.comparison if row["recipe"] != "seed"]
-    if not rows:
-        return []
-    top = max(rows, key=lambda row: row["difference_to_seed"])
-    if top["difference_low"] <= 0:
-        return written(
-            "In cross-validation, none of {n} can be told to be better than the seed recipe.",
-            n=counted(len(rows), "other recipe"),
-        )
-    return written(
-        "In cross-validation with {backbone}, the recipe {recipe} gains {gain} points on the seed recipe (95 % "
-        "interval {low} to {high}).",
-        backbone=written_name(top["backbone"]),
-        recipe=f"“{top['recipe']}”",
-        gain=signed(100 * top["difference_to_seed"]),
-        low=signed(100 * top["difference_low"]),
-        high=signed(100 * top["difference_high"]),
-    )
-
-
-def _compared(facts: Facts) -> list[Pieces | str]:
-    rows = [row for row in facts.comparison if row["recipe"] != "seed"]
-    seed = rows_by_name(facts.comparison)["seed"]
-    better = [row for row in rows if clear(row) and row["difference_to_seed"] > 0]
-    worse = [row for row in rows if clear(row) and row["difference_to_seed"] < 0]
-    said: list[Pieces | str] = [
-        written(
-            "One split cannot tell recipes apart whose difference is smaller than its interval. So they were compared "
-            "by cross-validation, on the same folds, photo by photo (<tab-comparison>); the seed recipe, the published "
-            "one, reaches {mean:.2%}.",
-            mean=seed["accuracy_mean"],
-        ),
-        written(
-            "Of {n} shown, {better} better than it and {worse} worse, by intervals that leave zero out.",
-            n=counted(len(rows), "other"),
-            better=f"{len(better)} {'is' if len(better) == 1 else 'are'}",
-            worse=len(worse),
-        ),
-        comparison_in_short(facts),
-    ]
-    if len(rows) > 1 and better:
-        said.append("The best of several was chosen by its result, so part of its lead is luck.")
-    if seed["backbone"] != facts.results["backbone"]:
-        said.append(f"These recipes were run with {written_name(seed['backbone'])}, not with this run's network.")
-    return said

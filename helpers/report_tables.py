@@ -7,7 +7,6 @@ from typing import Any
 
 from helpers.backbones import written_name
 from helpers.discussion import PAPER
-from helpers.errors import ParameterError
 from helpers.evaluate import wilson_interval
 from helpers.finished import Called
 from helpers.recipe import Recipe
@@ -16,10 +15,7 @@ from helpers.report_facts import Facts
 
 ROWS = 20  # classes in a table; of more, the first or the worst so many are shown
 MISTAKES = 6  # single photos in a table
-COMPARED = 10  # recipes in the comparison
 LONGEST = 22  # letters of a class name; the rest is cut
-ALWAYS = ("seed", "fast", "best")  # recipes that the comparison shows if it has them
-GROUP = ("backbone", "cost", "folds", "seeds", "train_photos")
 
 SETTINGS = (
     # (name in the table, settings of the recipe, how they are written)
@@ -165,89 +161,9 @@ def surest_mistakes(called: Called) -> list[int]:
     return sorted(wrong, key=lambda i: (-float(sure[i]), called.names[i]))
 
 
-def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
-    """Recipes compared by cross-validation, the largest gain first."""
-    seed = rows_by_name(rows)["seed"]
-    body = [
-        (
-            row["recipe"],
-            f"{100 * row['accuracy_mean']:.2f}",
-            f"{100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f}",
-            *_difference(row, row is seed),
-            f"{row['seconds_per_run']:,.0f}",
-        )
-        for row in rows
-    ]
-    caption = written(
-        "Beyond the baseline: {name}, {folds}-fold cross-validation{seeds} on {photos:,} photos ({cost}). Accuracy in "
-        "the last epoch on photos that the run has not seen, and paired difference to the seed recipe; per cent and "
-        "points, with 95 % intervals from the bootstrap [efron1979] over scenes. Seconds are those of one "
-        "training.",
-        name=written_name(seed["backbone"]),
-        folds=seed["folds"],
-        seeds=f", {seed['seeds']} seeds each," if seed["seeds"] > 1 else "",
-        photos=seed["photos"],
-        cost=seed["cost"],
-    )
-    header = ("recipe", "accuracy", "interval", "difference", "interval", "seconds")
-    return table("tab-comparison", caption, header, body) | {"wide": True}
-
-
-def _difference(row: dict[str, Any], is_seed: bool) -> tuple[str, str]:
-    if is_seed:
-        return "–", "–"
-    mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
-    return signed(mean), f"{signed(low)} to {signed(high)}"
-
-
-def most_telling(rows: list[dict[str, Any]], backbone: str, path: str) -> tuple[dict[str, Any], ...]:
-    """Of ``comparison.json`` the rows to show: one backbone, one cost, the seed recipe and the clearest differences.
-
-    The run's own backbone is preferred, then the comparison of most photos, then the one of most recipes.
-
-    Args:
-        path: of the file, for messages.
-
-    Raises:
-        ParameterError: there is no seed recipe with others beside it, or a row lacks a number.
-    """
-    try:
-        groups: dict[tuple, list[dict[str, Any]]] = {}
-        for row in rows:
-            groups.setdefault(tuple(row[name] for name in GROUP), []).append(row)
-        complete = [group for group in groups.values() if "seed" in rows_by_name(group) and len(group) > 1]
-        if not complete:
-            raise ParameterError(
-                f"{path} compares nothing with the seed recipe: run helpers.comparison without --shares"
-            )
-        chosen = max(complete, key=lambda g: (g[0]["backbone"] == backbone, g[0]["photos"], len(g), g[0]["epochs"]))
-        others = [row for row in chosen if row["recipe"] != "seed" and row["difference_to_seed"] is not None]
-        others.sort(key=lambda row: (row["recipe"] not in ALWAYS, not clear(row), -abs(row["difference_to_seed"])))
-        shown = [rows_by_name(chosen)["seed"], *others[: COMPARED - 1]]
-        return tuple(sorted(shown, key=lambda row: -(row["difference_to_seed"] or 0)))
-    except (KeyError, TypeError) as error:
-        raise ParameterError(
-            f"{path} is damaged or of another version ({error!r}): run helpers.comparison anew"
-        ) from error
-
-
-def clear(row: dict[str, Any]) -> bool:
-    """Whether the interval of the difference leaves zero out."""
-    return row["difference_low"] > 0 or row["difference_high"] < 0
-
-
-def rows_by_name(rows) -> dict[str, dict[str, Any]]:
-    return {row["recipe"]: row for row in rows}
-
-
 def short(name: str, longest: int = LONGEST) -> str:
     """A name, cut if it is very long."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
-
-
-def signed(points: float) -> str:
-    """Points with their sign, a real minus."""
-    return f"{points:+.2f}".replace("-", "−")
 
 
 def _share(value: float | None) -> str:

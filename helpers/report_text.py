@@ -10,9 +10,10 @@ from typing import Any
 
 from helpers.discussion import verdict
 from helpers.report_blocks import Block, Pieces, counted, duration, in_words, listed, paragraph, points, written
+from helpers.report_comparison import comparison_in_short
 from helpers.report_facts import Facts
 from helpers.report_method import method
-from helpers.report_results import comparison_in_short, discussion, experiments, machine
+from helpers.report_results import discussion, experiments, machine
 from helpers.report_tables import recipe_table
 
 LISTED = 60  # letters: the abstract lists the classes while their names are no longer together
