@@ -60,15 +60,19 @@ def build(
         anyway: report a run whose files were changed too; every page then says so.
 
     Raises:
-        RunError: the run is not finished, its files are damaged, or were changed after it wrote them; or ``output``
-            cannot be written.
+        RunError: the run is not finished, its files are damaged, or were changed after it wrote them; typst could not set
+            the report; or ``output`` cannot be written.
         ParameterError: the comparison cannot be used.
     """
     facts, content = compose(folder, comparison, anyway)
     content |= {"author": author, "email": email, "course": course}
-    with laid_out(content, draw_figures(facts)) as compiler:
-        pdf = compiler.compile(format="pdf")
-        main_pages, pages = (compiler.query(f"<{mark}>", field="value", one=True) for mark in ("main-text", "last"))
+    try:
+        with laid_out(content, draw_figures(facts)) as compiler:
+            pdf = compiler.compile(format="pdf")
+            main_pages = compiler.query("<main-text>", field="value", one=True)
+            pages = compiler.query("<last>", field="value", one=True)
+    except typst.TypstError as error:
+        raise RunError(f"typst could not set the report of {folder} ({error}): the run itself is intact") from error
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         checkpoint.write_atomically(output, pdf)

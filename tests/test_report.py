@@ -534,6 +534,16 @@ def test_the_command_writes_the_pdf_and_says_how_long_it_is(good, tmp_path, caps
 # The parts -----------------------------------------------------------------------------------------------------
 
 
+def test_what_typst_refuses_and_a_place_that_cannot_be_written_are_user_errors(good, tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "draw_figures", lambda facts: BLANKS)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunError, match="cannot be written"):
+        report.build(good, tmp_path / "file" / "report.pdf")
+    monkeypatch.setattr(report, "draw_figures", lambda facts: {})
+    with pytest.raises(RunError, match="typst could not set the report"):
+        report.build(good, tmp_path / "report.pdf")
+
+
 def test_marks_are_ours_and_values_are_text():
     pieces = written("See [he2016] and <fig-curves>: {x} has $theta$ `code`.", x="[he2016] $x$ `y` {z} <fig-a>")
     assert pieces == [
