@@ -60,8 +60,8 @@ def build(
         anyway: report a run whose files were changed too; every page then says so.
 
     Raises:
-        RunError: the run is not finished, its files are damaged, or were changed after it wrote them; typst could not set
-            the report; or ``output`` cannot be written.
+        RunError: the run is not finished, its files are damaged, or were changed after it wrote them; typst could
+            not set the report; or ``output`` cannot be written.
         ParameterError: the comparison cannot be used.
     """
     facts, content = compose(folder, comparison, anyway)
