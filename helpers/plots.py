@@ -53,6 +53,22 @@ def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figu
     return finished(figure)
 
 
+def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
+    """In one row: the photo, each of the five methods alone, all together, and what validation sees."""
+    pictures = [("photo", photo)]
+    for i, method in enumerate(five_augmentations(recipe)):
+        name = type(method).__name__.replace("Random", "")
+        pictures.append((name, _applied(_certain(method), photo, derive_seed(seed, "method", i))))
+    together = _applied(train_transform(recipe), photo, derive_seed(seed, "all", 0))
+    pictures += [("all five", _displayable(together)), ("validation", _displayable(val_transform(recipe)(photo)))]
+    figure, grid = panels(1, len(pictures), height=1.4)
+    for axes, (name, picture) in zip(grid[0], pictures, strict=True):
+        axes.imshow(picture)
+        axes.set_anchor("S")  # pictures of two shapes stand on one line
+        axes.set_xlabel(name)
+    return finished(figure)
+
+
 def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
     """The photo, what CenterCrop gives training, and what validation sees, each with its filled share."""
     crop = v2.CenterCrop(recipe.crop_size)(photo)
@@ -75,7 +91,12 @@ def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
 
 def filled_share(photo: Image.Image, crop_size: int) -> float:
     """The share of a central ``crop_size`` square that the photo covers; the rest is black."""
-    return min(photo.width, crop_size) * min(photo.height, crop_size) / crop_size**2
+    return filled_share_of(photo.width, photo.height, crop_size)
+
+
+def filled_share_of(width: int, height: int, crop_size: int) -> float:
+    """The same for a photo of a size, in px."""
+    return min(width, crop_size) * min(height, crop_size) / crop_size**2
 
 
 def learning_rate_curve(rates: Sequence[float]) -> Figure:
@@ -86,8 +107,12 @@ def learning_rate_curve(rates: Sequence[float]) -> Figure:
     return finished(figure)
 
 
-def training_curves(history: History) -> Figure:
-    """Loss and accuracy of training and validation; the epoch of the best validation accuracy marked."""
+def training_curves(history: History, training: str = "training (augmented)") -> Figure:
+    """Loss and accuracy of training and validation; the epoch of the best validation accuracy marked.
+
+    Args:
+        training: the name of the training's line.
+    """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2))
     epochs = history.column("epoch")
     for axes, quantity in ((left, "loss"), (right, "accuracy")):
@@ -99,22 +124,27 @@ def training_curves(history: History) -> Figure:
         quiet(axes)
     left.set_ylim(bottom=0)
     right.plot(history.best.epoch, history.best.val_accuracy, "o", color=ORANGE, markersize=9, markerfacecolor="none")
-    left.legend(["training (augmented)", "validation", f"best epoch ({history.best.epoch})"], frameon=False, fontsize=9)
+    left.legend([training, "validation", f"best epoch ({history.best.epoch})"], frameon=False, fontsize=9)
     return finished(figure)
 
 
-def confusion(matrix: torch.Tensor, classes: Sequence[str]) -> Figure:
-    """Counts, coloured by the share of the true class, so that classes of any size compare."""
+def confusion(matrix: torch.Tensor, classes: Sequence[str], words: bool = True) -> Figure:
+    """Counts, coloured by the share of the true class, so that classes of any size compare.
+
+    Args:
+        words: counts and names; without, more classes can be shown than can be named.
+    """
     side = 1.9 + 0.6 * len(classes)
     figure, axes = plt.subplots(figsize=(side + 0.8, side))
     shares = matrix / matrix.sum(1, keepdim=True).clamp(min=1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row in range(len(classes)):
-        for column in range(len(classes)):
+    named = range(len(classes)) if words else range(0)
+    for row in named:
+        for column in named:
             colour = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, int(matrix[row, column]), ha="center", va="center", color=colour)
-    axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xticks(named, classes if words else [], rotation=35, ha="right", rotation_mode="anchor")
+    axes.set_yticks(named, classes if words else [])
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
     return finished(figure)

@@ -6,8 +6,8 @@ GOOD = {
     "demo": False,
     "backbone": "resnet18",
     "photos": 2848,
-    "classes": ["daisy", "rose"],
-    "confusion": [[280, 5], [7, 278]],
+    "classes": ["daisy", "rose", "dandelion", "sunflower", "tulip"],
+    "confusion": [[280, 5, 0, 0, 0], [7, 278, 0, 0, 0], *[[0] * 5] * 3],
     "class_scores": [
         {"name": "daisy", "photos": 285, "recall": 280 / 285},
         {"name": "rose", "photos": 285, "recall": 278 / 285},
@@ -26,7 +26,7 @@ GOOD = {
     "generalization_gap": 0.0146,
 }
 BAD = GOOD | {
-    "confusion": [[100, 185], [150, 135]],
+    "confusion": [[100, 185, 0, 0, 0], [150, 135, 0, 0, 0], *[[0] * 5] * 3],
     "best_val_correct": 235,
     "best_val_accuracy": 235 / 570,
     "interval_low": 0.373,
@@ -38,7 +38,12 @@ BAD = GOOD | {
         {"name": "rose", "photos": 285, "recall": 135 / 285},
     ],
 }
-DEMO = GOOD | {"demo": True, "confusion": [[285, 0], [0, 285]], "generalization_gap": -0.05}
+DEMO = GOOD | {
+    "demo": True,
+    "classes": ["daisy", "rose"],
+    "confusion": [[285, 0], [0, 285]],
+    "generalization_gap": -0.05,
+}
 
 
 def test_a_good_run():
@@ -54,7 +59,7 @@ def test_a_good_run():
 
 def test_another_backbone_or_other_photos_are_pointed_out():
     assert "other conditions" not in discuss(GOOD)
-    assert "this is mobilenet_v2 on 1,607: other conditions" in discuss(
+    assert "this is MobileNetV2's on 1,607: other conditions" in discuss(
         GOOD | {"backbone": "mobilenet_v2", "photos": 1607}
     )
 
@@ -65,6 +70,27 @@ def test_a_bad_run_is_not_praised():
     assert "has not come to rest" in text
     assert "by heart" in text
     assert "daisy is called a rose (185 photos)" in text
+    assert "right on 50.0%: this cannot be told from it, the network has learned nothing" in text
+
+
+def test_a_poor_run_is_called_poor():
+    text = discuss(GOOD | {"best_val_accuracy": 0.7, "interval_low": 0.66, "interval_high": 0.74})
+    assert "more than the 50.0% of always naming the largest class, but 30.0%" in text
+    assert "a poor result" in text
+    lost = {"last_train_accuracy": 0.3, "last_val_accuracy": 0.31, "generalization_gap": -0.01}
+    assert "fails on its own training photos" in discuss(GOOD | lost)
+
+
+def test_other_classes_are_not_compared_with_flowers():
+    text = discuss(GOOD | {"classes": ["cat", "dog"], "confusion": [[280, 5], [7, 278]]})
+    assert "published" not in text
+    assert "dandelion" not in text
+
+
+def test_short_runs_are_not_said_to_have_five_epochs():
+    assert "The last 3 epochs average" in discuss(GOOD | {"epochs": 3})
+    assert "best and the worst of the last 3 epochs" in discuss(GOOD | {"epochs": 3})
+    assert "one epoch only: nothing was chosen" in discuss(GOOD | {"epochs": 1})
 
 
 def test_a_demo_run_is_never_passed_off_as_flowers():

@@ -1,0 +1,278 @@
+"""The report's method: what the recipe did, in sentences, each there only if its setting is."""
+
+from __future__ import annotations
+
+from helpers.plots import filled_share_of
+from helpers.recipe import Recipe
+from helpers.report_blocks import Block, Pieces, equation, figure, heading, paragraph, small, written
+from helpers.report_facts import Facts
+
+AUGMENTERS = {
+    "trivial": "TrivialAugment [mueller2021]",
+    "rand": "RandAugment [cubuk2020]",
+    "imagenet": "a learned policy, AutoAugment [cubuk2019]",
+}
+OPTIMIZERS = {"adam": "Adam [kingma2015]", "adamw": "AdamW [loshchilov2019]", "rmsprop": "RMSProp [tieleman2012]"}
+SMALL = (320, 240)  # px: a common size of photos on the web, as an example
+
+
+def method(facts: Facts) -> list[Block]:
+    """The section, block by block."""
+    return [
+        heading("Photos and augmentation"),
+        paragraph(_preparation(facts)),
+        *_augmentation(facts),
+        heading("Network"),
+        paragraph(_backbone(facts), _head(facts), *_kept(facts.recipe)),
+        heading("Loss and optimizer"),
+        *_loss(facts.recipe),
+        *_optimizer(facts.recipe),
+        heading("Schedule, saving, evaluation"),
+        paragraph(_schedule(facts), *_averages(facts.recipe), _saving(facts)),
+    ]
+
+
+def _augmentation_figure(facts: Facts) -> list[Block]:
+    """The five methods on a photo; none if the run did without. Drawn, so that no photographer's picture is needed."""
+    if not facts.recipe.augmentation:
+        return []
+    caption = written(
+        "A photo (drawn by the project, not one of a real flower), each of the five methods alone (flips as certain), "
+        "all five as training sees them, and the same photo as validation sees it."
+    )
+    alt = "Eight pictures of a drawn flower: the photo, rotated, cropped, mirrored twice, recoloured, all, validation."
+    return [figure("fig-augmentation", caption, ["augmentation.svg"], alt, wide=True)]
+
+
+def _preparation(facts: Facts) -> Pieces:
+    r = facts.recipe
+    return written(
+        "Every photo is opened once before training: files that cannot be read are left out, and byte-identical "
+        "copies stay on one side of the split. Validation photos are never changed at random: their shorter side is "
+        "resized to {resize} px, and the central {size} × {size} px are cut out. Pictures are normalized per channel"
+        + (" with ImageNet's mean and standard deviation." if facts.imagenet else " by a fixed mean and deviation."),
+        resize=r.val_resize,
+        size=r.val_size,
+    )
+
+
+def _augmentation(facts: Facts) -> list[Block]:
+    r = facts.recipe
+    if not r.augmentation:
+        return [
+            paragraph(
+                written(
+                    "Training photos are seen as validation photos are: this recipe does without augmentation"
+                    + (", so that the backbone has to see each photo only once." if r.frozen_backbone else ".")
+                )
+            )
+        ]
+    crop = "`CenterCrop` to {crop_size} px"
+    if r.crop != "center":
+        crop = "`RandomResizedCrop` to at least {crop_scale:.0%} of the photo"
+    five = written(
+        "Each training photo is seen a little differently in every epoch, by five methods in this order "
+        f"(<fig-augmentation>): `RandomRotation` by up to ±{{rotation:g}}°; {crop}; `RandomHorizontalFlip` and "
+        "`RandomVerticalFlip` with probabilities {horizontal:g} and {vertical:g}; `ColorJitter` of brightness, "
+        "contrast and saturation by factors within 1 ± {jitter} and of hue by ±{hue:g} turns. Then it becomes a "
+        "tensor, is resized to {size} × {size} px and normalized.",
+        rotation=r.rotation,
+        crop_size=r.crop_size,
+        crop_scale=r.crop_scale,
+        horizontal=r.horizontal_flip,
+        vertical=r.vertical_flip,
+        jitter="/".join(f"{value:g}" for value in dict.fromkeys((r.brightness, r.contrast, r.saturation))),
+        hue=r.hue,
+        size=r.image_size,
+    )
+    return [*_augmentation_figure(facts), paragraph(five, _border(r), *_more_augmentation(r))]
+
+
+def _border(r: Recipe) -> Pieces:
+    """What the central crop does to photos smaller than it."""
+    if r.crop != "center" or min(SMALL) >= r.crop_size:
+        return []
+    return written(
+        "The crop comes before the resize: a photo smaller than {crop} px gets a black border, so that one of "
+        "{width} × {height} px fills {share:.0%} of what the network sees in training, but all of it in validation.",
+        crop=r.crop_size,
+        width=SMALL[0],
+        height=SMALL[1],
+        share=filled_share_of(*SMALL, r.crop_size),
+    )
+
+
+def _more_augmentation(r: Recipe) -> list[Pieces]:
+    return [
+        written(template, value=value)
+        for value, template in (
+            (AUGMENTERS.get(r.auto_augment), f"Besides, {AUGMENTERS.get(r.auto_augment)} draws further changes."),
+            (
+                r.random_erasing,
+                "With probability {value:g} a random rectangle is blanked (random erasing [zhong2020]).",
+            ),
+            (
+                r.mixup,
+                "MixUp [zhang2018] blends pairs of photos and their labels in shares from Beta({value:g}, {value:g}).",
+            ),
+            (
+                r.cutmix,
+                "CutMix [yun2019] pastes a part of one photo into another, in shares from Beta({value:g}, {value:g}).",
+            ),
+        )
+        if value
+    ]
+
+
+def _backbone(facts: Facts) -> Pieces:
+    total, trained, *_ = facts.network
+    if not facts.pretrained:
+        start = "starts from random weights"
+    elif facts.imagenet:
+        start = "starts from weights that were trained on ImageNet [deng2009]"
+    else:
+        start = "starts from pretrained weights"
+    return written(
+        f"The backbone, {{name}} [{facts.paper}], {start}{{file}}. "
+        + ("Of its {total:,} parameters, new head included, {trained:,} are trained." if trained < total else "")
+        + ("All its {total:,} parameters, new head included, are trained." if trained == total else ""),
+        name=facts.backbone,
+        file=f" (file {facts.weights_file})" if facts.weights_file else "",
+        total=total,
+        trained=trained,
+    )
+
+
+def _head(facts: Facts) -> Pieces:
+    _, _, before, after = facts.network
+    return written(
+        "Its last layer ({before}) is replaced by dropout [srivastava2014], which hides each feature with probability "
+        "{dropout:g}, and a fresh layer with one output per class ({after}).",
+        before=before,
+        after=after,
+        dropout=facts.recipe.dropout,
+    )
+
+
+def _kept(r: Recipe) -> list[Pieces]:
+    """What of the backbone stays as it was, and how the head is eased in."""
+    sentences = []
+    if r.frozen_backbone:
+        sentences.append(written("The backbone stays as it is, batch-norm statistics [ioffe2015] included."))
+    if r.frozen_stages:
+        sentences.append(written("Its first {n} stages stay as they are.", n=r.frozen_stages))
+    if r.frozen_norms and not r.frozen_backbone:
+        sentences.append(written("Batch-norm statistics [ioffe2015] stay those of the weights."))
+    if r.head_first:
+        sentences.append(
+            written("Before everything is trained, the head is fitted to the backbone's features [kumar2022].")
+        )
+    return sentences
+
+
+def _loss(r: Recipe) -> list[Block]:
+    smoothed = written(
+        " The truth is smoothed: a share of {share:g} of it is spread over all classes [szegedy2016].",
+        share=r.label_smoothing,
+    )
+    teacher = written(
+        " A share of {share:g} of the target is the softened answer of an earlier run (distillation [hinton2015]).",
+        share=r.teacher_weight,
+    )
+    return [
+        paragraph(written("The loss is cross-entropy, the mean over the {n} photos of a batch $B$,", n=r.batch_size)),
+        equation("cross-entropy"),
+        paragraph(
+            [
+                *written("where $f$ is the network, $theta$ its weights and $y$ the true class of photo $x$."),
+                *(smoothed if r.label_smoothing else []),
+                *(teacher if r.teacher else []),
+            ]
+        ),
+    ]
+
+
+def _optimizer(r: Recipe) -> list[Block]:
+    settings = {"momentum": r.momentum, "decay": r.weight_decay, "lr": r.lr}
+    if r.optimizer != "sgd":
+        name = OPTIMIZERS[r.optimizer]
+        text = f"It is minimized by {name} with learning rate {{lr:g}}, first coefficient {{momentum:g}}"
+        return [paragraph(written(text + " and weight decay {decay:g}.", **settings), *_rates(r))]
+    kind = "nesterov" if r.nesterov else "momentum" if r.momentum else "plain"
+    named = {
+        "nesterov": "stochastic gradient descent with Nesterov's momentum [nesterov1983] [sutskever2013],",
+        "momentum": "stochastic gradient descent with momentum [sutskever2013],",
+        "plain": "stochastic gradient descent,",
+    }
+    where = "where the weight decay is $lambda$ = {decay:g}, "
+    where += "" if kind == "plain" else "the momentum $mu$ = {momentum:g}, "
+    return [
+        paragraph(written(f"It is minimized by {named[kind]}")),
+        equation(kind),
+        paragraph(written(where + "and the learning rate $eta$ starts at {lr:g}.", **settings), *_rates(r)),
+    ]
+
+
+def _rates(r: Recipe) -> list[Pieces]:
+    """Where not all weights are treated alike."""
+    return [
+        written(template, value=value)
+        for value, template in (
+            (r.head_lr, "The head has a learning rate of its own, {value:g}."),
+            (
+                r.layer_decay if r.layer_decay < 1 else 0,
+                "Each stage of the backbone has {value:g} times the rate of the next.",
+            ),
+            (r.l2_sp, "The backbone is pulled towards where it started with strength {value:g} (L2-SP [li2018])."),
+            (not r.norm_decay, "Biases and normalization have no weight decay."),
+        )
+        if value
+    ]
+
+
+def _schedule(facts: Facts) -> Pieces:
+    r, rates = facts.recipe, facts.run.history.column("learning_rate")
+    how = {
+        "step": "is multiplied by {gamma:g} every {step} epochs",
+        "multistep": "is multiplied by {gamma:g} after epochs {milestones}",
+        "cosine": "falls along half a cosine [loshchilov2017]",
+        "onecycle": "rises and falls in one cycle [smith2019]",
+    }[r.schedule]
+    warmup = " after rising over the first {warmup} [goyal2017]" if r.schedule == "cosine" and r.warmup_epochs else ""
+    between = " up to {highest} and down" if max(rates) > max(rates[0], rates[-1]) else ""
+    return written(
+        f"The learning rate {how}{warmup}: from {{first}} in the first epoch{between} to {{last}} in the last of "
+        "{epochs} (<fig-curves>, right).",
+        gamma=r.lr_gamma,
+        step=r.lr_step,
+        milestones=r.lr_milestones,
+        warmup="epoch" if r.warmup_epochs == 1 else f"{r.warmup_epochs} epochs",
+        first=small(rates[0]),
+        highest=small(max(rates)),
+        last=small(rates[-1]),
+        epochs=len(rates),
+    )
+
+
+def _averages(r: Recipe) -> list[Pieces]:
+    looks = [word for word, wanted in (("mirrored", r.test_flip), ("at three scales", r.test_scales)) if wanted]
+    return [
+        written("A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992].", ema=r.ema)
+        if r.ema
+        else [],
+        written(
+            "The saved model sees each validation photo several times, {how}, and averages its answers.",
+            how=" and ".join(looks),
+        )
+        if looks
+        else [],
+    ]
+
+
+def _saving(facts: Facts) -> Pieces:
+    return written(
+        "After every epoch that is better on the validation photos than all before it, the weights are saved "
+        "(`best_model.pth`). After training the file is loaded into a fresh network, which has to reach the logged "
+        "accuracy. Intervals are Wilson's [wilson1927] for 95 % confidence; one for the best epoch knows the number of "
+        "photos, not that the epoch was chosen on them, so the mean of the last five epochs is given beside it."
+    )
