@@ -48,14 +48,13 @@ def measure(
 
 def as_text(timing: dict[str, Any]) -> str:
     """The rows as aligned text: medians, with the smallest and the largest of the rounds."""
-    lines = [
-        f"{'batch':>5}  {'one core':<16} {'photos/s':>8}  {'of the rounds':>16} {'ratio':>6}  {'of the rounds':>14}"
-    ]
+    lines = [f"{'batch':>5}  {'on one core':<16}  {'photos/s':>8} {'(range)':<16} {'ratio':>6} (range)"]
     for row in timing["rows"]:
         speed, ratio = row["photos_per_second"], row["ratio"]
         lines.append(
-            f"{row['batch']:>5}  {row['engine']:<16} {speed['median']:>8.1f}  "
-            f"{speed['low']:>7.1f}–{speed['high']:<8.1f} {ratio['median']:>6.2f}  {ratio['low']:>6.2f}–{ratio['high']:<7.2f}"
+            f"{row['batch']:>5}  {row['engine']:<16}  {speed['median']:>8.1f} "
+            f"{'({low:.1f} to {high:.1f})'.format(**speed):<16} {ratio['median']:>6.2f} "
+            f"({ratio['low']:.2f} to {ratio['high']:.2f})"
         )
     return "\n".join(lines)
 

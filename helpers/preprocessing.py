@@ -80,6 +80,7 @@ def _origin(run: FinishedRun, facts: dict[str, Any]) -> dict[str, Any]:
     about = "drawings by this project: says nothing about real flowers" if r["demo"] else "photos of its own data set"
     return {
         "run": r["run"],
+        "demo": r["demo"],
         "backbone": facts["backbone"],
         "accuracy": {
             "value": r["best_val_accuracy"],
