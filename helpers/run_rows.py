@@ -46,7 +46,7 @@ class Row:
     called: Called | None
     difference: compare.Estimate | None = None  # to the first row of the group, paired by photo
     p_value: float | None = None  # McNemar's
-    why_no_difference: str = "–"
+    why_no_difference: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """What can be written down: everything but history and predictions."""
@@ -155,15 +155,21 @@ def _grouped(runs: list[tuple[FinishedRun, Row]]) -> list[Row]:
         # What does not say which photos it saw is a group by itself: it can be compared with nothing.
         photos = run.environment.get("data_fingerprint") or f"unknown, {run.folder}"
         letter = letters.setdefault(photos, _letter(len(letters)))
-        names = frozenset(run.called.names) if run.called else frozenset()
-        known = splits.setdefault(letter, [])
-        if names not in known:
-            known.append(names)
-        number = known.index(names)
-        rows.append(replace(row, group=letter if number == 0 else f"{letter} split {number + 1}"))
+        rows.append(replace(row, group=letter + _split_of(run.called, splits.setdefault(letter, []))))
     order = list(dict.fromkeys(row.group for row in rows))
     letter_order = list(letters.values())
     return sorted(rows, key=lambda row: (letter_order.index(row.group.split(" ")[0]), order.index(row.group)))
+
+
+def _split_of(called: Called | None, known: list[frozenset[str]]) -> str:
+    """Which of the known splits of its photos a run was examined on, as an ending for its group's name."""
+    if called is None:
+        return " split unknown"
+    names = frozenset(called.names)
+    if names not in known:
+        known.append(names)
+    number = known.index(names) + 1
+    return f" split {number}" if number > 1 else ""
 
 
 def _letter(number: int) -> str:
@@ -172,10 +178,10 @@ def _letter(number: int) -> str:
 
 def _against(row: Row, first: Row) -> Row:
     """The row with its paired difference to the first of its group."""
+    if row.called is None or first.called is None:  # they are of one group, so of both
+        return replace(row, why_no_difference="no predictions")
     if row is first:
         return replace(row, why_no_difference="first")
-    if row.called is None or first.called is None:
-        return replace(row, why_no_difference="no predictions")
     mine, its = (_right(each.called) for each in (row, first))
     names = sorted(mine)
     right, base = (np.array([answers[name] for name in names], dtype=float) for answers in (mine, its))

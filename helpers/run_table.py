@@ -12,6 +12,7 @@ import io
 import json
 import os
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from helpers.runs import project_root
 
 WIDTH = 120  # characters of a terminal's line
 
-COLUMNS = ("run", "photos", "backbone", "epochs", "best", "95 % interval", "last 5", "time", "device", "reference")
+COLUMNS = ("run", "photos", "backbone", "epochs", "best", "95 % interval", "last 5", "time", "device", "to the first")
 
 
 def as_text(table: Table) -> str:
@@ -37,7 +38,7 @@ def as_csv(table: Table) -> str:
     """A line per run; the settings that differ are columns of their own."""
     lines = [row.to_dict() for row in table.rows]
     settings = list(table.differing)
-    plain = [name for name in lines[0] if name not in ("settings", "photos_of")]
+    plain = [name for name in lines[0] if name != "settings"]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*plain, *settings])
@@ -85,35 +86,36 @@ def _notes(table: Table) -> str:
     if any(" split " in group for group in table.groups):
         lines.append("Of another split of the same photos only the intervals can be compared.")
     lines.append(
-        "best and last 5 in %: best epoch, chosen on the same photos, with Wilson's interval; mean of the last 5."
+        "best (%): of the best epoch, chosen on the same photos, with Wilson's interval. last 5: mean of the last five."
     )
     if any(row.difference for row in table.rows):
         lines.append(
-            "reference: points above the first run on the same validation photos, paired, with 95 % interval; p: McNemar."
+            "to the first: points more than the first run examined on the same photos, paired; p is McNemar's."
         )
     return "\n".join(lines)
 
 
 def _settings(table: Table) -> str:
-    """The settings that are not the same in all runs: a column each if they fit, else a paragraph each."""
+    """The settings that are not the same in all runs: a line each, a column per run if that fits."""
     if len(table.rows) < 2:
         return ""
     if not table.differing:
         return "The runs have the same recipe."
-    names = list(table.differing)
-    cells = [("run", *names)]
-    cells += [(row.name, *(_value(row.settings.get(name)) for name in names)) for row in table.rows]
+    cells = [("settings that differ", *(row.name for row in table.rows))]
+    cells += [(name, *(_value(row.settings.get(name)) for row in table.rows)) for name in table.differing]
     text = _aligned(cells)
     if max(map(len, text.splitlines())) > WIDTH:
-        text = "\n".join(_paragraph(name, table.rows) for name in names)
-    return f"settings in which they differ:\n{text}"
+        text = "\n".join(["settings that differ", *(_in_words(name, table.rows) for name in table.differing)])
+    return text
 
 
-def _paragraph(name: str, rows: tuple[Row, ...]) -> str:
+def _in_words(name: str, rows: tuple[Row, ...]) -> str:
+    """Each value of the setting with the runs that have it."""
     runs: dict[str, list[str]] = {}
     for row in rows:
         runs.setdefault(_value(row.settings.get(name)), []).append(row.name)
-    return f"  {name}\n" + "\n".join(f"    {value}: {', '.join(having)}" for value, having in runs.items())
+    text = "; ".join(f"{value}: {', '.join(having)}" for value, having in runs.items())
+    return textwrap.fill(f"{name:<16}  {text}", WIDTH, subsequent_indent=" " * 18, break_long_words=False)
 
 
 def _against(row: Row) -> str:
