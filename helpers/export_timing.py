@@ -17,8 +17,8 @@ from helpers import machine
 from helpers.exported import Answer
 
 BATCHES = (1, 32)
-ROUNDS = 9
-SLICE = 0.5  # seconds that an engine is given at a time, or one batch
+ROUNDS = 7
+SLICE = 0.25  # seconds that an engine is given at a time, or one batch
 
 
 def measure(
@@ -26,7 +26,8 @@ def measure(
 ) -> dict[str, Any]:
     """Photos per second of each engine on one core, and its ratio to the first one, round by round.
 
-    The engines take turns, so that what else the machine does strikes all of them; the photos are prepared before.
+    A second is one of the core's time that this process got (all its threads together), so that a busy machine counts
+    less; on an idle one it is a second. The engines take turns. The photos are prepared before.
 
     Args:
         images: float32 ``(n, 3, S, S)``; repeated where a batch is larger.
@@ -38,6 +39,7 @@ def measure(
         described = machine.describe(torch.device("cpu"))
     return {
         "machine": described,
+        "clock": "CPU seconds of the process, which on an idle machine are seconds",
         "load_before": load,
         "versions": {"python": platform.python_version()} | {name: version(name) for name in ("torch", "onnxruntime")},
         "image_size": images.shape[-1],
@@ -64,10 +66,10 @@ def _rows(engines: dict[str, Answer], batch: torch.Tensor, rounds: int) -> list[
     speeds: dict[str, list[float]] = {name: [] for name in engines}
     for _ in range(rounds):
         for name, answer in engines.items():
-            began = time.perf_counter()
+            began = time.process_time()
             for _ in range(calls[name]):
                 answer(batch)
-            speeds[name].append(calls[name] * len(batch) / (time.perf_counter() - began))
+            speeds[name].append(calls[name] * len(batch) / (time.process_time() - began))
     first = next(iter(speeds.values()))
     return [
         {
@@ -83,9 +85,9 @@ def _rows(engines: dict[str, Answer], batch: torch.Tensor, rounds: int) -> list[
 def _enough(answer: Answer, batch: torch.Tensor) -> int:
     """How many calls fill a slice; at least one."""
     answer(batch)
-    began = time.perf_counter()
+    began = time.process_time()
     answer(batch)
-    return max(1, round(SLICE / (time.perf_counter() - began)))
+    return max(1, round(SLICE / (time.process_time() - began)))
 
 
 def _spread(values: list[float]) -> dict[str, float]:
