@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +59,7 @@ def export_run(
     model = Deployed(load_best_model(folder), run.recipe)
     plain = torch.inference_mode()(model)
     try:
+        _sweep(folder)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
             aside = Path(name)
             engines = _write(aside, model, run.recipe.val_size, facts, onnx or timing)
@@ -74,6 +76,13 @@ def export_run(
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): free some space") from error
     return target
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what an export that was killed left; a younger one may still be at work."""
+    for rest in folder.glob(".export-*"):
+        if time.time() - rest.stat().st_mtime > 3600:
+            shutil.rmtree(rest, ignore_errors=True)
 
 
 def _write(aside: Path, model: Deployed, side: int, facts: dict[str, Any], onnx: bool) -> dict[str, Answer]:

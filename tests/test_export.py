@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from dataclasses import replace
 
@@ -234,6 +236,14 @@ def test_a_file_that_answers_otherwise_is_not_kept(run, tmp_path, monkeypatch, b
         export.export_run(folder, root=tmp_path, log=str)
     assert {path.name: path.read_bytes() for path in folder.glob("export/*")} == before
     assert not list(folder.glob(".export-*"))
+
+
+def test_what_a_killed_export_left_is_removed_when_it_is_old(tmp_path):
+    for name, age in ((".export-old", 4000), (".export-young", 10)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age,) * 2)
+    export._sweep(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [".export-young"]
 
 
 def test_what_an_earlier_export_left_does_not_stay_beside_a_new_one(tmp_path):
