@@ -27,8 +27,8 @@ def overlay(rows: Sequence[Row]) -> Figure:
     """
     latest = sorted((row for row in rows if row.history), key=lambda row: row.finished)[-MOST:]
     shown = [row for row in rows if any(row is each for each in latest)]
-    widths = (4, 0.4 + 0.16 * len(shown))
-    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.2), width_ratios=widths, sharey=True)
+    widths, height = (4, 0.4 + 0.16 * len(shown)), 3.6 + 0.11 * len(shown)  # the legend has two columns
+    figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, height), width_ratios=widths, sharey=True)
     for place, row in enumerate(shown):
         style = _style(place, row)
         accuracies = [100 * value for value in row.history.column("val_accuracy")]
