@@ -40,6 +40,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"interrupted{f' ({error})' if str(error) else ''}: the same command continues", file=sys.stderr)
         return 130
     print(summary(folder))
+    write_report(folder)
     return 0
 
 
@@ -108,6 +109,18 @@ def summary(folder: Path) -> str:
             f"training  {results['training_seconds']:.0f} s",
         ]
     )
+
+
+def write_report(folder: Path) -> None:
+    """``report.pdf`` beside the run. The run is complete without it, so what is wrong with it is only said."""
+    from helpers import report  # brings torch, matplotlib and typst
+
+    try:
+        done = report.build(folder, folder / "report.pdf")
+    except UserError as error:
+        print(f"no report: {error}", file=sys.stderr)
+    else:
+        print(f"report    {os.path.relpath(done.path)}")
 
 
 def _parser() -> argparse.ArgumentParser:
