@@ -1,0 +1,207 @@
+"""The words of ``beyond_the_baseline.ipynb``, but for differences: chosen by results, or by their absence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from helpers import beyond
+from helpers.beyond import Committed, Row
+from helpers.comparison_table import mistakes_of
+from helpers.evaluate import wilson_interval
+from helpers.suspects import Suspect
+
+COMPARISON = ".venv/bin/python -m helpers.comparison --data photos -p backbone mobilenet_v2"
+OUTPUT = "--output report/results/comparison.json"
+COMMANDS = {  # what makes each part, for the reader in front of an empty section
+    "comparison": f"{COMPARISON} {OUTPUT}",
+    "photos": f"{COMPARISON} --photos report/results/photos-mobilenet_v2.csv",
+    "curves": f"{COMPARISON} --rows seed fast --shares 0.1 0.3 1 {OUTPUT}",
+    "best": f'{COMPARISON} --rows best "best - *" {OUTPUT}',
+    "backbones": f"{COMPARISON.replace('mobilenet_v2', 'squeezenet1_1')} --rows fast {OUTPUT}",
+    "search": ".venv/bin/python -m helpers.study --data photos -p backbone mobilenet_v2 --trials 20\n"
+    "cp work_dir/study/trials.json report/results/",
+    "suspects": f"{COMPARISON} --rows fast --suspects report/results/suspects.csv",
+}
+
+
+def missing(part: str) -> str:
+    """That a part of the results is not there, and the command that makes it."""
+    return f"*This part has not been run yet.* It is made by\n\n```sh\n{COMMANDS[part]}\n```"
+
+
+def provenance(found: Committed) -> str:
+    """Which comparisons there are, and what they were made with, as a Markdown table."""
+    if not found.rows:
+        return missing("comparison")
+    lines = [
+        "| backbone, cost | photos held out | folds × seeds | recipes | code | machine |",
+        "|---|---|---|---|---|---|",
+    ]
+    for conditions, rows in beyond.groups(found.rows).items():
+        commits = sorted({each[:7] + each[40:] for row in rows for each in row["commit"].split(", ")})
+        machines = sorted({row.get("machine", "not recorded") for row in rows})
+        lines.append(
+            f"| {conditions} | {rows[0]['photos']:,} | {conditions.folds} × {conditions.seeds} | {len(rows)} "
+            f"| {', '.join(commits)} | {'; '.join(machines)} |"
+        )
+    return "\n".join(lines)
+
+
+def where_it_fails(
+    photos: Sequence[Row], recipes: Sequence[str], suspects: Sequence[Suspect], base: str = "seed"
+) -> str:
+    """How many photos the baseline gets wrong, in which class most, and how many of them nobody gets right."""
+    if not photos:
+        return missing("photos")
+    wrong = mistakes_of(list(photos), base)
+    number, asked = (sum(each[i] for each in wrong.values()) for i in (0, 1))
+    shares = {name: count / n for name, (count, n) in wrong.items()}
+    worst, easiest = max(shares, key=shares.get), min(shares, key=shares.get)
+    low, high = (wilson_interval(round(wrong[name][0]), wrong[name][1]) for name in (worst, easiest))
+    text = (
+        f"The recipe `{base}` is wrong about {number:g} of {asked:,} photos ({number / asked:.1%}), most often about "
+        f"{worst} ({wrong[worst][0]:g} of {wrong[worst][1]}, {shares[worst]:.1%}) and least often about {easiest} "
+        f"({wrong[easiest][0]:g} of {wrong[easiest][1]}, {shares[easiest]:.1%}). "
+    )
+    words = "lie apart: that is no accident" if low.low > high.high else "overlap: that may be chance"
+    return text + f"Wilson's intervals of the two {words}. " + _nobody(photos, recipes, suspects)
+
+
+def _nobody(photos: Sequence[Row], recipes: Sequence[str], suspects: Sequence[Suspect]) -> str:
+    if len(recipes) < 3:  # the baseline and one more are not "every recipe"
+        return ""
+    never = beyond.never_right(photos, recipes)
+    text = (
+        f"{len(never)} photos are wrong with every one of the {len(recipes)} recipes: nothing that was changed here "
+        "reaches them"
+    )
+    also = len({each.name for each in suspects} & set(never))
+    return text + (f". {also} of them are among the photos whose label is in doubt (below)." if also else ".")
+
+
+def curve(rows: Sequence[Row]) -> str:
+    """What more photos brought, recipe by recipe, and whether the last step is more than chance."""
+    if not rows:
+        return missing("curves")
+    lines = []
+    for name in dict.fromkeys(row["recipe"] for row in rows):
+        mine = sorted((row for row in rows if row["recipe"] == name), key=lambda row: row["train_photos"])
+        first, before, last = mine[0], mine[-2], mine[-1]
+        step = 100 * (last["accuracy_mean"] - before["accuracy_mean"])
+        apart = last["accuracy_low"] > before["accuracy_high"] or last["accuracy_high"] < before["accuracy_low"]
+        lines.append(
+            f"- **{name}**: {first['accuracy_mean']:.1%} with {first['train_photos']:,} photos, "
+            f"{last['accuracy_mean']:.1%} with {last['train_photos']:,}. The last step, from "
+            f"{before['train_photos']:,}, brought {step:+.1f} points; "
+            + ("the intervals lie apart." if apart else "the intervals overlap, so it may have brought nothing.")
+        )
+    return "\n".join(lines)
+
+
+def cost(groups: dict[beyond.Conditions, list[Row]]) -> str:
+    """The most accurate recipe, and the cheapest whose interval overlaps with its."""
+    rows = [(conditions, row) for conditions, each in groups.items() for row in each]
+    if not rows:
+        return missing("backbones")
+    where, top = max(rows, key=lambda item: item[1]["accuracy_mean"])
+    alike = [item for item in rows if item[1]["accuracy_high"] >= top["accuracy_low"]]
+    cheap_where, cheap = min(alike, key=lambda item: item[1]["seconds_per_run"])
+    text = (
+        f"Most accurate is **{top['recipe']}** ({where}): {top['accuracy_mean']:.2%} for "
+        f"{_duration(top['seconds_per_run'])} a training. "
+    )
+    if cheap is top:
+        text += "No cheaper recipe has an interval that reaches into its own. "
+    else:
+        text += (
+            f"The cheapest whose interval overlaps with that is **{cheap['recipe']}** ({cheap_where}): "
+            f"{cheap['accuracy_mean']:.2%} for {_duration(cheap['seconds_per_run'])}, "
+            f"{top['seconds_per_run'] / cheap['seconds_per_run']:.0f} times less. "
+        )
+    return text + f"Backbones compared: {len({conditions.backbone for conditions in groups})}." + _one_backbone(groups)
+
+
+def _one_backbone(groups: dict[beyond.Conditions, list[Row]]) -> str:
+    if len({conditions.backbone for conditions in groups}) > 1:
+        return ""
+    return " With one alone nothing can be said about backbones.\n\n" + missing("backbones")
+
+
+def searched(search: dict[str, Any]) -> str:
+    """How the search went, what it found, and why that flatters."""
+    if not search:
+        return missing("search")
+    states = Counter(row["state"] for row in search["trials"])
+    whole = [row for row in search["trials"] if row["state"] == "complete"]
+    text = (
+        f"{len(search['trials'])} trials of {search['backbone']} at {search['cost']}: {states['complete']} finished, "
+        f"{states['pruned']} given up after their first folds."
+    )
+    if not whole:
+        return text + " None is finished, so there is nothing to say."
+    top = max(whole, key=lambda row: row["accuracy"])
+    values = ", ".join(
+        f"`{name}` {value:.3g}" if isinstance(value, float) else f"`{name}` {value}"
+        for name, value in top["settings"].items()
+    )
+    text += (
+        f" The best, trial {top['trial']}, is right about {top['accuracy']:.2%} of the photos held out: {values}. "
+        f"It was chosen among {len(whole)} on these same photos, so part of that is luck: a number to go on with, not "
+        "to publish."
+    )
+    if search["importances"]:
+        first = list(search["importances"])[:3]
+        text += f" Most of the difference between trials goes with {', '.join(f'`{name}`' for name in first)}."
+        if len(whole) < 10 * len(search["importances"]):
+            text += f" From {len(whole)} trials of {len(search['importances'])} settings that is a hint, no more."
+    return text
+
+
+def suspect_table(found: Sequence[Suspect], most: int = 12) -> str:
+    """The clearest suspects as a Markdown table."""
+    if not found:
+        return missing("suspects")
+    pairs = Counter((each.label, each.predicted) for each in found)
+    (label, looks), count = pairs.most_common(1)[0]
+    lines = [
+        f"{len(found)} photos look more like another class than that class's own photos do on average; most often "
+        f"({count}) one in `{label}/` looks like a {looks}. The clearest:\n",
+        "| photo | its folder says | it looks like a | certainty | left for the label |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.name} | {each.label} | {each.predicted} | {each.predicted_probability:.1%} "
+        f"| {each.label_probability:.1%} |"
+        for each in found[:most]
+    ]
+    return "\n".join(lines)
+
+
+def conclusion(rows: Sequence[Row]) -> str:
+    """What may be said in the end, about recipes that were compared with the seed recipe."""
+    named = {row["recipe"]: row for row in rows}
+    if "seed" not in named or len(named) < 2:
+        return missing("comparison")
+    parts = [f"The published recipe is right about {named['seed']['accuracy_mean']:.1%} of photos it has not seen."]
+    for name in ("best", "fast"):
+        if name in named:
+            parts.append(_against_seed(named[name]))
+    return " ".join(parts)
+
+
+def _against_seed(row: Row) -> str:
+    gain, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+    text = f"`{row['recipe']}` is right about {row['accuracy_mean']:.1%}: "
+    if low > 0:
+        return text + f"{gain:.1f} points more, between {low:.1f} and {high:.1f}. That is a difference."
+    if high < 0:
+        return (
+            text + f"{-gain:.1f} points less, between {-high:.1f} and {-low:.1f}. That is a difference, the wrong way."
+        )
+    return text + f"{gain:+.1f} points, but anything from {low:+.1f} to {high:+.1f} fits: nothing is decided."
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
