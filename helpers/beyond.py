@@ -16,7 +16,7 @@ import numpy as np
 from helpers import compare, comparison_table, suspects
 from helpers.comparison import cheaper
 from helpers.errors import ParameterError, RunError
-from helpers.recipe import Recipe
+from helpers.recipe import PRESETS, Recipe
 from helpers.suspects import Suspect
 
 Row = dict[str, Any]  # of comparison.json
@@ -100,12 +100,16 @@ def read(folder: Path) -> Committed:
     )
 
 
+def conditions_of(row: Row) -> Conditions:
+    cost = row.get("cost") or f"{row['image_size']} px, {row['epochs']} epochs"
+    return Conditions(row["backbone"], cost, row["folds"], row["seeds"])
+
+
 def groups(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
     """Rows that can be compared, those on all training photos alone; the largest group first."""
     found: dict[Conditions, list[Row]] = {}
     for row in rows:
-        cost = row.get("cost") or f"{row['image_size']} px, {row['epochs']} epochs"
-        found.setdefault(Conditions(row["backbone"], cost, row["folds"], row["seeds"]), []).append(row)
+        found.setdefault(conditions_of(row), []).append(row)
     most = {key: max(row["train_photos"] for row in each) for key, each in found.items()}
     whole = {key: [row for row in each if row["train_photos"] > 0.99 * most[key]] for key, each in found.items()}
     return dict(sorted(whole.items(), key=lambda item: -len(item[1])))
@@ -117,15 +121,20 @@ def compared(rows: Sequence[Row]) -> list[Row]:
     return known if any(row["recipe"] == "seed" for row in known) else []
 
 
+def presets(rows: Sequence[Row]) -> list[Row]:
+    """The rows of whole presets, of every backbone and cost: what one would choose between."""
+    return [row for each in groups(rows).values() for row in each if row["recipe"] in PRESETS]
+
+
 def curves(rows: Sequence[Row]) -> list[Row]:
     """The rows of the largest set of learning curves: recipes that were trained on several numbers of photos."""
-    found: dict[tuple, list[Row]] = {}
+    found: dict[tuple[Conditions, str], list[Row]] = {}
     for row in rows:
-        found.setdefault((row["backbone"], row.get("cost"), row["folds"], row["seeds"], row["recipe"]), []).append(row)
-    sets: dict[tuple, list[Row]] = {}
-    for key, each in found.items():
+        found.setdefault((conditions_of(row), row["recipe"]), []).append(row)
+    sets: dict[Conditions, list[Row]] = {}
+    for (conditions, _), each in found.items():
         if len({row["train_photos"] for row in each}) > 1:
-            sets.setdefault(key[:-1], []).extend(each)
+            sets.setdefault(conditions, []).extend(each)
     return max(sets.values(), key=len, default=[])
 
 

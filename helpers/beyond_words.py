@@ -9,6 +9,7 @@ from typing import Any
 from helpers import beyond
 from helpers.beyond import Committed, Row
 from helpers.comparison_table import mistakes_of
+from helpers.discussion import PAPER_PHOTOS
 from helpers.evaluate import wilson_interval
 from helpers.suspects import Suspect
 
@@ -31,6 +32,12 @@ def missing(part: str) -> str:
     return f"*This part has not been run yet.* It is made by\n\n```sh\n{COMMANDS[part]}\n```"
 
 
+def commands() -> str:
+    """The commands behind all parts, as one block."""
+    lines = [f"# {part}\n{command}" for part, command in COMMANDS.items()]
+    return "```sh\n" + "\n".join(lines) + "\n```"
+
+
 def provenance(found: Committed) -> str:
     """Which comparisons there are, and what they were made with, as a Markdown table."""
     if not found.rows:
@@ -46,7 +53,21 @@ def provenance(found: Committed) -> str:
             f"| {conditions} | {rows[0]['photos']:,} | {conditions.folds} × {conditions.seeds} | {len(rows)} "
             f"| {', '.join(commits)} | {'; '.join(machines)} |"
         )
-    return "\n".join(lines)
+    return "\n".join(lines) + "\n\n" + _other_conditions(found.rows)
+
+
+def _other_conditions(rows: Sequence[Row]) -> str:
+    """What stands between these comparisons and the published result, if anything does."""
+    most, backbones = max(row["photos"] for row in rows), {row["backbone"] for row in rows}
+    parts = []
+    if most != PAPER_PHOTOS:
+        parts.append(f"The published result is of {PAPER_PHOTOS:,} photos; here, at most {most:,} were held out.")
+    if "resnet18" not in backbones:
+        parts.append(
+            f"It is ResNet-18's; none of these are, but {' and '.join(sorted(backbones))}'s. Read the differences as "
+            "lessons about recipes, not as ResNet-18's numbers."
+        )
+    return " ".join(parts)
 
 
 def where_it_fails(
@@ -100,33 +121,28 @@ def curve(rows: Sequence[Row]) -> str:
     return "\n".join(lines)
 
 
-def cost(groups: dict[beyond.Conditions, list[Row]]) -> str:
+def cost(rows: Sequence[Row]) -> str:
     """The most accurate recipe, and the cheapest whose interval overlaps with its."""
-    rows = [(conditions, row) for conditions, each in groups.items() for row in each]
     if not rows:
         return missing("backbones")
-    where, top = max(rows, key=lambda item: item[1]["accuracy_mean"])
-    alike = [item for item in rows if item[1]["accuracy_high"] >= top["accuracy_low"]]
-    cheap_where, cheap = min(alike, key=lambda item: item[1]["seconds_per_run"])
-    text = (
-        f"Most accurate is **{top['recipe']}** ({where}): {top['accuracy_mean']:.2%} for "
-        f"{_duration(top['seconds_per_run'])} a training. "
-    )
+    top = max(rows, key=lambda row: row["accuracy_mean"])
+    alike = [row for row in rows if row["accuracy_high"] >= top["accuracy_low"]]
+    cheap = min(alike, key=lambda row: row["seconds_per_run"])
+    text = f"Most accurate is {_bought(top)}. "
     if cheap is top:
-        text += "No cheaper recipe has an interval that reaches into its own. "
+        text += "No cheaper recipe has an interval that reaches into its own."
     else:
-        text += (
-            f"The cheapest whose interval overlaps with that is **{cheap['recipe']}** ({cheap_where}): "
-            f"{cheap['accuracy_mean']:.2%} for {_duration(cheap['seconds_per_run'])}, "
-            f"{top['seconds_per_run'] / cheap['seconds_per_run']:.0f} times less. "
-        )
-    return text + f"Backbones compared: {len({conditions.backbone for conditions in groups})}." + _one_backbone(groups)
+        times = top["seconds_per_run"] / cheap["seconds_per_run"]
+        text += f"The cheapest whose interval overlaps with its is {_bought(cheap)}, {times:.0f} times less."
+    if len({row["backbone"] for row in rows}) < 2:
+        text += " With one backbone alone, nothing can be said about backbones.\n\n" + missing("backbones")
+    return text
 
 
-def _one_backbone(groups: dict[beyond.Conditions, list[Row]]) -> str:
-    if len({conditions.backbone for conditions in groups}) > 1:
-        return ""
-    return " With one alone nothing can be said about backbones.\n\n" + missing("backbones")
+def _bought(row: Row) -> str:
+    seconds = row["seconds_per_run"]
+    time = f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"**{row['recipe']}** ({beyond.conditions_of(row)}): {row['accuracy_mean']:.2%} for {time} of training"
 
 
 def searched(search: dict[str, Any]) -> str:
@@ -201,7 +217,3 @@ def _against_seed(row: Row) -> str:
             text + f"{-gain:.1f} points less, between {-high:.1f} and {-low:.1f}. That is a difference, the wrong way."
         )
     return text + f"{gain:+.1f} points, but anything from {low:+.1f} to {high:+.1f} fits: nothing is decided."
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
