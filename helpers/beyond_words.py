@@ -7,23 +7,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from helpers import beyond
-from helpers.beyond import Committed, Row
+from helpers.beyond import Committed, Comparison, Conditions, Row
 from helpers.comparison_table import mistakes_of
 from helpers.discussion import PAPER_PHOTOS
 from helpers.evaluate import wilson_interval
 from helpers.suspects import Suspect
+from helpers.verdicts import UNDECIDED, verdict
 
-COMPARISON = ".venv/bin/python -m helpers.comparison --data photos -p backbone mobilenet_v2"
-OUTPUT = "--output report/results/comparison.json"
+COMPARE = ".venv/bin/python -m helpers.comparison --data photos -p backbone"
+RESULTS = "report/results"
 COMMANDS = {  # what makes each part, for the reader in front of an empty section
-    "comparison": f"{COMPARISON} {OUTPUT}",
-    "photos": f"{COMPARISON} --photos report/results/photos-mobilenet_v2.csv",
-    "curves": f"{COMPARISON} --rows seed fast --shares 0.1 0.3 1 {OUTPUT}",
-    "best": f'{COMPARISON} --rows best "best - *" {OUTPUT}',
-    "backbones": f"{COMPARISON.replace('mobilenet_v2', 'squeezenet1_1')} --rows fast {OUTPUT}",
+    "comparison": f"{COMPARE} mobilenet_v2 --output {RESULTS}/comparison.json "
+    f"--photos {RESULTS}/photos-mobilenet_v2.csv --suspects {RESULTS}/suspects.csv",
+    "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3 --output {RESULTS}/comparison.json",
+    "backbones": f"{COMPARE} squeezenet1_1 --rows fast best --output {RESULTS}/comparison.json",
     "search": ".venv/bin/python -m helpers.study --data photos -p backbone mobilenet_v2 --trials 20\n"
-    "cp work_dir/study/trials.json report/results/",
-    "suspects": f"{COMPARISON} --rows fast --suspects report/results/suspects.csv",
+    f"cp work_dir/study/trials.json {RESULTS}/",
 }
 
 
@@ -33,9 +32,8 @@ def missing(part: str) -> str:
 
 
 def commands() -> str:
-    """The commands behind all parts, as one block."""
-    lines = [f"# {part}\n{command}" for part, command in COMMANDS.items()]
-    return "```sh\n" + "\n".join(lines) + "\n```"
+    """The commands behind all parts, as plain text."""
+    return "\n".join(f"# {part}\n{command}" for part, command in COMMANDS.items())
 
 
 def provenance(found: Committed) -> str:
@@ -75,7 +73,7 @@ def where_it_fails(
 ) -> str:
     """How many photos the baseline gets wrong, in which class most, and how many of them nobody gets right."""
     if not photos:
-        return missing("photos")
+        return missing("comparison")
     wrong = mistakes_of(list(photos), base)
     number, asked = (sum(each[i] for each in wrong.values()) for i in (0, 1))
     shares = {name: count / n for name, (count, n) in wrong.items()}
@@ -86,7 +84,7 @@ def where_it_fails(
         f"{worst} ({wrong[worst][0]:g} of {wrong[worst][1]}, {shares[worst]:.1%}) and least often about {easiest} "
         f"({wrong[easiest][0]:g} of {wrong[easiest][1]}, {shares[easiest]:.1%}). "
     )
-    words = "lie apart: that is no accident" if low.low > high.high else "overlap: that may be chance"
+    words = "lie apart: chance alone hardly does that" if low.low > high.high else "overlap: that may be chance"
     return text + f"Wilson's intervals of the two {words}. " + _nobody(photos, recipes, suspects)
 
 
@@ -178,7 +176,7 @@ def searched(search: dict[str, Any]) -> str:
 def suspect_table(found: Sequence[Suspect], most: int = 12) -> str:
     """The clearest suspects as a Markdown table."""
     if not found:
-        return missing("suspects")
+        return missing("comparison")
     pairs = Counter((each.label, each.predicted) for each in found)
     (label, looks), count = pairs.most_common(1)[0]
     lines = [
@@ -195,16 +193,29 @@ def suspect_table(found: Sequence[Suspect], most: int = 12) -> str:
     return "\n".join(lines)
 
 
-def conclusion(rows: Sequence[Row]) -> str:
-    """What may be said in the end, about recipes that were compared with the seed recipe."""
-    named = {row["recipe"]: row for row in rows}
-    if "seed" not in named or len(named) < 2:
+def conclusion(comparison: Comparison) -> str:
+    """What may be said in the end, under which conditions, and what has not been tried."""
+    named = {row["recipe"]: row for row in comparison.rows}
+    if len(named) < 2:
         return missing("comparison")
-    parts = [f"The published recipe is right about {named['seed']['accuracy_mean']:.1%} of photos it has not seen."]
-    for name in ("best", "fast"):
-        if name in named:
-            parts.append(_against_seed(named[name]))
-    return " ".join(parts)
+    seed, others = named["seed"], [row for name, row in named.items() if name != "seed"]
+    parts = [
+        f"With {comparison.conditions}, the published recipe is right about {seed['accuracy_mean']:.1%} of "
+        f"{seed['photos']:,} photos that it had not seen."
+    ]
+    parts += [_against_seed(named[name]) for name in ("best", "fast") if name in named]
+    open_questions = sum(verdict(row) == UNDECIDED for row in others)
+    parts.append(f"Of {len(others)} recipes that were compared with it, {open_questions} cannot be told from it.")
+    return " ".join(parts) + "\n\n" + _not_tried(comparison.conditions)
+
+
+def _not_tried(conditions: Conditions) -> str:
+    parts = ["photos from elsewhere, above all yellow dandelions"]
+    if conditions.seeds == 1:
+        parts.insert(0, "several seeds per fold (`--seeds 3`)")
+    if conditions.backbone != "resnet18":
+        parts.insert(0, "the same with ResNet-18 and its ImageNet weights (`-p backbone resnet18`)")
+    return f"Not tried here: {'; '.join(parts)}."
 
 
 def _against_seed(row: Row) -> str:

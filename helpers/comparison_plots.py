@@ -56,7 +56,8 @@ def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
         axes.bar_label(bars, [f"{wrong[each][0]:g}" for each in classes], padding=2, fontsize=8)
     axes.set_xticks(range(len(classes)), [f"{each}\n({wrong[each][1]} photos)" for each in classes])
     axes.set_ylabel("wrong (%)")
-    axes.legend(frameon=False)
+    axes.margins(y=0.12)
+    _legend_above(axes)
     quiet(axes)
     axes.grid(visible=False, axis="x")
     return finished(figure)
@@ -80,7 +81,7 @@ def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
 
 def costs(rows: Sequence[dict[str, Any]]) -> Figure:
     """Accuracy against the seconds of a training, a colour per backbone, every point named by its recipe."""
-    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
     backbones = list(dict.fromkeys(row["backbone"] for row in rows))
     for backbone, colour, marker in zip(backbones, COLOURS, MARKERS, strict=False):
         mine = [row for row in rows if row["backbone"] == backbone]
@@ -94,8 +95,9 @@ def costs(rows: Sequence[dict[str, Any]]) -> Figure:
                 fontsize=8,
             )
     axes.set(xlabel="seconds per training", ylabel="accuracy of photos held out (%)", xscale="log")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.margins(x=0.18)
-    axes.legend(frameon=False, loc="lower right")
+    _legend_above(axes)
     quiet(axes)
     return finished(figure)
 
@@ -127,7 +129,7 @@ def study_history(trials: Sequence[dict[str, Any]]) -> Figure:
     axes.step([row["trial"] for row in whole], best, where="post", color=ORANGE, label="best so far")
     axes.set(xlabel="trial", ylabel="accuracy of photos held out (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
-    axes.legend(frameon=False)
+    _legend_above(axes)
     quiet(axes)
     return finished(figure)
 
@@ -140,6 +142,11 @@ def importances(shares: dict[str, float]) -> Figure:
     axes.set_xlabel("share of the importance (PED-ANOVA, Watanabe et al., 2023)")
     quiet(axes)
     return finished(figure)
+
+
+def _legend_above(axes: Axes) -> None:
+    """A legend in one line above the axes, where it hides no points."""
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0)
 
 
 def _with_intervals(axes: Axes, rows: Sequence[dict[str, Any]], x: str, **style) -> None:

@@ -11,6 +11,8 @@ from helpers.recipe import PRESETS, Recipe
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 LEVEL = 0.05
+# What a comparison at a fraction of the cost scales, in every row alike.
+COST = ("epochs", "image_size", "crop_size", "val_resize", "test_size", "lr_step", "lr_milestones")
 
 
 def verdict(row: Row) -> str:
@@ -62,15 +64,18 @@ def best_settings(row: Row) -> str:
     for name, value in row["settings"].items():
         before, words = meaning.get(name, ("–", "a setting of another version"))
         lines.append(f"| `{name}` | {before} | {value} | {words} |")
-    changed = [
-        name
-        for name, value in PRESETS.get("best", row["settings"]).items()
-        if name not in ("epochs", "image_size", "crop_size", "val_resize", "test_size")  # these follow the cost
-        and row["settings"].get(name, getattr(Recipe(), name)) != value
-    ]
-    if changed:
+    if changed := _changed_since(row):
         lines.append(f"\nThe preset has changed since this was run: {', '.join(f'`{name}`' for name in changed)}.")
     return "\n".join(lines)
+
+
+def _changed_since(row: Row) -> list[str]:
+    """Settings that the preset ``best`` has otherwise now, but for those that follow the cost of a comparison."""
+    if "best" not in PRESETS:
+        return []
+    plain = Recipe().to_dict()
+    now, then = plain | PRESETS["best"], plain | row["settings"]
+    return [name for name in plain if name not in COST and now[name] != then[name]]
 
 
 def ablation(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
