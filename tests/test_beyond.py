@@ -311,6 +311,7 @@ def test_the_sections_about_results_run_with_all_of_them_and_with_none(tmp_path,
     sources = cells()
     start = next(i for i, source in enumerate(sources) if "beyond.read(" in source)
     namespace = {"show_markdown": show_markdown, "comparison_plots": comparison_plots, "beyond": beyond}
+    namespace["verdicts"] = verdicts
     namespace["parameters"] = beyond.read_parameters(parameters(results=str(tmp_path)), ROOT)
     for source in sources[start:]:
         exec(source, namespace)
