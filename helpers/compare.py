@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -48,10 +49,35 @@ def mcnemar(right: np.ndarray, base: np.ndarray) -> float:
     right, base = np.asarray(right), np.asarray(base)
     if not np.isin(right, (0, 1)).all() or not np.isin(base, (0, 1)).all():
         raise ValueError("McNemar's test takes one answer per photo: 0 or 1")
-    gained, lost = int(((right == 1) & (base == 0)).sum()), int(((right == 0) & (base == 1)).sum())
+    return sign_test(int(((right == 1) & (base == 0)).sum()), int(((right == 0) & (base == 1)).sum()))
+
+
+def sign_test(gained: int, lost: int) -> float:
+    """Two-sided p-value of so uneven a count, or a more uneven one, if each were a fair coin's."""
     n, fewer = gained + lost, min(gained, lost)
     tail = sum(math.comb(n, k) for k in range(fewer + 1)) / 2**n
     return min(1.0, 2 * tail)
+
+
+def smallest_lead(discordant: int, level: float = 0.05) -> int | None:
+    """How many more of ``discordant`` photos one of two recipes must get right for McNemar's test to say so.
+
+    Returns:
+        gained minus lost; None if not even all of them would do, which is so below six.
+    """
+    enough = (lost for lost in range(discordant // 2, -1, -1) if sign_test(discordant - lost, lost) < level)
+    lost = next(enough, None)
+    return None if lost is None else discordant - 2 * lost
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """The p-values of many tests, raised so that all of them together err once in twenty at 0.05 (Holm, 1979)."""
+    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
+    raised, highest = [1.0] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
+        raised[i] = highest
+    return raised
 
 
 def _bootstrap(values: np.ndarray, groups: np.ndarray, seed: int) -> Estimate:

@@ -109,8 +109,13 @@ def compare(
     only: tuple[int, ...],
     seeds: tuple[int, ...],
     share: float = 1.0,
+    base: str = "seed",
 ) -> tuple[list[dict[str, Any]], dict[str, CrossValidation]]:
-    """A row of numbers for each recipe, and the cross-validations behind them; written after each."""
+    """A row of numbers for each recipe, and the cross-validations behind them; written after each.
+
+    Args:
+        base: the row that the others are compared with, where it comes before them.
+    """
     scenes = same_scenes(audit)
     results: dict[str, CrossValidation] = {}
     numbers = []
@@ -136,16 +141,14 @@ def compare(
             recipe, audit, place, root, folds, seeds, only, scenes, share=share, teacher=teacher(recipe)
         )
         results[name] = found
-        numbers.append(numbers_of(name, found, results.get("seed"), len(only), root))
+        numbers.append(numbers_of(name, found, results.get(base), len(only)))
         print(f"  {found.accuracy}", flush=True)
         checkpoint.write_json(folder / "comparison.json", numbers)
         checkpoint.write_atomically(folder / "photos.csv", to_csv(results, audit).encode())
     return numbers, results
 
 
-def numbers_of(
-    name: str, found: CrossValidation, seed: CrossValidation | None, folds: int, root: Path
-) -> dict[str, Any]:
+def numbers_of(name: str, found: CrossValidation, seed: CrossValidation | None, folds: int) -> dict[str, Any]:
     """One row of ``comparison.json``; its differences are None if the seed recipe is not among the rows."""
     recipe, accuracy = found.recipe, found.accuracy
     gain = found.difference(seed) if seed else statistics.Estimate(None, None, None)
@@ -168,6 +171,7 @@ def numbers_of(
         "epochs": recipe.epochs,
         "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(plain, n) and n not in UNTOLD},
         "commit": ", ".join(found.commits),
+        "machine": "; ".join(found.machines),
     }
 
 

@@ -18,14 +18,15 @@ COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", GREY)
 MARKERS = "osD^vP"
 
 
-def differences(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Recipes against the seed recipe: paired differences in points with their intervals, the accuracy beside each.
+def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
+    """Recipes against one of them: paired differences in points with their intervals, the accuracy beside each.
 
     Args:
-        rows: of ``comparison.json``, of one backbone and one cost; the seed recipe itself draws the line at 0.
+        rows: of ``comparison.json``, of one backbone and one cost.
+        base: the row that the others are compared with; it draws the line at 0.
     """
-    seed = next(row for row in rows if row["recipe"] == "seed")
-    others = sorted((row for row in rows if row is not seed), key=lambda row: row["difference_to_seed"])
+    zero = next(row for row in rows if row["recipe"] == base)
+    others = sorted((row for row in rows if row is not zero), key=lambda row: row["difference_to_seed"])
     figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.26 * len(others)))
     for y, row in enumerate(others):
         mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
@@ -34,7 +35,7 @@ def differences(rows: Sequence[dict[str, Any]]) -> Figure:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(others)), [f"{row['recipe']}   {row['accuracy_mean']:.1%}" for row in others])
     axes.set_ylim(-0.7, len(others) - 0.3)
-    axes.set_xlabel(f"points above the seed recipe ({seed['accuracy_mean']:.1%}), 95 % interval")
+    axes.set_xlabel(f"points above {base} ({zero['accuracy_mean']:.1%}), 95 % interval")
     quiet(axes)
     return finished(figure)
 
@@ -55,7 +56,8 @@ def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
         axes.bar_label(bars, [f"{wrong[each][0]:g}" for each in classes], padding=2, fontsize=8)
     axes.set_xticks(range(len(classes)), [f"{each}\n({wrong[each][1]} photos)" for each in classes])
     axes.set_ylabel("wrong (%)")
-    axes.legend(frameon=False)
+    axes.margins(y=0.12)
+    _legend_above(axes)
     quiet(axes)
     axes.grid(visible=False, axis="x")
     return finished(figure)
@@ -79,7 +81,7 @@ def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
 
 def costs(rows: Sequence[dict[str, Any]]) -> Figure:
     """Accuracy against the seconds of a training, a colour per backbone, every point named by its recipe."""
-    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.8))
+    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
     backbones = list(dict.fromkeys(row["backbone"] for row in rows))
     for backbone, colour, marker in zip(backbones, COLOURS, MARKERS, strict=False):
         mine = [row for row in rows if row["backbone"] == backbone]
@@ -93,8 +95,9 @@ def costs(rows: Sequence[dict[str, Any]]) -> Figure:
                 fontsize=8,
             )
     axes.set(xlabel="seconds per training", ylabel="accuracy of photos held out (%)", xscale="log")
+    axes.xaxis.set_major_formatter("{x:,g}")
     axes.margins(x=0.18)
-    axes.legend(frameon=False, loc="lower right")
+    _legend_above(axes)
     quiet(axes)
     return finished(figure)
 
@@ -109,14 +112,24 @@ def suspected(photos: Sequence[Image.Image], found: Sequence[Suspect], columns: 
     return finished(figure)
 
 
-def study_history(numbers: Sequence[int], accuracies: Sequence[float]) -> Figure:
-    """The accuracy of every finished trial, and the best so far."""
+def study_history(trials: Sequence[dict[str, Any]]) -> Figure:
+    """The accuracy of every trial, and the best so far.
+
+    Args:
+        trials: of ``trials.json``. Those that were given up are drawn hollow, at the accuracy of their first folds.
+    """
     figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.2))
-    axes.plot(numbers, [100 * value for value in accuracies], "o", color=BLUE, label="trial")
-    best = np.maximum.accumulate([100 * value for value in accuracies])
-    axes.step(numbers, best, where="post", color=ORANGE, label="best so far")
+    said = sorted((row for row in trials if row["accuracy"] is not None), key=lambda row: row["trial"])
+    whole, part = ([row for row in said if (row["state"] == "complete") == done] for done in (True, False))
+    for rows, label, face in ((whole, "trial", BLUE), (part, "given up after its first folds", "none")):
+        if rows:
+            places, shares = [row["trial"] for row in rows], [100 * row["accuracy"] for row in rows]
+            axes.plot(places, shares, "o", color=BLUE, markerfacecolor=face, label=label)
+    best = np.maximum.accumulate([100 * row["accuracy"] for row in whole])
+    axes.step([row["trial"] for row in whole], best, where="post", color=ORANGE, label="best so far")
     axes.set(xlabel="trial", ylabel="accuracy of photos held out (%)")
-    axes.legend(frameon=False)
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    _legend_above(axes)
     quiet(axes)
     return finished(figure)
 
@@ -129,6 +142,11 @@ def importances(shares: dict[str, float]) -> Figure:
     axes.set_xlabel("share of the importance (PED-ANOVA, Watanabe et al., 2023)")
     quiet(axes)
     return finished(figure)
+
+
+def _legend_above(axes: Axes) -> None:
+    """A legend in one line above the axes, where it hides no points."""
+    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0)
 
 
 def _with_intervals(axes: Axes, rows: Sequence[dict[str, Any]], x: str, **style) -> None:

@@ -69,11 +69,13 @@ def mistakes_of(photos: list[dict[str, Any]], recipe: str) -> dict[str, tuple[fl
     return found
 
 
-def as_text(numbers: list[dict[str, Any]]) -> str:
-    """The rows as aligned text, shares in per cent."""
+def as_text(numbers: list[dict[str, Any]], base: str = "seed") -> str:
+    """The rows as aligned text, shares in per cent; ``base`` is the recipe that the others were compared with."""
     width = max(len("recipe"), *(len(row["recipe"]) for row in numbers))
+    beside = max(8, len(f"to {base}"))
     lines = [
-        f"{'recipe':<{width}} {'accuracy':>8} {'95 % interval':>15} {'to seed':>8} {'95 % interval':>15} {'s/run':>7}"
+        f"{'recipe':<{width}} {'accuracy':>8} {'95 % interval':>15} {f'to {base}':>{beside}} {'95 % interval':>16} "
+        f"{'s/run':>7}"
     ]
     for row in numbers:
         low, high, mean = (100 * row[f"accuracy_{end}"] for end in ("low", "high", "mean"))
@@ -82,7 +84,7 @@ def as_text(numbers: list[dict[str, Any]]) -> str:
             less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
             gain, between = f"{100 * row['difference_to_seed']:+.2f}", f"{less:+.2f} to {more:+.2f}"
         lines.append(
-            f"{row['recipe']:<{width}} {mean:>8.2f} {f'{low:.1f} to {high:.1f}':>15} {gain:>8} {between:>15} "
+            f"{row['recipe']:<{width}} {mean:>8.2f} {f'{low:.1f} to {high:.1f}':>15} {gain:>{beside}} {between:>16} "
             f"{row['seconds_per_run']:>7.0f}"
         )
     return "\n".join(lines)

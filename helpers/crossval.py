@@ -43,6 +43,7 @@ class CrossValidation:
     seconds_per_run: float  # of training, on average
     train_photos: float  # on average
     commits: tuple[str, ...]  # of the code that ran the folds
+    machines: tuple[str, ...]  # that they ran on
 
     @property
     def held_out(self) -> np.ndarray:
@@ -171,17 +172,35 @@ def cross_validate(
     """
     scenes = same_scenes(audit) if scenes is None else scenes
     right = np.full((len(seeds), len(scenes)), np.nan)
-    seconds, sizes, commits = [], [], []
+    seconds, sizes, origins = [], [], []
     for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher):
         run(job, audit, root)
         facts = _read_fold(job.place, job.recipe, audit, len(job.split.train))
         right[job.seed_index, list(job.split.val)] = facts["right"]
         seconds.append(facts["seconds"])
         sizes.append(len(job.split.train))
-        commits.append(facts["commit"])
+        origins.append(origin_of(job.place))
         log(f"{job.place.name}: {np.mean(facts['right']):.2%} of {len(job.split.val)} photos, {facts['seconds']:.0f} s")
     means = (float(np.mean(seconds)), float(np.mean(sizes)))
-    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, *means, tuple(dict.fromkeys(commits)))
+    commits, machines = (tuple(dict.fromkeys(each)) for each in zip(*origins, strict=True))
+    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, *means, commits, machines)
+
+
+def origin_of(place: Path) -> tuple[str, str]:
+    """The commit of the code that ran a finished fold, and the machine that it ran on.
+
+    Raises:
+        RunError: the fold is not finished, or what it says of itself is damaged.
+    """
+    try:
+        facts, environment = (
+            json.loads((place / name).read_text(encoding="utf-8")) for name in ("fold.json", "environment.json")
+        )
+        return facts["commit"], environment["device_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{place} is not finished, or damaged ({error}): delete it, and the fold is run again"
+        ) from error
 
 
 def _thinned(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndarray:

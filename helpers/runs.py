@@ -45,14 +45,18 @@ def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
 
     A finished run is never written to again; ``demo-2`` follows ``demo``.
     """
-    # The environment variable keeps runs that tests make out of the user's way.
-    work_dir = (root or project_root()) / (os.environ.get("FLOWERS_WORK_DIR") or recipe.work_dir)
+    work_dir = work_folder(recipe, root)
     base = recipe.run or default_name(recipe)
     for number in range(1, 10_000):
         folder = work_dir / (base if number == 1 else f"{base}-{number}")
         if _is_free(folder) or (recipe.resume and _continues(folder, recipe)):
             return folder
     raise RunError(f"{work_dir / base}: 9,999 runs have this name already; choose another with run = …")
+
+
+def work_folder(recipe: Recipe, root: Path | None = None) -> Path:
+    """The folder of all runs. The environment variable keeps runs that tests make out of the user's way."""
+    return (root or project_root()) / (os.environ.get("FLOWERS_WORK_DIR") or recipe.work_dir)
 
 
 def default_name(recipe: Recipe) -> str:

@@ -24,7 +24,7 @@ from optuna.storages.journal import JournalFileBackend
 from helpers import checkpoint, comparison_plots
 from helpers.audit import Audit
 from helpers.comparison import cheaper
-from helpers.crossval import cross_validate
+from helpers.crossval import cross_validate, origin_of
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, RunError, UserError
@@ -32,6 +32,7 @@ from helpers.headless import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 from helpers.runs import project_root
 
+FINISHED = (optuna.trial.TrialState.COMPLETE,)  # a trial that was given up has an accuracy too, of its first folds
 GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
 
 
@@ -110,7 +111,7 @@ def search(
         log(f"trial {trial.number}: {accuracy:.2%}  {settings}")
         return accuracy
 
-    study.optimize(objective, n_trials=trials, callbacks=[lambda *_: write_up(study, folder)])
+    study.optimize(objective, n_trials=trials, callbacks=[lambda *_: write_up(study, folder, base)])
 
 
 def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = print) -> None:
@@ -129,15 +130,34 @@ def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = pr
             pass
 
 
-def write_up(study: optuna.Study, folder: Path) -> None:
-    """``trials.json``: every trial with its settings, state and accuracy; the best first."""
+def rows_of(study: optuna.Study) -> list[dict[str, Any]]:
+    """Every trial with its settings, state and accuracy; the best first."""
     rows = [
         {"trial": t.number, "state": t.state.name.lower(), "accuracy": t.value, "folds": len(t.intermediate_values)}
         | {"settings": t.params}
         for t in study.get_trials(deepcopy=False)
     ]
-    rows.sort(key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
-    checkpoint.write_json(folder / "trials.json", rows)
+    return sorted(rows, key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
+
+
+def importances_of(study: optuna.Study) -> dict[str, float]:
+    """How much of the difference between trials goes with each setting, the largest first.
+
+    Empty unless two finished trials differ.
+    """
+    if len({trial.value for trial in study.get_trials(deepcopy=False, states=FINISHED)}) < 2:
+        return {}
+    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
+    return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
+
+
+def write_up(study: optuna.Study, folder: Path, base: Recipe) -> None:
+    """``trials.json``: what was tried, by which code on which machine, and all that is needed to draw it again."""
+    origins = [origin_of(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
+    commits, machines = (sorted(set(each)) for each in zip(*origins, strict=True)) if origins else ([], [])
+    facts = {"backbone": base.backbone, "cost": f"{base.image_size} px, {base.epochs} epochs"}
+    facts |= {"commit": ", ".join(commits), "machine": "; ".join(machines), "importances": importances_of(study)}
+    checkpoint.write_json(folder / "trials.json", facts | {"trials": rows_of(study)})
 
 
 def draw(study: optuna.Study, folder: Path) -> list[Path]:
@@ -146,17 +166,11 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
     Raises:
         RunError: fewer than two trials are finished.
     """
-    finished = [trial for trial in study.get_trials(deepcopy=False) if trial.value is not None]
-    if len(finished) < 2:
-        raise RunError(f"{folder}: {len(finished)} finished trials, two are needed to draw: raise --trials")
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator()
-    importance = optuna.importance.get_param_importances(study, evaluator=evaluator)
-    pictures = {
-        "history": comparison_plots.study_history(
-            [trial.number for trial in finished], [trial.value for trial in finished]
-        ),
-        "importance": comparison_plots.importances(dict(importance)),
-    }
+    if (n := len(study.get_trials(deepcopy=False, states=FINISHED))) < 2:
+        raise RunError(f"{folder}: {n} finished trials, two are needed to draw: raise --trials")
+    pictures = {"history": comparison_plots.study_history(rows_of(study))}
+    if shares := importances_of(study):
+        pictures["importance"] = comparison_plots.importances(shares)
     paths = []
     for name, figure in pictures.items():
         paths.append(folder / f"{name}.png")
@@ -184,6 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
         folder = root / base.work_dir / options.name
         study = open_study(folder, base.seed)
         search(study, base, look_at(base, root), folder, root, options.trials, options.folds)
+        write_up(study, folder, base)
         pictures = draw(study, folder)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -52,3 +52,18 @@ def test_a_paired_difference_is_sharper_than_two_accuracies():
 
 def test_an_estimate_reads_well():
     assert str(compare.Estimate(0.9712, 0.9634, 0.9789)) == "97.12% (96.34% to 97.89%)"
+
+
+def test_the_smallest_lead_is_the_first_that_the_test_believes():
+    assert [compare.smallest_lead(n) for n in (0, 5, 6)] == [None, None, 6]  # 6 to 0: p = 2 / 64
+    for n in (15, 40, 101):
+        lead = compare.smallest_lead(n)
+        gained, lost = (n + lead) // 2, (n - lead) // 2
+        assert gained + lost == n
+        assert compare.sign_test(gained, lost) < 0.05 <= compare.sign_test(gained - 1, lost + 1)
+
+
+def test_holm_by_hand():
+    assert compare.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert compare.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert compare.holm([]) == []

@@ -80,6 +80,16 @@ def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F81
     assert "other" in comparison_table.as_text(half)
 
 
+def test_another_row_can_be_the_one_that_the_others_are_compared_with(audit, tmp_path):  # noqa: F811
+    table = {"plain": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05)}
+    rows, _ = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,), base="plain")
+    assert [row["difference_to_seed"] for row in rows] == [
+        0,
+        pytest.approx(rows[1]["accuracy_mean"] - rows[0]["accuracy_mean"]),
+    ]
+    assert "to plain" in comparison_table.as_text(rows, "plain").splitlines()[0]
+
+
 def test_rows_are_chosen_by_name():
     chosen = [name for name in comparison.rows(SEED) if comparison.chosen(name, ["fast", "seed + C*"])]
     assert chosen == ["fast", "seed + CutMix"]
@@ -101,7 +111,7 @@ def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
     assert sum(asked for _, asked in mistakes.values()) == len(audit.photos)
     assert sum(wrong for wrong, _ in mistakes.values()) == pytest.approx((1 - results["other"].right).sum())
     keys = {"recipe", "backbone", "folds", "seeds", "photos", "accuracy_mean", "accuracy_low", "accuracy_high"}
-    keys |= {"difference_to_seed", "difference_low", "difference_high", "seconds_per_run", "commit"}
+    keys |= {"difference_to_seed", "difference_low", "difference_high", "seconds_per_run", "commit", "machine"}
     assert keys <= set(first)
     assert "other" in comparison_table.as_text(numbers)
     figure = comparison_plots.differences(numbers)

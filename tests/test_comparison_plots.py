@@ -22,7 +22,7 @@ def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
     colours = [bar.lines[0].get_color() for bar in axes.containers]
     assert colours == [comparison_plots.ORANGE, comparison_plots.GREY, comparison_plots.GREEN]
     assert axes.containers[2].lines[0].get_xdata() == pytest.approx([3.0])
-    assert "90.0%" in axes.get_xlabel()
+    assert axes.get_xlabel() == "points above seed (90.0%), 95 % interval"
 
 
 def test_mistakes_have_a_bar_for_each_class_and_recipe():
@@ -59,3 +59,14 @@ def test_suspects_are_shown_with_both_classes(smooth_photos):
     assert len(titles) == 12
     assert titles[6] == "labelled rose,\ntulip 98%"
     assert titles[7] == ""
+
+
+def test_a_search_shows_what_was_given_up_apart_and_not_as_the_best():
+    trials = [
+        {"trial": n, "state": state, "accuracy": a} for n, state, a in ((2, "pruned", 0.99), (1, "complete", 0.8))
+    ]
+    trials += [{"trial": 0, "state": "complete", "accuracy": 0.7}, {"trial": 3, "state": "fail", "accuracy": None}]
+    whole, part, best = comparison_plots.study_history(trials).axes[0].lines
+    assert (whole.get_xdata().tolist(), whole.get_ydata().tolist()) == ([0, 1], [70, 80])
+    assert (part.get_xdata().tolist(), part.get_markerfacecolor()) == ([2], "none")
+    assert best.get_ydata() == pytest.approx([70, 80])

@@ -153,3 +153,13 @@ def test_a_fold_that_another_process_is_at_is_left_to_it(audit, tmp_path):
         found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0, 1), scenes=scenes)
     assert found.held_out.sum() == len(first.split.val) + len(second.split.val)
     assert len(found.commits) == 1
+
+
+def test_a_fold_says_by_which_code_on_which_machine_it_was_made(audit, tmp_path):
+    found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0,), log=lambda _: None)
+    place = tmp_path / "cv" / "fold-0-seed-0"
+    assert ((found.commits[0], found.machines[0]),) == (crossval.origin_of(place),)
+    assert "thread" in found.machines[0]
+    (place / "environment.json").write_text("{}")
+    with pytest.raises(RunError, match="is not finished, or damaged"):
+        crossval.origin_of(place)

@@ -44,8 +44,9 @@ def test_nothing_of_the_machine_is_in_the_outputs(path):
     assert "/tmp/" not in text
 
 
-def test_the_parameters_cell_is_tagged_typed_and_commented():
-    (cell,) = [c for c in code_cells(DELIVERABLE) if "parameters" in c.metadata.get("tags", [])]
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_parameters_cell_is_tagged_typed_and_commented(path):
+    (cell,) = [c for c in code_cells(path) if "parameters" in c.metadata.get("tags", [])]
     for line in cell.source.splitlines():
         name, _, rest = line.partition(": ")
         assert name.isidentifier(), line

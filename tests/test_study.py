@@ -10,6 +10,7 @@ import pytest
 from helpers import study
 from helpers.errors import RunError
 from helpers.recipe import Recipe
+from helpers.runs import git_commit
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -34,12 +35,17 @@ def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
         opened = study.open_study(folder)
         study.search(opened, settings(tmp_path), audit, folder, ROOT, total - len(opened.trials), 2, said.append)
         assert [trial.number for trial in opened.trials] == list(range(total))
-    rows = json.loads((folder / "trials.json").read_text())
+    facts = json.loads((folder / "trials.json").read_text())
+    rows = facts["trials"]
     assert len(rows) == 3
+    assert (facts["backbone"], facts["cost"]) == ("squeezenet1_1", "32 px, 1 epochs")
+    assert facts["commit"] == git_commit(ROOT)
+    assert "thread" in facts["machine"]
+    assert facts["importances"] == study.importances_of(opened)
     finished = [row["accuracy"] for row in rows if row["state"] == "complete"]
     assert finished == sorted(finished, reverse=True)
     paths = study.draw(opened, folder)
-    assert [path.name for path in paths] == ["history.png", "importance.png"]
+    assert [path.name for path in paths] == ["history.png", "importance.png"][: 2 if facts["importances"] else 1]
     assert all(path.stat().st_size > 5000 for path in paths)
 
 
@@ -86,6 +92,20 @@ def test_two_processes_share_one_study(grow, tmp_path):
     assert sorted(trial.number for trial in trials) == [0, 1, 2, 3]
     assert len({trial.params["lr"] for trial in trials}) == 4
     assert all("chosen among many on these same photos, it flatters" in out for out, _ in said)
+
+
+def test_importances_are_those_of_finished_trials_that_differ(tmp_path):
+    opened = study.open_study(tmp_path)
+    for value, state in ((0.9, "COMPLETE"), (0.9, "COMPLETE"), (0.2, "PRUNED")):
+        trial = opened.ask()
+        trial.suggest_float("lr", 0.0, 1.0)
+        trial.report(value, 0)
+        opened.tell(trial, value if state == "COMPLETE" else None, state=optuna.trial.TrialState[state])
+    assert study.importances_of(opened) == {}
+    trial = opened.ask()
+    trial.suggest_float("lr", 0.0, 1.0)
+    opened.tell(trial, 0.5)
+    assert list(study.importances_of(opened)) == ["lr"]
 
 
 def test_a_damaged_study_is_named(tmp_path):

@@ -1,0 +1,230 @@
+"""The words of ``beyond_the_baseline.ipynb``, but for differences: chosen by results, or by their absence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from helpers import beyond
+from helpers.beyond import Committed, Comparison, Conditions, Row
+from helpers.comparison_table import mistakes_of
+from helpers.discussion import PAPER_PHOTOS
+from helpers.evaluate import wilson_interval
+from helpers.suspects import Suspect
+from helpers.verdicts import UNDECIDED, verdict
+
+COMPARE = ".venv/bin/python -m helpers.comparison --data photos -p backbone"
+RESULTS = "report/results"
+COMMANDS = {  # what makes each part, for the reader in front of an empty section
+    "comparison": f"{COMPARE} mobilenet_v2 --output {RESULTS}/comparison.json "
+    f"--photos {RESULTS}/photos-mobilenet_v2.csv --suspects {RESULTS}/suspects.csv",
+    "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3 --output {RESULTS}/comparison.json",
+    "backbones": f"{COMPARE} squeezenet1_1 --rows fast best --output {RESULTS}/comparison.json",
+    "search": ".venv/bin/python -m helpers.study --data photos -p backbone mobilenet_v2 --trials 20\n"
+    f"cp work_dir/study/trials.json {RESULTS}/",
+}
+
+
+def missing(part: str) -> str:
+    """That a part of the results is not there, and the command that makes it."""
+    return f"*This part has not been run yet.* It is made by\n\n```sh\n{COMMANDS[part]}\n```"
+
+
+def commands() -> str:
+    """The commands behind all parts, as plain text."""
+    return "\n".join(f"# {part}\n{command}" for part, command in COMMANDS.items())
+
+
+def provenance(found: Committed) -> str:
+    """Which comparisons there are, and what they were made with, as a Markdown table."""
+    if not found.rows:
+        return missing("comparison")
+    lines = [
+        "| backbone, cost | photos held out | folds × seeds | recipes | code | machine |",
+        "|---|---|---|---|---|---|",
+    ]
+    for conditions, rows in beyond.groups(found.rows).items():
+        commits = sorted({each[:7] + each[40:] for row in rows for each in row["commit"].split(", ")})
+        machines = sorted({row.get("machine", "not recorded") for row in rows})
+        lines.append(
+            f"| {conditions} | {rows[0]['photos']:,} | {conditions.folds} × {conditions.seeds} | {len(rows)} "
+            f"| {', '.join(commits)} | {'; '.join(machines)} |"
+        )
+    return "\n".join(lines) + "\n\n" + _other_conditions(found.rows)
+
+
+def _other_conditions(rows: Sequence[Row]) -> str:
+    """What stands between these comparisons and the published result, if anything does."""
+    most, backbones = max(row["photos"] for row in rows), {row["backbone"] for row in rows}
+    parts = []
+    if most != PAPER_PHOTOS:
+        parts.append(f"The published result is of {PAPER_PHOTOS:,} photos; here, at most {most:,} were held out.")
+    if "resnet18" not in backbones:
+        parts.append(
+            f"It is ResNet-18's; none of these are, but {' and '.join(sorted(backbones))}'s. Read the differences as "
+            "lessons about recipes, not as ResNet-18's numbers."
+        )
+    return " ".join(parts)
+
+
+def where_it_fails(
+    photos: Sequence[Row], recipes: Sequence[str], suspects: Sequence[Suspect], base: str = "seed"
+) -> str:
+    """How many photos the baseline gets wrong, in which class most, and how many of them nobody gets right."""
+    if not photos:
+        return missing("comparison")
+    wrong = mistakes_of(list(photos), base)
+    number, asked = (sum(each[i] for each in wrong.values()) for i in (0, 1))
+    shares = {name: count / n for name, (count, n) in wrong.items()}
+    worst, easiest = max(shares, key=shares.get), min(shares, key=shares.get)
+    low, high = (wilson_interval(round(wrong[name][0]), wrong[name][1]) for name in (worst, easiest))
+    text = (
+        f"The recipe `{base}` is wrong about {number:g} of {asked:,} photos ({number / asked:.1%}), most often about "
+        f"{worst} ({wrong[worst][0]:g} of {wrong[worst][1]}, {shares[worst]:.1%}) and least often about {easiest} "
+        f"({wrong[easiest][0]:g} of {wrong[easiest][1]}, {shares[easiest]:.1%}). "
+    )
+    words = "lie apart: chance alone hardly does that" if low.low > high.high else "overlap: that may be chance"
+    return text + f"Wilson's intervals of the two {words}. " + _nobody(photos, recipes, suspects)
+
+
+def _nobody(photos: Sequence[Row], recipes: Sequence[str], suspects: Sequence[Suspect]) -> str:
+    if len(recipes) < 3:  # the baseline and one more are not "every recipe"
+        return ""
+    never = beyond.never_right(photos, recipes)
+    text = (
+        f"{len(never)} photos are wrong with every one of the {len(recipes)} recipes: nothing that was changed here "
+        "reaches them"
+    )
+    also = len({each.name for each in suspects} & set(never))
+    return text + (f". {also} of them are among the photos whose label is in doubt (below)." if also else ".")
+
+
+def curve(rows: Sequence[Row]) -> str:
+    """What more photos brought, recipe by recipe, and whether the last step is more than chance."""
+    if not rows:
+        return missing("curves")
+    lines = []
+    for name in dict.fromkeys(row["recipe"] for row in rows):
+        mine = sorted((row for row in rows if row["recipe"] == name), key=lambda row: row["train_photos"])
+        first, before, last = mine[0], mine[-2], mine[-1]
+        step = 100 * (last["accuracy_mean"] - before["accuracy_mean"])
+        apart = last["accuracy_low"] > before["accuracy_high"] or last["accuracy_high"] < before["accuracy_low"]
+        lines.append(
+            f"- **{name}**: {first['accuracy_mean']:.1%} with {first['train_photos']:,} photos, "
+            f"{last['accuracy_mean']:.1%} with {last['train_photos']:,}. The last step, from "
+            f"{before['train_photos']:,}, brought {step:+.1f} points; "
+            + ("the intervals lie apart." if apart else "the intervals overlap, so it may have brought nothing.")
+        )
+    return "\n".join(lines)
+
+
+def cost(rows: Sequence[Row]) -> str:
+    """The most accurate recipe, and the cheapest whose interval overlaps with its."""
+    if not rows:
+        return missing("backbones")
+    top = max(rows, key=lambda row: row["accuracy_mean"])
+    alike = [row for row in rows if row["accuracy_high"] >= top["accuracy_low"]]
+    cheap = min(alike, key=lambda row: row["seconds_per_run"])
+    text = f"Most accurate is {_bought(top)}. "
+    if cheap is top:
+        text += "No cheaper recipe has an interval that reaches into its own."
+    else:
+        times = top["seconds_per_run"] / cheap["seconds_per_run"]
+        text += f"The cheapest whose interval overlaps with its is {_bought(cheap)}, {times:.0f} times less."
+    if len({row["backbone"] for row in rows}) < 2:
+        text += " With one backbone alone, nothing can be said about backbones.\n\n" + missing("backbones")
+    return text
+
+
+def _bought(row: Row) -> str:
+    seconds = row["seconds_per_run"]
+    time = f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    return f"**{row['recipe']}** ({beyond.conditions_of(row)}): {row['accuracy_mean']:.2%} for {time} of training"
+
+
+def searched(search: dict[str, Any]) -> str:
+    """How the search went, what it found, and why that flatters."""
+    if not search:
+        return missing("search")
+    states = Counter(row["state"] for row in search["trials"])
+    whole = [row for row in search["trials"] if row["state"] == "complete"]
+    text = (
+        f"{len(search['trials'])} trials of {search['backbone']} at {search['cost']}: {states['complete']} finished, "
+        f"{states['pruned']} given up after their first folds."
+    )
+    if not whole:
+        return text + " None is finished, so there is nothing to say."
+    top = max(whole, key=lambda row: row["accuracy"])
+    values = ", ".join(
+        f"`{name}` {value:.3g}" if isinstance(value, float) else f"`{name}` {value}"
+        for name, value in top["settings"].items()
+    )
+    text += (
+        f" The best, trial {top['trial']}, is right about {top['accuracy']:.2%} of the photos held out: {values}. "
+        f"It was chosen among {len(whole)} on these same photos, so part of that is luck: a number to go on with, not "
+        "to publish."
+    )
+    if search["importances"]:
+        first = list(search["importances"])[:3]
+        text += f" Most of the difference between trials goes with {', '.join(f'`{name}`' for name in first)}."
+        if len(whole) < 10 * len(search["importances"]):
+            text += f" From {len(whole)} trials of {len(search['importances'])} settings that is a hint, no more."
+    return text
+
+
+def suspect_table(found: Sequence[Suspect], most: int = 12) -> str:
+    """The clearest suspects as a Markdown table."""
+    if not found:
+        return missing("comparison")
+    pairs = Counter((each.label, each.predicted) for each in found)
+    (label, looks), count = pairs.most_common(1)[0]
+    lines = [
+        f"{len(found)} photos look more like another class than that class's own photos do on average; most often "
+        f"({count}) one in `{label}/` looks like a {looks}. The clearest:\n",
+        "| photo | its folder says | it looks like a | certainty | left for the label |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {each.name} | {each.label} | {each.predicted} | {each.predicted_probability:.1%} "
+        f"| {each.label_probability:.1%} |"
+        for each in found[:most]
+    ]
+    return "\n".join(lines)
+
+
+def conclusion(comparison: Comparison) -> str:
+    """What may be said in the end, under which conditions, and what has not been tried."""
+    named = {row["recipe"]: row for row in comparison.rows}
+    if len(named) < 2:
+        return missing("comparison")
+    seed, others = named["seed"], [row for name, row in named.items() if name != "seed"]
+    parts = [
+        f"With {comparison.conditions}, the published recipe is right about {seed['accuracy_mean']:.1%} of "
+        f"{seed['photos']:,} photos that it had not seen."
+    ]
+    parts += [_against_seed(named[name]) for name in ("best", "fast") if name in named]
+    open_questions = sum(verdict(row) == UNDECIDED for row in others)
+    parts.append(f"Of {len(others)} recipes that were compared with it, {open_questions} cannot be told from it.")
+    return " ".join(parts) + "\n\n" + _not_tried(comparison.conditions)
+
+
+def _not_tried(conditions: Conditions) -> str:
+    parts = ["photos from elsewhere, above all yellow dandelions"]
+    if conditions.seeds == 1:
+        parts.insert(0, "several seeds per fold (`--seeds 3`)")
+    if conditions.backbone != "resnet18":
+        parts.insert(0, "the same with ResNet-18 and its ImageNet weights (`-p backbone resnet18`)")
+    return f"Not tried here: {'; '.join(parts)}."
+
+
+def _against_seed(row: Row) -> str:
+    gain, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+    text = f"`{row['recipe']}` is right about {row['accuracy_mean']:.1%}: "
+    if low > 0:
+        return text + f"{gain:.1f} points more, between {low:.1f} and {high:.1f}. That is a difference."
+    if high < 0:
+        return (
+            text + f"{-gain:.1f} points less, between {-high:.1f} and {-low:.1f}. That is a difference, the wrong way."
+        )
+    return text + f"{gain:+.1f} points, but anything from {low:+.1f} to {high:+.1f} fits: nothing is decided."
