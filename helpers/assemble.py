@@ -41,7 +41,7 @@ def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) ->
         recipe.dropout,
         recipe.seed,
         recipe.frozen_backbone,
-        recipe.frozen_stages,
+        recipe.frozen_share,
         recipe.frozen_norms,
     ).to(run.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)

@@ -31,6 +31,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "random resized crops": {"crop": "random_resized"},
     "no augmentation": {"augmentation": False},
     "no vertical flips": {"vertical_flip": 0.0},
+    "no rotation": {"rotation": 0.0},
+    "less change of hue": {"hue": 0.03},
     "random erasing": {"random_erasing": 0.25},
     "TrivialAugment": {"auto_augment": "trivial"},
     "MixUp": {"mixup": 0.2},
@@ -41,10 +43,10 @@ CHANGES: dict[str, dict[str, Any]] = {
     "head at ten times the rate": {"head_lr": 1e-2},
     "layer-wise decay": {"layer_decay": 0.85},
     "frozen batch-norm statistics": {"frozen_norms": True},
-    "first stages frozen": {"frozen_stages": 8},
+    "first stages frozen": {"frozen_share": 0.6},
     "L2-SP": {"l2_sp": 1e-2},
     "no decay on norms": {"norm_decay": False},
-    "larger rate": {"lr": 5e-3},
+    "larger rate": {"lr": 3e-3},
     "cosine": {"schedule": "cosine", "warmup_epochs": 1},
     "one cycle": {"schedule": "onecycle"},
     "Adam": {"optimizer": "adam", "lr": 1e-4},
@@ -53,7 +55,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "average of the weights": {"ema": 0.99},
     "mirrored at test": {"test_flip": True},
     "three scales at test": {"test_scales": True},
-    "larger at test": {"test_size": 256, "val_resize": 288},
+    "larger at test": {"test_size": 256},
     "taught by fast": {"teacher": "fast"},  # a row's name: the same fold of that row
 }
 

@@ -249,7 +249,8 @@ def _read_fold(place: Path, recipe: Recipe, audit: Audit, train_photos: int) -> 
         if isinstance(error, RunError):
             raise
         raise RunError(f"{path} is damaged ({error}): delete the folder, and the fold is run again") from error
-    now = recipe.to_dict()
+    # What an earlier version did not know, it did as the default says.
+    now, before = recipe.to_dict(), Recipe().to_dict() | before
     if changed := [name for name in now if name not in SAME_RESULT and before.get(name) != now[name]]:
         raise RunError(
             f"{place} holds another recipe ({changed[0]} = {before.get(changed[0])!r}, now {now[changed[0]]!r}): "

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision import models
 
-from helpers.errors import ParameterError, WeightsError
+from helpers.errors import WeightsError
 from helpers.seeds import derive_seed
 from helpers.weights import imagenet_weights, load_into, read_weights
 
@@ -27,14 +27,14 @@ def build_model(
     dropout: float,
     seed: int,
     frozen: bool = False,
-    frozen_stages: int = 0,
+    frozen_share: float = 0.0,
     frozen_norms: bool = False,
 ) -> nn.Module:
     """A backbone with ``weights`` and a fresh head: images ``(n, 3, S, S)`` → logits ``(n, classes)``.
 
     Args:
         frozen: training will change the head only.
-        frozen_stages: training will leave so many stages alone, from the input on.
+        frozen_share: training will leave this share of the stages alone, from the input on.
         frozen_norms: batch normalization will keep the statistics of the weights.
         weights: ``imagenet``, ``none`` (random), or the path of a state dict. One that holds a head
             of our size is taken whole.
@@ -58,8 +58,8 @@ def build_model(
         load_into(model, state, name, source)
     if frozen:
         freeze_backbone(model)
-    if frozen_stages:
-        freeze_stages(model, frozen_stages)
+    if frozen_share:
+        freeze_stages(model, frozen_share)
     if frozen_norms:
         freeze_norms(model)
     return model
@@ -178,15 +178,15 @@ def stages(model: nn.Module) -> list[list[nn.Parameter]]:
     return [rest, *found] if rest else found
 
 
-def freeze_stages(model: nn.Module, count: int) -> None:
-    """Let training change nothing in the first ``count`` stages, batch-norm statistics included.
+def freeze_stages(model: nn.Module, share: float) -> None:
+    """Let training change nothing in the first stages, batch-norm statistics included.
 
-    Raises:
-        ParameterError: the backbone has fewer.
+    Args:
+        share: of the stages, in [0, 1], rounded down: 0.6 are 11 of MobileNetV2's 19, and 3 of ResNet's 6 (up to
+            ``layer1``).
     """
     parts = stages(model)
-    if count > len(parts):
-        raise ParameterError(f"frozen_stages = {count}: this backbone has {len(parts)}, choose at most as many")
+    count = int(share * len(parts))
     frozen = {id(parameter) for stage in parts[:count] for parameter in stage}
     for parameter in model.parameters():
         if id(parameter) in frozen:

@@ -74,7 +74,9 @@ class Recipe:
     backbone: str = _setting("resnet18", "a torchvision classification model")
     weights: str = _setting("imagenet", "imagenet, none, or the path of a .pth or .safetensors file")
     frozen_backbone: bool = _setting(False, "train the head only")
-    frozen_stages: int = _setting(0, "stages of the backbone, from the input on, that training leaves alone", low=0)
+    frozen_share: float = _setting(
+        0.0, "share of the backbone's stages, from the input on, that training leaves alone", low=0, high=1
+    )
     frozen_norms: bool = _setting(False, "keep ImageNet's batch-norm statistics")
     head_first: bool = _setting(False, "fit the head to the backbone's features before training everything")
     dropout: float = _setting(0.5, "probability to drop a feature before the new head", low=0, below=1)
@@ -206,6 +208,26 @@ PRESETS: dict[str, dict[str, Any]] = {
         "lr": 0.01,
         "schedule": "cosine",
     },
+    # More accurate than the published one, at a third of its cost: what ImageNet's first stages know of edges and
+    # textures is kept; the later ones are tuned on crops that are all photo, from a head that fits them already.
+    "best": {
+        "crop": "random_resized",
+        "crop_scale": 0.35,
+        "rotation": 0.0,
+        "vertical_flip": 0.0,
+        "hue": 0.03,
+        "test_size": 256,
+        "test_flip": True,
+        "frozen_share": 0.6,
+        "frozen_norms": True,
+        "head_first": True,
+        "dropout": 0.2,
+        "epochs": 8,
+        "lr": 3e-3,
+        "schedule": "cosine",
+        "warmup_epochs": 1,
+        "label_smoothing": 0.1,
+    },
     # The same recipe at 3/7 of the size, on photos that the project draws itself. It starts
     # from random weights, hence the higher learning rate and the smooth schedule.
     "demo": {
@@ -315,7 +337,7 @@ def _refuse_without_effect(recipe: Recipe) -> None:
     random = sorted(changed & {"crop", "auto_augment", "random_erasing"})
     if not recipe.augmentation and random:
         raise ParameterError(f"{random[0]} does nothing without augmentation: set augmentation to True")
-    tuning = sorted(changed & {"frozen_stages", "layer_decay", "l2_sp", "head_first"})
+    tuning = sorted(changed & {"frozen_share", "layer_decay", "l2_sp", "head_first"})
     if recipe.frozen_backbone and tuning:
         raise ParameterError(f"{tuning[0]} does nothing with frozen_backbone: set one of them back")
     if recipe.optimizer != "sgd" and recipe.nesterov and "nesterov" in changed:

@@ -159,8 +159,8 @@ def _kept(r: Recipe) -> list[Pieces]:
     sentences = []
     if r.frozen_backbone:
         sentences.append(written("The backbone stays as it is, batch-norm statistics [ioffe2015] included."))
-    if r.frozen_stages:
-        sentences.append(written("Its first {n} stages stay as they are.", n=r.frozen_stages))
+    if r.frozen_share:
+        sentences.append(written("Of its stages, the first {share:.0%} stay as they are.", share=r.frozen_share))
     if r.frozen_norms and not r.frozen_backbone:
         sentences.append(written("Batch-norm statistics [ioffe2015] stay those of the weights."))
     if r.head_first:

@@ -33,7 +33,7 @@ SETTINGS = (
     ("epochs", "epochs", "{epochs}"),
 )
 # What the recipe can do besides; a row each only if this run does it.
-EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_stages", "frozen_norms", "head_first")
+EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_share", "frozen_norms", "head_first")
 EXTRAS += ("head_lr", "layer_decay", "l2_sp", "norm_decay", "label_smoothing", "ema", "warmup_epochs", "teacher_weight")
 EXTRAS += ("test_size", "test_flip", "test_scales")
 

@@ -42,8 +42,6 @@ def test_whoever_teaches_is_a_row(backbone):
 
 
 def test_each_change_of_the_best_can_be_taken_away():
-    if "best" not in PRESETS:
-        pytest.skip("there is no preset best yet")
     table = comparison.rows(SEED)
     without = [name for name in table if name.startswith("best - ")]
     assert without
@@ -60,7 +58,7 @@ def test_cheaper_recipes_shrink_in_proportion():
     assert (small.epochs, small.lr_step, small.milestones) == (10, 3, [3, 6])
     assert comparison.cheaper(SEED, 1, 1) is SEED
     for name, row in comparison.rows(SEED).items():
-        assert comparison.cheaper(row, 1 / 2, 1 / 5).epochs == row.epochs // 5, name
+        assert comparison.cheaper(row, 1 / 2, 1 / 5).epochs == round(row.epochs / 5), name
 
 
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):

@@ -103,7 +103,7 @@ def test_l2_sp_pulls_to_the_start_and_not_to_zero():
 
 
 def test_what_is_frozen_is_in_no_group():
-    model = build_model("resnet18", "none", 5, 0.5, 0, frozen_stages=3)
+    model = build_model("resnet18", "none", 5, 0.5, 0, frozen_share=0.5)
     groups = optimizers.parameter_groups(model, recipe(layer_decay=0.5))
     ids = {id(parameter) for group in groups for parameter in group["params"]}
     frozen = [parameter for stage in stages(model)[:3] for parameter in stage]

@@ -383,7 +383,7 @@ def test_any_classes_can_be_set(tmp_path, classes):
     [
         {"optimizer": "adamw", "lr": 1e-4, "schedule": "onecycle", "label_smoothing": 0.1, "ema": 0.99},
         {"optimizer": "adam", "mixup": 0.2, "cutmix": 1.0, "random_erasing": 0.25, "auto_augment": "trivial"},
-        {"optimizer": "rmsprop", "crop": "random_resized", "frozen_stages": 3, "frozen_norms": True, "head_lr": 0.01},
+        {"optimizer": "rmsprop", "crop": "random_resized", "frozen_share": 0.5, "frozen_norms": True, "head_lr": 0.01},
         {"nesterov": False, "schedule": "cosine", "warmup_epochs": 2, "l2_sp": 0.01, "layer_decay": 0.85},
         {"nesterov": False, "momentum": 0.0, "schedule": "multistep", "teacher": "fast", "head_first": True},
         {"auto_augment": "rand", "norm_decay": False, "test_flip": True, "test_scales": True},
@@ -406,7 +406,7 @@ def test_every_setting_that_was_used_is_told(tmp_path, changes):
         "imagenet": "AutoAugment [",
         "rmsprop": "RMSProp [",
         "random_resized": "at least 25% of the photo",
-        "frozen_stages": "first 3 stages stay",
+        "frozen_share": "the first 50% stay",
         "frozen_norms": "statistics [",
         "head_lr": "rate of its own, 0.01",
         "l2_sp": "L2-SP [",
