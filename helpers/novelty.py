@@ -2,7 +2,8 @@
 
 The rule is ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching"). It puts two doubts
 together: the features lie off the few directions in which the training photos' features differ, and the logits are
-small (energy; Liu et al., 2020). ``benchmarks/novelty.py`` compares it with other rules on real photos, one kind of
+small (energy; Liu et al., 2020). Features are scaled to length 1 here: without that it finds as many unknown flowers,
+but a picture of one flat colour, whose features are all small, passes. ``benchmarks/novelty.py`` compares it with other rules on real photos, one kind of
 flower unknown at a time; ``report/results/novelty.json`` holds what came out. A photo is flagged if its doubt exceeds
 that of 95 % of the run's own validation photos.
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from helpers import checkpoint
@@ -42,7 +44,7 @@ class Seen(NamedTuple):
 class Vim:
     """The rule with what it has to remember of the training photos: ``(1 + directions) * k`` numbers."""
 
-    centre: torch.Tensor  # float32 (k,): mean of the training photos' features
+    centre: torch.Tensor  # float32 (k,): mean of the training photos' features, each of length 1
     directions: torch.Tensor  # float32 (r, k): orthonormal; along them the training photos differ most
     weight: float  # of the distance, such that it weighs as much as the largest logit on the training photos
     threshold: float  # doubts above it are flagged
@@ -133,18 +135,19 @@ def unsure(probabilities: torch.Tensor) -> Unsure:
 
 
 def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean ``(k,)`` and the ``count`` orthonormal directions ``(r, k)`` in which ``(n, k)`` features differ most.
+    """Mean ``(k,)`` and the ``count`` orthonormal directions ``(r, k)`` in which ``(n, k)`` features of length 1 differ most.
 
     At least one direction is left out, or no distance would remain to be measured.
     """
-    centre = features.mean(0)
-    rows = torch.linalg.svd(features - centre, full_matrices=False)[2]
+    unit = F.normalize(features)
+    centre = unit.mean(0)
+    rows = torch.linalg.svd(unit - centre, full_matrices=False)[2]
     return centre, rows[: max(0, min(count, len(rows) - 1, features.shape[1] - 1))].contiguous()
 
 
 def off_the_plane(features: torch.Tensor, centre: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    """Distance ``(n,)`` of features ``(n, k)`` from the plane through ``centre`` along ``directions`` ``(r, k)``."""
-    offset = features - centre
+    """Distance ``(n,)`` of features ``(n, k)``, scaled to length 1, from the plane through ``centre`` along ``directions`` ``(r, k)``."""
+    offset = F.normalize(features) - centre
     return (offset - offset @ directions.T @ directions).norm(dim=1)
 
 

@@ -40,7 +40,7 @@ class Tally:
             lines.append(f"{self.unreadable:,} could not be read")
         if photos:
             lines.append(f"{self.unlike:,} ({self.unlike / photos:.1%}) look like none of the classes")
-        return "\n".join([*lines, *self._dandelions(), *self._accuracy()])
+        return "\n".join([*lines, *self._accuracy()])
 
     def _accuracy(self) -> list[str]:
         lines = []
@@ -68,15 +68,6 @@ class Tally:
             )
             rows.append(said if sum(counts) else "")
         return rows
-
-    def _dandelions(self) -> list[str]:
-        """What no rule tells: to a network that knows white seed heads, a yellow dandelion is a sunflower."""
-        if not {"dandelion", "sunflower"} <= set(self.classes) or not self.called[self.classes.index("sunflower")]:
-            return []
-        return [
-            "called sunflower: look at these yourself. In the course's photos every dandelion is a white seed head, so "
-            "a yellow one is most likely called a sunflower, and not flagged"
-        ]
 
 
 def label_of(path: Path, classes: tuple[str, ...]) -> int | None:
