@@ -3,9 +3,9 @@
 The rule is ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching"). It puts two doubts
 together: the features lie off the few directions in which the training photos' features differ, and the logits are
 small (energy; Liu et al., 2020). Features are scaled to length 1 here: without that it finds as many unknown flowers,
-but a picture of one flat colour, whose features are all small, passes. ``benchmarks/novelty.py`` compares it with other rules on real photos, one kind of
-flower unknown at a time; ``report/results/novelty.json`` holds what came out. A photo is flagged if its doubt exceeds
-that of 95 % of the run's own validation photos.
+but a picture of one flat colour, whose features are all small, passes. ``benchmarks/novelty.py`` compares it with
+other rules on real photos, one kind of flower unknown at a time; ``report/results/novelty.json`` holds what came
+out. A photo is flagged if its doubt exceeds that of 95 % of the run's own validation photos.
 
 No rule knows what it has not seen: a yellow dandelion resembles a sunflower to a network that has learned white seed
 heads as dandelions, and may well pass without a flag.
@@ -135,9 +135,11 @@ def unsure(probabilities: torch.Tensor) -> Unsure:
 
 
 def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean ``(k,)`` and the ``count`` orthonormal directions ``(r, k)`` in which ``(n, k)`` features of length 1 differ most.
+    """Of features ``(n, k)``, scaled to length 1: their mean ``(k,)``, and the directions in which they differ most.
 
-    At least one direction is left out, or no distance would remain to be measured.
+    Returns:
+        Besides the mean ``count`` orthonormal directions ``(r, k)``; at least one is left out, or no distance
+        would remain to be measured.
     """
     unit = F.normalize(features)
     centre = unit.mean(0)
@@ -146,7 +148,7 @@ def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tens
 
 
 def off_the_plane(features: torch.Tensor, centre: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    """Distance ``(n,)`` of features ``(n, k)``, scaled to length 1, from the plane through ``centre`` along ``directions`` ``(r, k)``."""
+    """Distance ``(n,)`` of features ``(n, k)``, scaled to length 1, from the plane through the centre ``(k,)``."""
     offset = F.normalize(features) - centre
     return (offset - offset @ directions.T @ directions).norm(dim=1)
 
