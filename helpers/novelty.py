@@ -139,13 +139,13 @@ def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tens
     """Of features ``(n, k)``, scaled to length 1: their mean ``(k,)``, and the directions in which they differ most.
 
     Returns:
-        Besides the mean ``count`` orthonormal directions ``(r, k)``; at least one is left out, or no distance
-        would remain to be measured.
+        Besides the mean ``count`` orthonormal directions ``(r, k)``; fewer if there are less than four times as many
+        photos or features: with as many directions as photos, all of these would lie in the plane.
     """
     unit = F.normalize(features)
     centre = unit.mean(0)
     rows = torch.linalg.svd(unit - centre, full_matrices=False)[2]
-    return centre, rows[: max(0, min(count, len(rows) - 1, features.shape[1] - 1))].contiguous()
+    return centre, rows[: min(count, len(features) // 4, features.shape[1] // 4)].contiguous()
 
 
 def off_the_plane(features: torch.Tensor, centre: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.functional import normalize
 
 from benchmarks import novelty as measured
 from helpers import novelty
@@ -45,11 +46,18 @@ def test_the_doubt_is_the_weighted_distance_less_the_energy():
 
 
 def test_the_directions_are_those_of_the_largest_differences():
-    features = torch.tensor([[1.0, 0.9, 0.0], [1.0, -0.9, 0.0], [1.0, 0.0, 0.1], [1.0, 0.0, -0.1]])
-    _, directions = novelty.principal_directions(features, 1)
-    assert directions.abs()[0].tolist() == pytest.approx([0, 1, 0], abs=1e-4)
+    features = torch.tensor([[1.0, 0.9, 0.0, 0.0], [1.0, -0.9, 0.0, 0.0], [1.0, 0.0, 0.1, 0.0], [1.0, 0.0, -0.1, 0.0]])
     _, directions = novelty.principal_directions(features, 50)
-    assert len(directions) < 3  # one is always left for the distance
+    assert directions.abs().tolist() == [pytest.approx([0, 1, 0, 0], abs=1e-4)]  # one of four: the rest is distance
+
+
+@pytest.mark.parametrize(("photos", "kept"), [(3, 0), (20, 5), (200, 8)])
+def test_of_few_photos_few_directions_are_kept(photos, kept):
+    """With as many as photos, all training photos would lie in the plane, and any other photo be infinitely far."""
+    train = Seen(torch.randn(photos, 64, generator=torch.Generator().manual_seed(0)), torch.zeros(photos, 2))
+    rule = novelty.learn(train, train, directions=8)
+    assert len(rule.directions) == kept
+    assert rule.doubt(train).isfinite().all()
 
 
 def test_the_distance_weighs_as_much_as_the_largest_logit_on_the_training_photos():
@@ -148,5 +156,6 @@ def test_the_compared_rules_doubt_what_is_strange():
     assert set(table) == set(measured.SOURCES)
     near, off = some(n=50, seed=2), some(n=50, seed=3)
     strange = Seen(off.features + 2 * torch.eye(8)[0], off.logits)
+    table["Mahalanobis"] = measured.mahalanobis(normalize(train.features), labels, directions=2)  # of 8, not of 1,280
     for name in ("Mahalanobis", "nearest neighbour", "ViM", "ViM, normalized, 16"):
         assert measured.auroc(table[name](near), table[name](strange)) > 0.6, name
