@@ -106,8 +106,11 @@ def look(model: nn.Module, images: torch.Tensor, precision: torch.dtype) -> Seen
 
 
 def look_at_all(model: nn.Module, batches: Iterable[tuple[torch.Tensor, Any]], precision: torch.dtype) -> Seen:
-    """The same for the batches ``(images, labels)`` of a feed's epoch, together."""
+    """The same for the batches ``(images, labels)`` of a feed's epoch, together. The model's mode is restored."""
+    was_training = model.training
+    model.eval()
     parts = [look(model, images, precision) for images, _ in batches]
+    model.train(was_training)
     return Seen(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 

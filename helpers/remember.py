@@ -27,7 +27,7 @@ def remember(
     """Look at training photos without augmentation, and at the validation photos; keep the rule in the run's folder.
 
     Args:
-        model: as it is used after training, in evaluation mode.
+        model: as it is used after training, ``views.as_tested``.
         cache: folder that keeps decoded photos from run to run; None keeps nothing.
     """
     train = training_photos(audit, split, feeds.kind, run, cache)
