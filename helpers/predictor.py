@@ -93,7 +93,8 @@ def open_predictor(folder: Path, device: str = "auto") -> Predictor:
     run = read_run(folder)
     recipe, classes = _checked(run)
     model = as_tested(load_best_model(folder, place), recipe).eval()
-    # A run that asked for bf16 is used in fp32 where there is none: the digits differ, the calls hardly ever.
+    # A run that asked for bf16 is used in fp32 where there is none. Measured on 322 photos: one call differs, and
+    # probabilities by up to 0.10; in the same precision by 5e-7, the digits of predictions.csv.
     precision = machine.pick_precision("auto" if recipe.precision == "bf16" else recipe.precision, place)
     rule, why = _rule(run, model)
     return Predictor(run, recipe, classes, model, place, precision, rule, (*run.notes, *why))
