@@ -62,12 +62,13 @@ def _predict(options: argparse.Namespace) -> int:
     tally, shown = Tally(predictor.classes, trained_names(folder)), Shown()
     answers = predictor.answers(found.photos, options.batch_size)
     with csv_file(options.csv, predictor.classes) as write:
-        for line in table(_each(answers, (tally.add, shown.add, write), len(found.photos)), predictor.classes, found):
+        told = (tally.add, write, lambda answer: shown.add(answer, predictor.classes))
+        for line in table(_each(answers, told, len(found.photos)), predictor.classes, found):
             tqdm.write(line, file=sys.stdout)
     print(tally)
     print(warning(tally, predictor.run.results), end="")
     if shown.any and not options.no_sheet:
-        print(shown.write(place or folder / SHEET, predictor.classes))
+        print(shown.write(place or folder / SHEET))
     return 1 if found.problems or tally.unreadable else 0
 
 
@@ -153,33 +154,29 @@ class Shown:
     def any(self) -> bool:
         return bool(self._kept)
 
-    def add(self, answer) -> None:
+    def add(self, answer, classes: tuple[str, ...]) -> None:
         """Keep a small picture of it, if it is among the least sure so far."""
-        from helpers.sheet import small
+        from helpers.sheet import entry_of
 
         if answer.reason:
             return
-        # A heap with the surest on top, which gives way; of equal ones the latest.
-        sureness = (not answer.unlike, answer.probabilities.max().item(), self.count)
-        entry = (tuple(-value for value in sureness), self.count, answer.path.name, answer.ranked[0], sureness[1])
+        # Ordered from the surest on, of equal ones the latest first: the heap's top gives way.
+        order = (answer.unlike, -answer.probabilities.max().item(), -self.count)
         self.count += 1
-        if len(self._kept) == self.most and entry[0] < self._kept[0][0]:
+        if len(self._kept) == self.most and order < self._kept[0][0]:
             return
         push = heapq.heappushpop if len(self._kept) == self.most else heapq.heappush
-        push(self._kept, (*entry, answer.unlike, small(answer.picture)))
+        push(self._kept, (order, entry_of(answer, classes)))
 
-    def write(self, place: Path, classes: tuple[str, ...]) -> str:
+    def write(self, place: Path) -> str:
         """Write the pages; says where they are and what is not on them."""
-        from helpers.sheet import Entry, write_pages
+        from helpers.sheet import write_pages
 
         everything = self.count <= self.most
-        kept = sorted(self._kept, key=lambda row: row[1] if everything else tuple(-value for value in row[0]))
-        entries = [
-            Entry(picture, printable(name), f"{classes[best]} {probability:.0%}", unlike)
-            for _, _, name, best, probability, unlike, picture in kept
-        ]
-        pages = write_pages(place, entries)
-        text = f"sheet     {pages[0]}" + (f" and {len(pages) - 1} more pages" if len(pages) > 1 else "")
+        kept = sorted(self._kept, key=lambda row: -row[0][2] if everything else tuple(-value for value in row[0]))
+        pages = write_pages(place, [entry for _, entry in kept])
+        more = {1: "", 2: " and one more page"}.get(len(pages), f" and {len(pages) - 1} more pages")
+        text = f"sheet     {pages[0]}{more}"
         return text if everything else f"{text}: the {self.most} of {self.count:,} photos it is least sure of"
 
 

@@ -12,8 +12,10 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import checkpoint
-from helpers.errors import ParameterError
-from helpers.plots import ORANGE, WIDTH, finished, panels
+from helpers.errors import ParameterError, PhotosError
+from helpers.photos import printable
+from helpers.plots import ORANGE, WIDTH, finished, panels, photo_prediction
+from helpers.predictor import Answer
 
 COLUMNS, ROWS = 6, 7
 SIDE = 160  # px of a small photo
@@ -80,3 +82,25 @@ def write_pages(path: Path, entries: Sequence[Entry]) -> list[Path]:
 
 def _short(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
+
+
+def photo_figure(answers: Sequence[Answer], classes: Sequence[str]) -> Figure:
+    """One photo beside its probabilities, or several as a contact sheet, as the notebook shows them.
+
+    Raises:
+        PhotosError: none of them could be read; the message says why.
+    """
+    read = [answer for answer in answers if not answer.reason]
+    if not read:
+        raise PhotosError(answers[0].reason if answers else "none of what was named is a photo: check the path")
+    if len(read) == 1:
+        photo = Image.fromarray(np.ascontiguousarray(read[0].picture.transpose(1, 2, 0)))
+        return photo_prediction(photo, read[0].probabilities, classes)
+    return contact_sheet([entry_of(answer, classes) for answer in read])
+
+
+def entry_of(answer: Answer, classes: Sequence[str]) -> Entry:
+    """An answer about a readable photo, as a sheet shows it."""
+    best = answer.ranked[0]
+    said = f"{classes[best]} {answer.probabilities[best]:.0%}"
+    return Entry(small(answer.picture), printable(answer.path.name), said, answer.unlike)

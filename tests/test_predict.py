@@ -14,7 +14,7 @@ from PIL import Image
 
 from helpers import novelty, predict, sheet
 from helpers.audit import audit_photos
-from helpers.errors import RunError
+from helpers.errors import PhotosError, RunError
 from helpers.evaluate import predict as ask
 from helpers.feeds import open_feeds
 from helpers.history import Epoch, History
@@ -326,9 +326,9 @@ def test_memory_stays_where_it_is_and_no_more_than_two_batches_are_under_way(fin
 def test_of_many_photos_the_sheet_shows_the_least_sure(tmp_path):
     shown = predict.Shown(most=3)
     for i, (probability, unlike) in enumerate([(0.9, False), (0.6, False), (0.99, True), (0.7, False), (0.95, False)]):
-        shown.add(answer(tmp_path / f"{i}.jpg", [probability, 1 - probability], unlike))
-    assert sorted(row[2] for row in shown._kept) == ["1.jpg", "2.jpg", "3.jpg"]
-    assert shown.write(tmp_path / "s.jpg", ("a", "b")).endswith("the 3 of 5 photos it is least sure of")
+        shown.add(answer(tmp_path / f"{i}.jpg", [probability, 1 - probability], unlike), ("a", "b"))
+    assert sorted(entry.name for _, entry in shown._kept) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert shown.write(tmp_path / "s.jpg").endswith("the 3 of 5 photos it is least sure of")
 
 
 def test_a_sheet_has_pages_and_frames_the_doubtful():
@@ -346,3 +346,13 @@ def test_pages_are_numbered(tmp_path, monkeypatch):
     pages = sheet.write_pages(tmp_path / "s.jpg", entries)
     assert [page.name for page in pages] == ["s.jpg", "s-2.jpg"]
     assert all(Image.open(page).format == "JPEG" for page in pages)
+
+
+def test_the_notebook_shows_one_photo_with_its_probabilities_and_several_as_a_sheet(tmp_path):
+    one = answer(tmp_path / "a.jpg", [0.25, 0.75])
+    bad = Answer(tmp_path / "x.jpg", None, None, False, "x.jpg is no photo")
+    figure = sheet.photo_figure([bad, one], ("rose", "tulip"))
+    assert [bar.get_width() for bar in figure.axes[1].patches] == pytest.approx([0.25, 0.75])
+    assert sheet.photo_figure([one, one], ("rose", "tulip")).axes[0].get_title() == "tulip 75%"
+    with pytest.raises(PhotosError, match=r"x\.jpg is no photo"):
+        sheet.photo_figure([bad], ("rose", "tulip"))
