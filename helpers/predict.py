@@ -11,10 +11,9 @@ import argparse
 import contextlib
 import csv
 import difflib
-import heapq
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,6 @@ from helpers.photos import printable
 from helpers.progress import progress
 
 SHEET = "own_photos.jpg"  # in the run's folder, unless it is to be elsewhere
-ON_SHEETS = 252  # photos; six pages
 UNLIKE = "like none of the classes?"
 
 
@@ -59,11 +57,11 @@ def _predict(options: argparse.Namespace) -> int:
         raise ParameterError("none of what was named is a photo")
     predictor = open_predictor(folder, options.device)
     print(introduction(predictor), flush=True)
-    tally, shown = Tally(predictor.classes, trained_names(folder)), Shown()
+    tally, shown = Tally(predictor.classes, trained_names(folder)), sheet.Shown()
     answers = predictor.answers(found.photos, options.batch_size)
     with csv_file(options.csv, predictor.classes) as write:
         told = (tally.add, write, lambda answer: shown.add(answer, predictor.classes))
-        for line in table(_each(answers, told, len(found.photos)), predictor.classes, found):
+        for line in table(_each(answers, told, len(found.photos)), predictor.classes, found.photos):
             tqdm.write(line, file=sys.stdout)
     print(tally)
     print(warning(tally, predictor.run.results), end="")
@@ -113,13 +111,20 @@ def introduction(predictor) -> str:
     return "\n".join([*lines, *(f"note      {note}" for note in predictor.notes), ""])
 
 
-def table(answers: Iterable, classes: tuple[str, ...], found: Gathered) -> Iterator[str]:
-    """A line per photo as it comes: name, class, probability, the second class, a note."""
-    width = min(56, max(4, *(len(printable(str(path))) for path in found.photos)))
+def table(
+    answers: Iterable, classes: tuple[str, ...], photos: Iterable[Path], shorter: Callable[[Path], str] = str
+) -> Iterator[str]:
+    """A line per photo as it comes: name, class, probability, the second class, a note.
+
+    Args:
+        photos: all that will be answered; their names decide on the width of the first column.
+        shorter: makes a name of a path.
+    """
+    width = min(56, max(5, *(len(printable(shorter(path))) for path in photos), 5))
     wide = max(9, *(len(name) for name in classes))
     yield f"{'photo':<{width}}  {'class':<{wide}} {'prob.':>6}  {'second':<{wide}} {'prob.':>6}  note"
     for answer in answers:
-        name = printable(str(answer.path))
+        name = printable(shorter(answer.path))
         name = name if len(name) <= width else f"…{name[1 - width :]}"
         if answer.reason:
             yield f"{name:<{width}}  {'–':<{wide}} {'–':>6}  {'–':<{wide}} {'–':>6}  {reason(answer)}"
@@ -142,42 +147,6 @@ def warning(tally, results: dict[str, Any]) -> str:
 def reason(answer) -> str:
     """Why a photo could not be read, without its name."""
     return printable(answer.reason).removeprefix(printable(str(answer.path))).removeprefix(":").strip()
-
-
-class Shown:
-    """The photos for the contact sheet: all, or of many those about which the model is least sure."""
-
-    def __init__(self, most: int = ON_SHEETS) -> None:
-        self.most, self.count, self._kept = most, 0, []
-
-    @property
-    def any(self) -> bool:
-        return bool(self._kept)
-
-    def add(self, answer, classes: tuple[str, ...]) -> None:
-        """Keep a small picture of it, if it is among the least sure so far."""
-        from helpers.sheet import entry_of
-
-        if answer.reason:
-            return
-        # Ordered from the surest on, of equal ones the latest first: the heap's top gives way.
-        order = (answer.unlike, -answer.probabilities.max().item(), -self.count)
-        self.count += 1
-        if len(self._kept) == self.most and order < self._kept[0][0]:
-            return
-        push = heapq.heappushpop if len(self._kept) == self.most else heapq.heappush
-        push(self._kept, (order, entry_of(answer, classes)))
-
-    def write(self, place: Path) -> str:
-        """Write the pages; says where they are and what is not on them."""
-        from helpers.sheet import write_pages
-
-        everything = self.count <= self.most
-        kept = sorted(self._kept, key=lambda row: -row[0][2] if everything else tuple(-value for value in row[0]))
-        pages = write_pages(place, [entry for _, entry in kept])
-        more = {1: "", 2: " and one more page"}.get(len(pages), f" and {len(pages) - 1} more pages")
-        text = f"sheet     {pages[0]}{more}"
-        return text if everything else f"{text}: the {self.most} of {self.count:,} photos it is least sure of"
 
 
 @contextlib.contextmanager

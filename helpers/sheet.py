@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers import checkpoint
+from helpers.decode import load_photo
 from helpers.errors import ParameterError, PhotosError
 from helpers.photos import printable
 from helpers.plots import ORANGE, WIDTH, finished, panels, photo_prediction
@@ -19,6 +21,7 @@ from helpers.predictor import Answer
 
 COLUMNS, ROWS = 6, 7
 SIDE = 160  # px of a small photo
+MOST = 6 * COLUMNS * ROWS  # photos: six pages
 FORMATS = (".jpg", ".jpeg", ".png", ".pdf", ".webp")
 
 
@@ -29,6 +32,39 @@ class Entry(NamedTuple):
     name: str
     said: str  # the class with its probability
     doubtful: bool
+
+
+class Shown:
+    """The photos for the contact sheet: all, or of many those about which the model is least sure."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self.most, self.count = most, 0
+        self._kept: list[tuple[tuple, Entry]] = []
+
+    @property
+    def any(self) -> bool:
+        return bool(self._kept)
+
+    def add(self, answer: Answer, classes: Sequence[str]) -> None:
+        """Keep a small picture of it, if it is among the least sure so far."""
+        if answer.reason:
+            return
+        # Ordered from the surest on, of equal ones the latest first: the heap's top gives way.
+        order = (answer.unlike, -answer.probabilities.max().item(), -self.count)
+        self.count += 1
+        if len(self._kept) == self.most and order < self._kept[0][0]:
+            return
+        push = heapq.heappushpop if len(self._kept) == self.most else heapq.heappush
+        push(self._kept, (order, entry_of(answer, classes)))
+
+    def write(self, place: Path) -> str:
+        """Write the pages; says where they are and what is not on them."""
+        everything = self.count <= self.most
+        kept = sorted(self._kept, key=lambda row: -row[0][2] if everything else tuple(-value for value in row[0]))
+        pages = write_pages(place, [entry for _, entry in kept])
+        more = {1: "", 2: " and one more page"}.get(len(pages), f" and {len(pages) - 1} more pages")
+        text = f"sheet     {pages[0]}{more}"
+        return text if everything else f"{text}: the {self.most} of {self.count:,} photos it is least sure of"
 
 
 def small(picture: np.ndarray) -> np.ndarray:
@@ -94,8 +130,7 @@ def photo_figure(answers: Sequence[Answer], classes: Sequence[str]) -> Figure:
     if not read:
         raise PhotosError(answers[0].reason if answers else "none of what was named is a photo: check the path")
     if len(read) == 1:
-        photo = Image.fromarray(np.ascontiguousarray(read[0].picture.transpose(1, 2, 0)))
-        return photo_prediction(photo, read[0].probabilities, classes)
+        return photo_prediction(load_photo(read[0].path), read[0].probabilities, classes)
     return contact_sheet([entry_of(answer, classes) for answer in read])
 
 

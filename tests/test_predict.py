@@ -324,7 +324,7 @@ def test_memory_stays_where_it_is_and_no_more_than_two_batches_are_under_way(fin
 
 
 def test_of_many_photos_the_sheet_shows_the_least_sure(tmp_path):
-    shown = predict.Shown(most=3)
+    shown = sheet.Shown(most=3)
     for i, (probability, unlike) in enumerate([(0.9, False), (0.6, False), (0.99, True), (0.7, False), (0.95, False)]):
         shown.add(answer(tmp_path / f"{i}.jpg", [probability, 1 - probability], unlike), ("a", "b"))
     assert sorted(entry.name for _, entry in shown._kept) == ["1.jpg", "2.jpg", "3.jpg"]
@@ -340,6 +340,16 @@ def test_a_sheet_has_pages_and_frames_the_doubtful():
     assert not first.spines["top"].get_visible()
 
 
+def test_names_in_the_table_are_shortened_from_the_left(tmp_path):
+    long = tmp_path / ("x" * 70 + ".jpg")
+    head, line = predict.table([answer(long, [0.25, 0.75], True)], ("rose", "tulip"), [long])
+    assert line.startswith("…xxx")
+    assert line.split()[1:] == ["tulip", "75.0%", "rose", "25.0%", *predict.UNLIKE.split()]
+    assert head.index("class") == line.index("tulip") == 58
+    _, line = predict.table([answer(long, [1.0, 0.0])], ("rose", "tulip"), [long], lambda path: "short")
+    assert line.split() == ["short", "rose", "100.0%", "tulip", "0.0%"]
+
+
 def test_pages_are_numbered(tmp_path, monkeypatch):
     monkeypatch.setattr(sheet, "ROWS", 1)
     entries = [sheet.Entry(np.zeros((8, 8, 3), np.uint8), "a.jpg", "rose 51%", False)] * 7
@@ -349,10 +359,12 @@ def test_pages_are_numbered(tmp_path, monkeypatch):
 
 
 def test_the_notebook_shows_one_photo_with_its_probabilities_and_several_as_a_sheet(tmp_path):
+    Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg")
     one = answer(tmp_path / "a.jpg", [0.25, 0.75])
     bad = Answer(tmp_path / "x.jpg", None, None, False, "x.jpg is no photo")
     figure = sheet.photo_figure([bad, one], ("rose", "tulip"))
     assert [bar.get_width() for bar in figure.axes[1].patches] == pytest.approx([0.25, 0.75])
+    assert figure.axes[0].images[0].get_array().shape == (40, 60, 3)  # the photo itself
     assert sheet.photo_figure([one, one], ("rose", "tulip")).axes[0].get_title() == "tulip 75%"
     with pytest.raises(PhotosError, match=r"x\.jpg is no photo"):
         sheet.photo_figure([bad], ("rose", "tulip"))
