@@ -107,7 +107,7 @@ def introduction(predictor) -> str:
     if results["demo"]:
         lines.append("trained   on drawings of the project's own: what it says of real photos means nothing")
     if predictor.rule:
-        lines.append(f"{UNLIKE} {predictor.rule}")
+        lines.append(f"flagged   {predictor.rule}")
     return "\n".join([*lines, *(f"note      {note}" for note in predictor.notes), ""])
 
 

@@ -139,6 +139,7 @@ def test_the_measurement_chose_the_rule_that_is_used():
     assert rows[results["chosen"]]["auroc_gain_low"] > 0  # above the largest probability, over five kinds
     for name in ("maximum logit", "energy", "Mahalanobis", "nearest neighbour"):
         assert rows[results["chosen"]]["auroc"] > rows[name]["auroc"]
+    assert round(rows[results["chosen"]]["flagged"], 2) == novelty.FOUND
     flat = results["other_pictures"]["one flat colour"]
     assert flat[f"flagged by {results['chosen']}"] == flat["pictures"]
 

@@ -120,7 +120,7 @@ def test_the_command_prints_a_table_and_writes_csv_and_sheet(finished, tmp_path,
     assert run_command(photos / "rose", "--run", folder, "--sheet", place, "--csv", table) == 0
     out = capsys.readouterr().out
     assert "run       a: squeezenet1_1" in out
-    assert "less like the 32 training photos" in out
+    assert "flagged   photos less like the 32 training photos" in out
     assert f"{photos / 'rose' / '003.jpg'}"[-30:] in out
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
