@@ -24,6 +24,7 @@ class Averaged(nn.Module):
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__()
         self.model, self.flip, self.scales = model, recipe.test_flip, recipe.test_scales
+        self.training = model.training  # a module begins in training mode, and who restores that would wake up dropout
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.stack([self.model(view).float() for view in views(images, self.flip, self.scales)]).mean(0)

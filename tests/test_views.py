@@ -32,3 +32,10 @@ def test_mirrored_and_scaled_answers_are_averaged():
     assert scaled[0, 0].item() == pytest.approx(1, abs=0.02)
     assert len(views.views(images, True, True)) == 6
     assert [view.shape[-1] for view in views.views(images, True, True)] == [56, 64, 72] * 2
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_the_mode_is_the_model_s_own(training):
+    model = nn.Sequential(Left(), nn.Dropout(0.5)).train(training)
+    assert views.as_tested(model, tiny_recipe(test_flip=True)).training == training
+    assert model[1].training == training

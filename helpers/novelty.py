@@ -1,0 +1,191 @@
+"""When a photo looks like none of the classes: a rule that was measured, not supposed.
+
+The rule is ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching"). It puts two doubts
+together: the features lie off the few directions in which the training photos' features differ, and the logits are
+small (energy; Liu et al., 2020). Features are scaled to length 1 here: without that it finds as many unknown flowers,
+but a picture of one flat colour, whose features are all small, passes. ``benchmarks/novelty.py`` compares it with
+other rules on real photos, one kind of flower unknown at a time; ``report/results/novelty.json`` holds what came
+out. A photo is flagged if its doubt exceeds that of 95 % of the run's own validation photos.
+
+No rule knows what it has not seen: a yellow dandelion resembles a sunflower to a network that has learned white seed
+heads as dandelions, and may well pass without a flag.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from helpers import checkpoint
+from helpers.errors import RunError
+from helpers.model import find_head
+from helpers.views import Averaged
+
+VERSION = 1  # of known.pth
+FILE = "known.pth"
+FALSE_ALARMS = 0.05  # the share of the validation photos that is flagged
+FOUND = 0.30  # of flowers of unknown kinds: report/results/novelty.json, which a test holds against it
+DIRECTIONS = 32  # of those compared in benchmarks/novelty.py, the one with the largest AUROC
+
+
+class Seen(NamedTuple):
+    """What a network made of ``n`` photos, on the CPU."""
+
+    features: torch.Tensor  # float32 (n, k): what reached the last layer; a map's mean for SqueezeNet
+    logits: torch.Tensor  # float32 (n, classes)
+
+
+@dataclass(frozen=True)
+class Vim:
+    """The rule with what it has to remember of the training photos: ``(1 + directions) * k`` numbers."""
+
+    centre: torch.Tensor  # float32 (k,): mean of the training photos' features, each of length 1
+    directions: torch.Tensor  # float32 (r, k): orthonormal; along them the training photos differ most
+    weight: float  # of the distance, such that it weighs as much as the largest logit on the training photos
+    threshold: float  # doubts above it are flagged
+    train_photos: int
+    val_photos: int
+
+    def doubt(self, seen: Seen) -> torch.Tensor:
+        """The larger, the less like the training photos: float32 ``(n,)``."""
+        return self.weight * off_the_plane(seen.features, self.centre, self.directions) - seen.logits.logsumexp(1)
+
+    def flags(self, seen: Seen) -> torch.Tensor:
+        """Which photos look like none of the classes: bool ``(n,)``."""
+        return self.doubt(seen) > self.threshold
+
+    def __str__(self) -> str:
+        return (
+            f"photos less like the {self.train_photos:,} training photos that were looked at than 95 % of the run's "
+            f"{self.val_photos:,} validation photos are (ViM). A hint, no proof: of flowers of a kind that the network "
+            f"did not know it found {FOUND:.0%} (report/results/novelty.json)"
+        )
+
+
+@dataclass(frozen=True)
+class Unsure:
+    """The rule for runs that remember nothing of their training photos: the largest probability is small.
+
+    Maximum softmax probability (Hendrycks & Gimpel, 2017). It is the weakest of those measured.
+    """
+
+    threshold: float  # largest probabilities below it are flagged
+    val_photos: int
+
+    def flags(self, seen: Seen) -> torch.Tensor:
+        return seen.logits.softmax(1).amax(1) < self.threshold
+
+    def __str__(self) -> str:
+        return (
+            f"photos whose largest probability is below {self.threshold:.1%}, as for 5 % of the run's "
+            f"{self.val_photos:,} validation photos (a weak rule: this run has no {FILE} for a better one)"
+        )
+
+
+Rule = Vim | Unsure
+
+
+@torch.inference_mode()
+def look(model: nn.Module, images: torch.Tensor, precision: torch.dtype) -> Seen:
+    """Features and logits of normalized images ``(n, 3, S, S)``; means over the views of a model that has several.
+
+    The model should be in evaluation mode.
+    """
+    inner, inputs = model.model if isinstance(model, Averaged) else model, []
+    hook = find_head(inner)[1].register_forward_pre_hook(lambda layer, given: inputs.append(_flat(given[0].float())))
+    try:
+        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+            logits = model(images).float()
+    finally:
+        hook.remove()
+    return Seen(torch.stack(inputs).mean(0).cpu(), logits.cpu())
+
+
+def look_at_all(model: nn.Module, batches: Iterable[tuple[torch.Tensor, Any]], precision: torch.dtype) -> Seen:
+    """The same for the batches ``(images, labels)`` of a feed's epoch, together. The model's mode is restored."""
+    was_training = model.training
+    model.eval()
+    parts = [look(model, images, precision) for images, _ in batches]
+    model.train(was_training)
+    return Seen(*(torch.cat(part) for part in zip(*parts, strict=True)))
+
+
+def learn(train: Seen, val: Seen, directions: int = DIRECTIONS) -> Vim:
+    """The rule of a run, from what its model made of training photos and of the validation photos.
+
+    Args:
+        directions: how many are kept; fewer if there are fewer photos or features.
+    """
+    centre, kept = principal_directions(train.features, directions)
+    distance = off_the_plane(train.features, centre, kept).mean()
+    weight = (train.logits.amax(1).mean() / distance.clamp_min(1e-12)).item()
+    rule = Vim(centre, kept, weight, 0.0, len(train.logits), len(val.logits))
+    return Vim(centre, kept, weight, threshold_of(rule.doubt(val)), rule.train_photos, rule.val_photos)
+
+
+def threshold_of(doubts: torch.Tensor) -> float:
+    """The doubt that at most 5 % of these exceed."""
+    exceed = int(FALSE_ALARMS * len(doubts))
+    return doubts.topk(exceed + 1).values[-1].item()
+
+
+def unsure(probabilities: torch.Tensor) -> Unsure:
+    """The rule that needs nothing but the validation photos' probabilities ``(n, classes)``."""
+    return Unsure(-threshold_of(-probabilities.amax(1)), len(probabilities))
+
+
+def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of features ``(n, k)``, scaled to length 1: their mean ``(k,)``, and the directions in which they differ most.
+
+    Returns:
+        Besides the mean ``count`` orthonormal directions ``(r, k)``; fewer if there are less than four times as many
+        photos or features: with as many directions as photos, all of these would lie in the plane.
+    """
+    unit = F.normalize(features)
+    centre = unit.mean(0)
+    rows = torch.linalg.svd(unit - centre, full_matrices=False)[2]
+    return centre, rows[: min(count, len(features) // 4, features.shape[1] // 4)].contiguous()
+
+
+def off_the_plane(features: torch.Tensor, centre: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
+    """Distance ``(n,)`` of features ``(n, k)``, scaled to length 1, from the plane through the centre ``(k,)``."""
+    offset = F.normalize(features) - centre
+    return (offset - offset @ directions.T @ directions).norm(dim=1)
+
+
+def save(rule: Vim, folder: Path) -> Path:
+    """Keep the rule in a run's folder."""
+    checkpoint.save_tensors(folder / FILE, {"version": VERSION, **asdict(rule)})
+    return folder / FILE
+
+
+def load(folder: Path, features: int) -> Vim:
+    """The rule that a run's folder keeps.
+
+    Args:
+        features: how many the run's model has before its last layer.
+
+    Raises:
+        RunError: there is none, it is damaged, of another version, or does not fit the model.
+    """
+    path, content = folder / FILE, checkpoint.load_tensors(folder / FILE)
+    if not isinstance(content, dict) or content.pop("version", None) != VERSION:
+        raise RunError(f"{path} is of another version")
+    try:
+        rule = Vim(**content)
+        off_the_plane(torch.zeros(1, features), rule.centre, rule.directions)
+        if not all(isinstance(value, float) for value in (rule.weight, rule.threshold)):
+            raise TypeError("weight and threshold are no numbers")
+    except (TypeError, RuntimeError, AttributeError) as error:
+        raise RunError(f"{path} is damaged, or of another model ({str(error).splitlines()[0]})") from error
+    return rule
+
+
+def _flat(features: torch.Tensor) -> torch.Tensor:
+    return features.mean((2, 3)) if features.ndim == 4 else features
