@@ -124,7 +124,9 @@ class Recipe:
     work_dir: str = _setting("work_dir", "folder of all runs")
     run: str = _setting("", "name of this run's folder; empty: made from dataset, backbone and preset")
     resume: bool = _setting(True, "continue an unfinished run of the same name")
-    photo: str = _setting("", "path of a photo of your own to classify at the end; empty: one of the data set")
+    photo: str = _setting(
+        "", "path of a photo or a folder of your own to classify at the end; empty: one of the data set"
+    )
 
     def __post_init__(self) -> None:
         for f in dataclasses.fields(self):
