@@ -58,7 +58,7 @@ class Committed:
 
     folder: Path
     rows: list[Row]
-    photos: list[Row]  # of comparison_table.read_photos
+    photos: list[list[Row]]  # of comparison_table.read_photos, a list per comparison
     suspects: list[Suspect]
     search: dict[str, Any]  # of trials.json
 
@@ -94,7 +94,7 @@ def read(folder: Path) -> Committed:
     return Committed(
         folder,
         comparison_table.read(rows) if rows.exists() else [],
-        comparison_table.read_photos(photos[0]) if photos else [],
+        [comparison_table.read_photos(path) for path in photos],
         suspects.read(names) if names.exists() else [],
         _read_search(trials) if trials.exists() else {},
     )
@@ -139,13 +139,30 @@ def curves(rows: Sequence[Row]) -> list[Row]:
 
 
 def main_comparison(found: Committed) -> Comparison:
-    """The comparison whose numbers the photos give; without photos the largest one; empty if there is none."""
+    """Of the comparisons with the preset ``best`` the costliest, else of all; empty if there is none."""
+
+    def weight(comparison: Comparison) -> tuple[bool, int]:
+        seed = next(row for row in comparison.rows if row["recipe"] == "seed")
+        cost = seed["photos"] * seed["epochs"] * seed["image_size"] ** 2
+        return any(row["recipe"] == "best" for row in comparison.rows), cost
+
+    return max(_comparisons(found), key=weight, default=Comparison(None, [], []))
+
+
+def widest(found: Committed) -> Comparison:
+    """The comparison of most recipes, which may run at a fraction of the cost; empty without one."""
+    return max(_comparisons(found), key=lambda comparison: len(comparison.rows), default=Comparison(None, [], []))
+
+
+def _comparisons(found: Committed) -> list[Comparison]:
+    """Every comparison with the seed recipe, with the photos whose answers give its numbers, if these are there."""
     known = {key: compared(rows) for key, rows in groups(found.rows).items()}
+    comparisons = []
     for conditions, rows in known.items():
-        if any(row["recipe"] == "seed" for row in asked(found.photos, rows)):
-            return Comparison(conditions, rows, found.photos)
-    conditions, rows = next(((key, rows) for key, rows in known.items() if len(rows) > 1), (None, []))
-    return Comparison(conditions, rows, [])
+        if len(rows) > 1:
+            fitting = (each for each in found.photos if any(row["recipe"] == "seed" for row in asked(each, rows)))
+            comparisons.append(Comparison(conditions, rows, next(fitting, [])))
+    return comparisons
 
 
 def asked(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:

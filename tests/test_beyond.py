@@ -152,15 +152,27 @@ def test_rows_of_other_conditions_are_not_mixed():
 def test_photos_belong_to_the_rows_whose_numbers_they_give():
     photos = some_photos()
     mine = asked_rows(photos, "seed", "best")
-    found = beyond.main_comparison(beyond.Committed(Path(), ROWS, photos, [], {}))
+    found = beyond.main_comparison(beyond.Committed(Path(), ROWS, [photos], [], {}))
     assert (found.rows, found.photos) == (ROWS, [])
     found = beyond.main_comparison(
-        beyond.Committed(Path(), [*ROWS, *(each | {"cost": "x"} for each in mine)], photos, [], {})
+        beyond.Committed(
+            Path(), [*ROWS, *(each | {"cost": "x", "image_size": 300} for each in mine)], [[], photos], [], {}
+        )
     )
     assert [each["accuracy_mean"] for each in found.rows] == pytest.approx([0.8, 0.95])
     assert found.photos == photos
-    nothing = beyond.main_comparison(beyond.Committed(Path(), [], [], [], {}))
-    assert nothing == (None, [], [])
+    empty = beyond.Committed(Path(), [], [], [], {})
+    assert beyond.main_comparison(empty) == beyond.widest(empty) == (None, [], [])
+
+
+def test_the_main_comparison_is_the_costliest_with_best_and_the_widest_has_most_rows():
+    few = [row("seed", 0.8, 0.0, cost="small", image_size=32), row("best", 0.9, 0.1, cost="small", image_size=32)]
+    many = [*few, row("seed + MixUp", 0.8, 0.0, cost="small", image_size=32)]
+    costly = [each | {"cost": "full", "image_size": 224} for each in few]
+    without = [each | {"cost": "more", "image_size": 500} for each in (few[0], many[2])]
+    found = beyond.Committed(Path(), [*many, *costly, *without], [], [], {})
+    assert beyond.main_comparison(found).rows == costly
+    assert beyond.widest(found).rows == many
 
 
 def test_where_the_baseline_fails():

@@ -150,5 +150,5 @@ def test_the_whole_notebook_in_a_browser(lab):
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
     assert [out.evalue for cell in cells for out in cell.outputs if out.output_type == "error"] == []
     assert crashes == []
-    assert len(sizes) >= 7
+    assert len(sizes) >= 14
     assert all(width > 100 and height > 100 for width, height in sizes), sizes

@@ -78,7 +78,7 @@ def test_a_headless_run_leaves_everything_and_repeats_to_the_bit(tmp_path):
         assert done.returncode == 0, done.stderr[-2000:]
         folder = tmp_path / "runs" / name
         expected = {"recipe.json", "environment.json", "split.csv", "history.csv", "best_model.pth", "best_model.json"}
-        expected |= {"last.ckpt", "results.json", "predictions.csv", "figures"}
+        expected |= {"last.ckpt", "results.json", "predictions.csv", "figures", "known.pth", "export"}
         assert expected <= {path.name for path in folder.iterdir()}
         files = ("history.csv", "best_model.pth", "split.csv", "predictions.csv")
         digests.append([hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in files])
