@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
-from captum.attr import LayerGradCam
 from PIL import Image
 from torch import nn
 
@@ -68,6 +68,10 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
     Raises:
         ParameterError: the backbone keeps no map of places up to its end (vision transformers).
     """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its progress bars, of which there are none here, would like Jupyter's widgets
+        from captum.attr import LayerGradCam
+
     if isinstance(model, Averaged):
         model = model.model
     was_training = model.training
