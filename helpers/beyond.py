@@ -16,7 +16,8 @@ import numpy as np
 from helpers import compare, comparison_table, suspects
 from helpers.comparison import cheaper
 from helpers.errors import ParameterError, RunError
-from helpers.recipe import PRESETS, Recipe
+from helpers.presets import PRESETS
+from helpers.recipe import Recipe
 from helpers.suspects import Suspect
 
 Row = dict[str, Any]  # of comparison.json

@@ -20,8 +20,9 @@ from helpers.crossval import CrossValidation, cross_validate, plan, run, to_csv
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, UserError
-from helpers.headless import add_parameter_options, collect_parameters
-from helpers.recipe import PRESETS, Recipe
+from helpers.parameters import add_parameter_options, collect_parameters
+from helpers.presets import PRESETS
+from helpers.recipe import Recipe
 from helpers.runs import project_root
 
 UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import yaml
 
 from helpers.errors import ParameterError, RunError, UserError
+from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
@@ -42,22 +42,6 @@ def main(arguments: list[str] | None = None) -> int:
     print(summary(folder))
     write_report(folder)
     return 0
-
-
-def collect_parameters(files: list[str], pairs: list[list[str]], data: str | None) -> dict[str, Any]:
-    """Parameters from YAML files, then from ``-p name value``, then ``--data``; later ones win.
-
-    Raises:
-        ParameterError: a file cannot be read or holds something else than names with values.
-    """
-    parameters: dict[str, Any] = {}
-    for file in files:
-        parameters |= _mapping(_text(file), file)
-    for name, value in pairs:
-        parameters[name] = _typed(value)
-    if data:
-        parameters["dataset"] = str(Path(data).resolve()) if Path(data).exists() else data
-    return parameters
 
 
 def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
@@ -128,47 +112,6 @@ def _parser() -> argparse.ArgumentParser:
     add_parameter_options(parser)
     parser.add_argument("--notebook", default=NOTEBOOK)
     return parser
-
-
-def add_parameter_options(parser: argparse.ArgumentParser) -> None:
-    """The options from which ``collect_parameters`` collects."""
-    parser.add_argument("-f", "--file", action="append", default=[], help="YAML file with parameters; may be repeated")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
-    parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
-
-
-def _text(file: str) -> str:
-    try:
-        return Path(file).read_text(encoding="utf-8-sig")
-    except FileNotFoundError as error:
-        raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/") from error
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"parameter file {file!r} is not UTF-8 text: save it anew as UTF-8") from error
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"parameter file {file!r} cannot be read: {error}") from error
-
-
-def _mapping(text: str, file: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
-        raise ParameterError(f"parameter file {file!r} is not YAML: {error}") from error
-    if not isinstance(values, dict):
-        raise ParameterError(f"parameter file {file!r} must hold lines like 'epochs: 25'")
-    return {str(name): value for name, value in values.items()}
-
-
-def _typed(text: str) -> Any:
-    """The value as papermill's own ``-p`` reads it: whole number, number, True, False, None, or text."""
-    words = {"True": True, "False": False, "None": None}
-    if text in words:
-        return words[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
-    return text
 
 
 def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from helpers.errors import ParameterError
+from helpers.presets import PRESETS
 
 # Settings that say where things lie, not what is done. A run may be continued under others.
 PLACES = ("work_dir", "run", "resume", "photo", "checkpoint_steps")
@@ -197,54 +198,6 @@ class Recipe:
             unit = f.metadata["unit"]
             rows.append((f.name, f"{getattr(self, f.name)!s} {unit}".strip(), f.metadata["meaning"]))
         return rows
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    # The published recipe, exactly. Nothing to change: it is the dataclass's defaults.
-    "seed": {},
-    # As accurate in seconds: the backbone stays as ImageNet made it, and sees every photo once.
-    "fast": {
-        "augmentation": False,
-        "frozen_backbone": True,
-        "epochs": 20,
-        "lr": 0.01,
-        "schedule": "cosine",
-    },
-    # More accurate than the published one, at a third of its cost: what ImageNet's first stages know of edges and
-    # textures is kept; the later ones are tuned on crops that are all photo, from a head that fits them already.
-    "best": {
-        "crop": "random_resized",
-        "crop_scale": 0.35,
-        "rotation": 0.0,
-        "vertical_flip": 0.0,
-        "hue": 0.03,
-        "test_size": 256,
-        "test_flip": True,
-        "frozen_share": 0.6,
-        "frozen_norms": True,
-        "head_first": True,
-        "dropout": 0.2,
-        "epochs": 8,
-        "lr": 3e-3,
-        "schedule": "cosine",
-        "warmup_epochs": 1,
-        "label_smoothing": 0.1,
-    },
-    # The same recipe at 3/7 of the size, on photos that the project draws itself. It starts
-    # from random weights, hence the higher learning rate and the smooth schedule.
-    "demo": {
-        "dataset": "demo",
-        "weights": "none",
-        "crop_size": 192,
-        "image_size": 96,
-        "val_resize": 110,
-        "epochs": 16,
-        "lr": 0.02,
-        "schedule": "cosine",
-        "warmup_epochs": 1,
-        "dropout": 0.2,
-    },
-}
 
 
 def _nearest(name: str, known) -> str:

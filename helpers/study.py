@@ -28,7 +28,7 @@ from helpers.crossval import cross_validate, origin_of
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, RunError, UserError
-from helpers.headless import add_parameter_options, collect_parameters
+from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 from helpers.runs import project_root
 

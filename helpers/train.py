@@ -21,7 +21,8 @@ from helpers import locks, processes
 from helpers.assemble import assemble
 from helpers.audit import Audit, audit_photos
 from helpers.errors import UserError
-from helpers.headless import NOTEBOOK, add_parameter_options, collect_parameters, execute, summary
+from helpers.headless import NOTEBOOK, execute, summary
+from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.runs import Run, environment, open_run, plan_run, project_root

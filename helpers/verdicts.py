@@ -7,7 +7,8 @@ from statistics import median
 
 from helpers import compare
 from helpers.beyond import Row, against, discordant
-from helpers.recipe import PRESETS, Recipe
+from helpers.presets import PRESETS
+from helpers.recipe import Recipe
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 LEVEL = 0.05

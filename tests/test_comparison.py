@@ -12,7 +12,8 @@ from helpers.errors import ParameterError
 from helpers.evaluate import predict
 from helpers.feeds import open_feeds
 from helpers.machine import pick_precision
-from helpers.recipe import PRESETS, Recipe
+from helpers.presets import PRESETS
+from helpers.recipe import Recipe
 from helpers.saved import load_best_model
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
 

@@ -22,13 +22,15 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from helpers import archives, checkpoint, headless
+from helpers import archives, checkpoint
 from helpers.audit import audit_photos
 from helpers.decode import load_photo
 from helpers.errors import ParameterError, PhotosError, RunError, UserError, WeightsError
 from helpers.history import Epoch, History
+from helpers.parameters import collect_parameters
 from helpers.photos import find_photos
-from helpers.recipe import PRESETS, Recipe
+from helpers.presets import PRESETS
+from helpers.recipe import Recipe
 from helpers.runs import default_name, plan_run
 from helpers.saved import load_best_model
 from helpers.split import read_split, split_photos, write_split
@@ -108,7 +110,7 @@ def test_parameter_files(content):
     with folder() as home:
         (home / "p.yaml").write_bytes(content)
         with refused(ParameterError, naming=["p.yaml"]):
-            found = headless.collect_parameters([str(home / "p.yaml")], [], None)
+            found = collect_parameters([str(home / "p.yaml")], [], None)
             with refused(ParameterError, naming=[*map(repr, found), *found]):
                 Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in found.items() if v is not None}))
 

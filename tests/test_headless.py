@@ -9,6 +9,7 @@ import pytest
 
 from helpers import checkpoint, headless, locks, runs
 from helpers.errors import ParameterError, RunError
+from helpers.parameters import collect_parameters
 from helpers.recipe import Recipe
 
 ROOT = Path(__file__).parent.parent
@@ -24,7 +25,7 @@ def test_later_parameters_win(tmp_path):
     (tmp_path / "a.yaml").write_text("epochs: 3\nlr: 0.1\n")
     (tmp_path / "b.yaml").write_text("lr: 0.2\n")
     files = [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]
-    values = headless.collect_parameters(files, [["epochs", "5"], ["backbone", "resnet18"]], str(tmp_path))
+    values = collect_parameters(files, [["epochs", "5"], ["backbone", "resnet18"]], str(tmp_path))
     assert values == {"epochs": 5, "lr": 0.2, "backbone": "resnet18", "dataset": str(tmp_path)}
 
 
@@ -42,19 +43,19 @@ def test_later_parameters_win(tmp_path):
     ],
 )
 def test_values_are_read_as_papermill_reads_them(text, value):
-    assert headless.collect_parameters([], [["x", text]], None) == {"x": value}
+    assert collect_parameters([], [["x", text]], None) == {"x": value}
 
 
 @pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML"), ("- 1\n", "must hold lines like")])
 def test_files_that_are_no_parameters_are_named(tmp_path, text, message):
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(ParameterError, match=message):
-        headless.collect_parameters([str(tmp_path / "p.yaml")], [], None)
+        collect_parameters([str(tmp_path / "p.yaml")], [], None)
 
 
 def test_a_missing_file_is_named():
     with pytest.raises(ParameterError, match=r"'nowhere\.yaml' does not exist"):
-        headless.collect_parameters(["nowhere.yaml"], [], None)
+        collect_parameters(["nowhere.yaml"], [], None)
 
 
 @pytest.mark.parametrize(

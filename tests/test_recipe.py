@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 from helpers.errors import ParameterError
-from helpers.recipe import PRESETS, Recipe
+from helpers.presets import PRESETS
+from helpers.recipe import Recipe
 
 PARAMETERS = Path(__file__).parent.parent / "notebooks" / "parameters"
 

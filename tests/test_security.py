@@ -21,9 +21,10 @@ import psutil
 import pytest
 import torch
 
-from helpers import checkpoint, headless
+from helpers import checkpoint
 from helpers.cache import cached_arrays
 from helpers.errors import ParameterError, RunError, WeightsError
+from helpers.parameters import collect_parameters
 from helpers.weights import read_weights
 
 ROOT = Path(__file__).parent.parent
@@ -172,7 +173,7 @@ def checkpoint_digest(path):
 def test_code_in_parameter_files_is_refused_unrun(tmp_path, text):
     (tmp_path / "p.yaml").write_text(text.format(tmp_path / "canary"))
     with pytest.raises(ParameterError, match="is not YAML"):
-        headless.collect_parameters([str(tmp_path / "p.yaml")], [], None)
+        collect_parameters([str(tmp_path / "p.yaml")], [], None)
     assert not (tmp_path / "canary").exists()
 
 
