@@ -2,9 +2,9 @@
 
 Safety of ``.pt2``, as read in the sources of PyTorch 2.14: the file is a zip archive with the graph as JSON and every
 tensor as raw bytes. ``save_program`` writes nothing that has to be unpickled. ``torch.export.load`` however unpickles
-whatever an archive declares as pickled, with ``weights_only`` switched off, so a file of a stranger can run code when it is
-loaded: compare its SHA-256 with the one in ``preprocessing.json`` of somebody you trust, or use the ONNX file, whose
-format (protobuf) holds no code. Inside the project ``best_model.pth`` stays the file to load: it needs no trust.
+whatever an archive declares as pickled, with ``weights_only`` switched off, so a file of a stranger can run code when
+it is loaded: compare its SHA-256 with the one in ``preprocessing.json`` of somebody you trust, or use the ONNX file,
+whose format (protobuf) holds no code. Inside the project ``best_model.pth`` stays the file to load: it needs no trust.
 """
 
 from __future__ import annotations
