@@ -78,14 +78,20 @@ def where_it_fails(
     number, asked = (sum(each[i] for each in wrong.values()) for i in (0, 1))
     shares = {name: count / n for name, (count, n) in wrong.items()}
     worst, easiest = max(shares, key=shares.get), min(shares, key=shares.get)
-    low, high = (wilson_interval(round(wrong[name][0]), wrong[name][1]) for name in (worst, easiest))
+    # The two were chosen as the extremes of several classes: so much surer has each interval to be.
+    sure = 1 - 0.05 / len(wrong)
+    low, high = (wilson_interval(round(wrong[name][0]), wrong[name][1], sure) for name in (worst, easiest))
     text = (
         f"The recipe `{base}` is wrong about {number:g} of {asked:,} photos ({number / asked:.1%}), most often about "
         f"{worst} ({wrong[worst][0]:g} of {wrong[worst][1]}, {shares[worst]:.1%}) and least often about {easiest} "
         f"({wrong[easiest][0]:g} of {wrong[easiest][1]}, {shares[easiest]:.1%}). "
     )
     words = "lie apart: chance alone hardly does that" if low.low > high.high else "overlap: that may be chance"
-    return text + f"Wilson's intervals of the two {words}. " + _nobody(photos, recipes, suspects)
+    return (
+        text
+        + f"Wilson's intervals of the two, widened for {len(wrong)} classes, {words}. "
+        + _nobody(photos, recipes, suspects)
+    )
 
 
 def _nobody(photos: Sequence[Row], recipes: Sequence[str], suspects: Sequence[Suspect]) -> str:
@@ -114,7 +120,7 @@ def curve(rows: Sequence[Row]) -> str:
             f"- **{name}**: {first['accuracy_mean']:.1%} with {first['train_photos']:,} photos, "
             f"{last['accuracy_mean']:.1%} with {last['train_photos']:,}. The last step, from "
             f"{before['train_photos']:,}, brought {step:+.1f} points; "
-            + ("the intervals lie apart." if apart else "the intervals overlap, so it may have brought nothing.")
+            + ("the intervals lie apart." if apart else "the intervals overlap: by them alone, nothing is decided.")
         )
     return "\n".join(lines)
 
@@ -130,8 +136,12 @@ def cost(rows: Sequence[Row]) -> str:
     if cheap is top:
         text += "No cheaper recipe has an interval that reaches into its own."
     else:
-        times = top["seconds_per_run"] / cheap["seconds_per_run"]
-        text += f"The cheapest whose interval overlaps with its is {_bought(cheap)}, {times:.0f} times less."
+        share = cheap["seconds_per_run"] / top["seconds_per_run"]
+        text += (
+            f"The cheapest whose interval overlaps with its is {_bought(cheap)}, {share:.0%} of that. (These intervals "
+            "are not paired: section 1 says what that costs. Where both recipes were asked about the same photos, "
+            "section 5 has their difference.)"
+        )
     if len({row["backbone"] for row in rows}) < 2:
         text += " With one backbone alone, nothing can be said about backbones.\n\n" + missing("backbones")
     return text

@@ -112,10 +112,13 @@ def error_by_chance(probabilities: torch.Tensor, seed: int, draws: int = 1000) -
     """
     confidence, _ = probabilities.double().max(1)
     number = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
-    uniform = torch.rand(draws, len(confidence), dtype=torch.float64, generator=generator(seed, "calibration"))
-    surplus = (uniform < confidence).double() - confidence  # (draws, n): right or not, less what was promised
-    sums = torch.zeros(draws, BINS, dtype=torch.float64).index_add_(1, number, surplus)
-    low, high = torch.quantile(sums.abs().sum(1) / len(confidence), torch.tensor([0.025, 0.975]).double()).tolist()
+    source, errors = generator(seed, "calibration"), []
+    for _ in range(draws // 20):  # 20 at a time: tens of megabytes, however many photos
+        uniform = torch.rand(20, len(confidence), dtype=torch.float64, generator=source)
+        surplus = (uniform < confidence).double() - confidence  # (20, n): right or not, less what was promised
+        sums = torch.zeros(20, BINS, dtype=torch.float64).index_add_(1, number, surplus)
+        errors.append(sums.abs().sum(1) / len(confidence))
+    low, high = torch.quantile(torch.cat(errors), torch.tensor([0.025, 0.975]).double()).tolist()
     return low, high
 
 

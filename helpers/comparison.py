@@ -85,7 +85,7 @@ def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     return {
         name: {setting: getattr(seed, setting) for setting in change}
         for name, change in CHANGES.items()
-        if all(getattr(best, setting) != getattr(seed, setting) for setting in change)
+        if all(getattr(best, setting) == value for setting, value in change.items())
     }
 
 
