@@ -43,6 +43,8 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         optimizer = kind(groups, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=fused)
     if recipe.l2_sp:
         _pull_towards_start(optimizer, model, recipe.l2_sp)
+    if recipe.clip_norm:
+        _shorten_gradients(optimizer, recipe.clip_norm)
     return optimizer
 
 
@@ -85,6 +87,16 @@ def _pull_towards_start(optimizer: torch.optim.Optimizer, model: nn.Module, stre
                 parameter.grad.add_(parameter - start, alpha=strength)
 
     optimizer.register_step_pre_hook(add_gradients)
+
+
+def _shorten_gradients(optimizer: torch.optim.Optimizer, longest: float) -> None:
+    """Gradient clipping (Pascanu et al., 2013): all gradients together have at most this length before a step."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+    def shorten(*_) -> None:
+        nn.utils.clip_grad_norm_(parameters, longest)
+
+    optimizer.register_step_pre_hook(shorten)
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:

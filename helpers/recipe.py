@@ -94,6 +94,7 @@ class Recipe:
     weight_decay: float = _setting(5e-4, "pull of the weights towards zero", low=0)
     norm_decay: bool = _setting(True, "weight decay on biases and normalization too")
     l2_sp: float = _setting(0.0, "pull of the backbone's weights towards where they started, instead of zero", low=0)
+    clip_norm: float = _setting(0.0, "a step's gradient is shortened to this length at most; 0: never", low=0)
     label_smoothing: float = _setting(0.0, "share of the truth that is spread over all classes", low=0, below=1)
     ema: float = _setting(0.0, "moving average of the weights, which is validated and saved; 0: none", low=0, below=1)
     schedule: str = _setting("step", "how lr falls", choices=("step", "multistep", "cosine", "onecycle"))

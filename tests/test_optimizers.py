@@ -102,6 +102,18 @@ def test_l2_sp_pulls_to_the_start_and_not_to_zero():
     assert torch.allclose(head, before * (1 - 0.1 * 0.1))
 
 
+@pytest.mark.parametrize(("clip_norm", "step"), [(0.0, 5.0), (10.0, 5.0), (1.0, 1.0)])
+def test_long_gradients_are_shortened_and_short_ones_are_not(clip_norm, step):
+    model = nn.Linear(2, 1, bias=False)
+    settings = recipe(clip_norm=clip_norm, momentum=0.0, nesterov=False, weight_decay=0.0, lr=1.0)
+    optimizer = optimizers.make_optimizer(model, settings)
+    before = model.weight.detach().clone()
+    model.weight.grad = torch.tensor([[3.0, 4.0]])  # of length 5
+    optimizer.step()
+    moved = before - model.weight.detach()
+    assert torch.allclose(moved, step * torch.tensor([[0.6, 0.8]]), atol=1e-5)
+
+
 def test_what_is_frozen_is_in_no_group():
     model = build_model("resnet18", "none", 5, 0.5, 0, frozen_share=0.5)
     groups = optimizers.parameter_groups(model, recipe(layer_decay=0.5))
