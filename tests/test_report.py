@@ -20,7 +20,7 @@ from helpers.evaluate import Predictions
 from helpers.history import Epoch, History
 from helpers.recipe import Recipe
 from helpers.report_blocks import duration, listed, small, written
-from helpers.report_comparison import most_telling
+from helpers.report_comparison import clearest, most_telling
 from helpers.report_trust import CHANGED
 from helpers.results import summarize
 from tests.tiny import a_run
@@ -319,8 +319,15 @@ def test_a_comparison_is_told_and_still_fits_in_four_pages(good, comparison, tmp
     text = said_by(good, comparison=comparison)
     assert "the recipe “best” gains +3.50 points on the seed recipe (95 % interval +2.50 to +4.50)" in text
     assert "the seed recipe, the published one, reaches 90.00%" in text
-    assert "Of 9 others shown, 7 are better than it and 0 worse" in text
-    assert "part of its lead is luck" in text
+    # best, and "seed + 6" to "seed + 11" with 1.2 points and more, each ± 1
+    assert "Of 14 compared, 7 are better than it, 0 worse and 7 undecided" in text
+    assert "the presets and the clearest are shown" in text
+    assert "comparison with 14 other recipes" in text
+    assert text.count("As the best of 14 compared, it was chosen by its result on these same photos") == 3
+    _, content = report.compose(good, comparison=comparison)
+    for place in (content["abstract"], content["sections"][-1]):
+        assert "gains +3.50 points" in text_of(place)
+        assert "part of its lead is luck" in text_of(place)
     done = report.build(good, tmp_path / "with.pdf", comparison=comparison)
     assert done.main_pages <= report.LIMIT
     assert "cross-validation, on the same folds" not in said_by(good)
@@ -330,21 +337,47 @@ def test_a_comparison_without_a_winner_says_so(good, tmp_path):
     rows = [ROWS[0], ROWS[1]]
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     text = said_by(good, comparison=tmp_path / "rows.json")
-    assert "none of 1 other recipe can be told to be better" in text
-    assert "luck" not in text.split("Beyond the baseline")[1].split("Discussion")[0]
+    assert "the recipe “fast” cannot be told to be better than the seed recipe" in text
+    assert "As the best of" not in text
+    (tmp_path / "rows.json").write_text(json.dumps([ROWS[0], ROWS[1], ROWS[4]]))
+    text = said_by(good, comparison=tmp_path / "rows.json")
+    assert "none of the 2 recipes compared can be told to be better than the seed recipe" in text
+    assert "Of 2 compared, 0 are better than it, 0 worse and 2 undecided" in text
+    assert "the clearest are shown" not in text
 
 
-def test_the_most_telling_rows_of_one_backbone_are_shown():
+def test_the_abstract_names_the_best_of_those_that_are_decided(good, tmp_path):
+    wide = ROWS[1] | {"recipe": "wide", "difference_to_seed": 0.06, "difference_low": -0.01, "difference_high": 0.13}
+    (tmp_path / "rows.json").write_text(json.dumps([ROWS[0], wide, ROWS[2]]))
+    abstract = text_of(report.compose(good, tmp_path / "rows.json")[1]["abstract"])
+    assert "the recipe “best” gains +3.50 points" in abstract
+    assert "wide" not in abstract
+
+
+def test_the_whole_comparison_of_one_backbone_is_taken_and_its_clearest_rows_are_shown():
     other = [row | {"backbone": "vgg16", "photos": 9999} for row in ROWS]
-    curve = [row | {"train_photos": 40} for row in ROWS]
-    shown = most_telling([*curve[:1], *other, *ROWS], "resnet18", "f")
-    assert {row["backbone"] for row in shown} == {"resnet18"}
-    assert {row["train_photos"] for row in shown} == {400}
-    names = [row["recipe"] for row in shown]
+    taken = most_telling([*other, *ROWS], "resnet18", "f")
+    assert {row["backbone"] for row in taken} == {"resnet18"}
+    assert len(taken) == len(ROWS)
+    names = [row["recipe"] for row in clearest(taken)]
     assert len(names) == 10
     assert names[0] == "best"
     assert {"seed", "fast", "seed + 11", "seed + 6"} <= set(names)
     assert most_telling(other, "resnet18", "f")[0]["backbone"] == "vgg16"
+
+
+def test_of_several_comparisons_the_one_of_best_at_the_highest_cost_is_taken():
+    def cost(**changes):
+        return [row | {"cost": str(changes)} | changes for row in ROWS]
+
+    curve = [row | {"train_photos": 40} for row in ROWS]
+    assert {row["train_photos"] for row in most_telling([*curve, *ROWS], "resnet18", "f")} == {400}
+    wide = cost(image_size=112, photos=9999)
+    assert most_telling([*wide, *ROWS], "resnet18", "f")[0]["image_size"] == 224
+    assert most_telling([*cost(epochs=30), *ROWS], "resnet18", "f")[0]["epochs"] == 30
+    without_best = [row for row in cost(epochs=30) if row["recipe"] != "best"]
+    assert most_telling([*without_best, *ROWS], "resnet18", "f")[0]["epochs"] == 25
+    assert most_telling([*cost(photos=501), *ROWS], "resnet18", "f")[0]["photos"] == 501
 
 
 @pytest.mark.parametrize(
