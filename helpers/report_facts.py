@@ -128,5 +128,16 @@ class Facts:
         return sides
 
 
+def methods_at_work(r: Recipe) -> dict[str, bool]:
+    """The assignment's five augmentation methods in order, and whether the recipe lets each change anything."""
+    return {
+        "RandomRotation": r.rotation > 0,
+        "CenterCrop" if r.crop == "center" else "RandomResizedCrop": True,
+        "RandomHorizontalFlip": r.horizontal_flip > 0,
+        "RandomVerticalFlip": r.vertical_flip > 0,
+        "ColorJitter": max(r.brightness, r.contrast, r.saturation, r.hue) > 0,
+    }
+
+
 def _last_part(path: str) -> str:
     return PurePosixPath(path.replace("\\", "/")).name or path

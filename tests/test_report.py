@@ -145,7 +145,8 @@ def test_a_bad_run_is_called_bad_where_a_reader_looks(tmp_path):
     assert "reaches 20.00% of 100 validation photos" in conclusion
     text = text_of(content)
     assert "fails on its own training photos" in text
-    assert "surer than it is right" in text
+    assert "surer than it is right" not in text  # that is said by the calibration, which knows what chance does
+    assert "Of the network's 80 mistakes, 80 have a probability above 90%" in text
     assert "below the published 96.49%" in text
 
 
@@ -189,9 +190,85 @@ def test_overfitting_and_restlessness_are_seen(tmp_path):
     results = json.loads((folder / "results.json").read_text())
     run.save_results(results | {"last_train_accuracy": 1.0, "generalization_gap": 1.0 - 0.86, "last_val_loss": 1.2})
     text = said_by(folder)
-    assert "It was lowest in epoch 4 with 0.320, and is 275% above that at the end" in text
+    assert "It was lowest in epoch 4 with 0.320, and is 275% above that at the end, though accuracy holds" in text
     assert "has not come to rest" in text
     assert "learn its photos by heart" in text
+
+
+def test_a_network_that_gets_worse_is_not_said_to_grow_too_sure(tmp_path):
+    falling = [0.5, 0.9, 0.88, 0.85, 0.8, 0.6]
+    folder = finished_run(tmp_path / "a", real(), accuracies=falling)
+    rows = History.from_csv(folder / "history.csv")
+    rows[-1] = rows[-1]._replace(val_loss=1.2)
+    run = a_run(folder, real())
+    run.save_history(rows)
+    run.save_results(json.loads((folder / "results.json").read_text()) | {"last_val_loss": 1.2})
+    text = said_by(folder)
+    assert "and is 275% above that at the end." in text
+    assert "too sure" not in text
+
+
+BEST = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
+
+
+def test_the_preset_best_is_told_as_it_was_run(tmp_path):
+    text = said_by(finished_run(tmp_path / "best", BEST))
+    assert "by three methods in this order" in text
+    assert "RandomResizedCrop to at least 35% of the photo; RandomHorizontalFlip with probability 0.5; Color" in text
+    assert "of hue by ±0.03 turns" in text
+    assert "methods, RandomRotation and RandomVerticalFlip are set to do nothing" in text
+    assert "±0°" not in text
+    assert "this recipe does without RandomRotation and RandomVerticalFlip" in text
+    assert "backbone trained *\nall but its first 60% of stages\nyes" in text
+    assert "augmentation *\nthree methods\nfive methods" in text
+    assert "Here the first 60% of the stages stay as they are, and the rest is then fine-tuned" in text
+    assert "gently" not in text
+    assert "Before the rest is trained, the head is fitted" in text
+    assert "everything is trained" not in text
+    assert "(smoothed)" in text
+    assert "sees each photo as it is and mirrored, and its answers are averaged" in text
+    assert "fine-tuned but for its first stages on 400 photos" in text
+    seed = said_by(finished_run(tmp_path / "seed", real()))
+    assert "by five methods in this order" in seed
+    assert "RandomHorizontalFlip and RandomVerticalFlip with probabilities 0.5 and 0.5" in seed
+    assert "backbone trained\nyes\nyes" in seed
+    assert "The rest is fine-tuned along with it" in seed
+    assert "do nothing" not in seed
+
+
+def test_a_single_colour_is_the_only_one_named(tmp_path):
+    plain = {"contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+    assert "ColorJitter of brightness by factors within 1 ± 0.2." in said_by(
+        finished_run(tmp_path / "a", real(**plain))
+    )
+    none = said_by(finished_run(tmp_path / "b", real(**plain, brightness=0.0, horizontal_flip=0.0)))
+    assert "by three methods in this order (): RandomRotation by up to ±30°; CenterCrop to 448 px" in none
+    assert "RandomHorizontalFlip and ColorJitter are set to do nothing" in none
+
+
+def test_the_best_epoch_is_never_said_to_be_free_of_choice(good):
+    abstract = text_of(report.compose(good)[1]["abstract"])
+    assert "82.6% to 94.5%; the epoch was chosen on these photos" in abstract
+    assert "which no choice of an epoch has flattered" in abstract
+    assert not re.search("unbiased|not flattered|generalizes", said_by(good))
+
+
+def with_intervals(folder):
+    """The same results with what the analysis adds to them."""
+    results = json.loads((folder / "results.json").read_text())
+    ends = {"precision": [0.699, 0.972], "recall": None, "f1": None}
+    rows = [{"name": score["name"], **ends, "recall": [0.6991, 0.9721]} for score in results["class_scores"]]
+    a_run(folder, real()).save_results(results | {"class_intervals": rows})
+    return folder
+
+
+def test_scores_have_the_intervals_that_the_results_hold(good, tmp_path):
+    assert "rose\n20\n90.0\n90.0\n90.0" in said_by(good)
+    text = said_by(with_intervals(good))
+    assert "rose\n20\n90.0 (69.9–97.2)\n90.0 (69.9–97.2)\n90.0" in text
+    assert "per cent, with 95 % intervals" in text
+    long = finished_run(tmp_path / "long", real(), ("black-eyed susan flower", "rose"))
+    assert "rose\n20\n90.0\n90.0 (69.9–97.2)\n90.0" in said_by(with_intervals(long))
 
 
 NUMBER = re.compile(r"(?<![\w.])[+−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?(?:·?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
@@ -436,7 +513,7 @@ def test_every_setting_that_was_used_is_told(tmp_path, changes):
     words = {
         "adamw": "AdamW",
         "onecycle": "in one cycle",
-        "label_smoothing": "smoothed: a share of 0.1",
+        "label_smoothing": "for the validation loss too: a share of 0.1",
         "ema": "moving average of the weights (decay 0.99)",
         "mixup": "MixUp [",
         "cutmix": "CutMix [",
@@ -446,7 +523,7 @@ def test_every_setting_that_was_used_is_told(tmp_path, changes):
         "imagenet": "AutoAugment [",
         "rmsprop": "RMSProp [",
         "random_resized": "at least 25% of the photo",
-        "frozen_share": "the first 50% stay",
+        "frozen_share": "the first 50%, rounded down to whole ones, stay",
         "frozen_norms": "statistics [",
         "head_lr": "rate of its own, 0.01",
         "l2_sp": "L2-SP [",
@@ -530,6 +607,7 @@ def test_removing_the_checksums_does_not_hide_an_edited_number(good, name, value
         ("classes", "daisy"),
         ("demo", "no"),
         ("epoch_seconds", None),
+        ("class_intervals", [{"name": "daisy"}] * 5),
         ("val_photos", 0),
         ("backbone", 3),
     ],
