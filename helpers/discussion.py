@@ -197,6 +197,8 @@ def _classes(r: dict[str, Any]) -> str:
     if len(known) < 2:
         return "Too few classes have validation photos to say."
     worst, best = known[0], known[-1]
+    if worst[0] == best[0]:
+        return f"None by these photos: {worst[0]:.1%} of every class are found."
     text = (
         f"Recall reaches from {worst[0]:.1%} ({worst[3]}; 95 % interval {worst[1]:.1%} to "
         f"{worst[2]:.1%}) to {best[0]:.1%} ({best[3]}; {best[1]:.1%} to {best[2]:.1%}). "

@@ -17,7 +17,7 @@ from helpers.report_facts import Facts, methods_at_work
 ROWS = 20  # classes in a table; of more, the first or the worst so many are shown
 MISTAKES = 6  # single photos in a table
 LONGEST = 22  # letters of a class name; the rest is cut
-BESIDE_TWO = 12  # letters of a class name that leave room for two intervals
+BESIDE_TWO = 14  # letters of a class name that leave room for two intervals
 
 SETTINGS = (
     # (name in the table, settings of the recipe, how they are written)

@@ -235,7 +235,7 @@ def conclusion(facts: Facts) -> Block:
     r = facts.results
     how = "trained from random weights"
     if facts.pretrained:
-        how = "frozen, with a new head," if facts.recipe.frozen_backbone else "fine-tuned"
+        how = "frozen, with a new head trained" if facts.recipe.frozen_backbone else "fine-tuned"
         how += " but for its first stages" if facts.recipe.frozen_share else ""
     said = written(
         "{name}, {how} on {photos}, reaches {accuracy:.2%} of {val} validation photos in its best epoch and "

@@ -167,6 +167,7 @@ def test_a_class_is_called_harder_only_if_the_intervals_do_not_meet():
         classes(80, 99)
     )
     assert "more than chance" in discuss(classes(80, 99))
+    assert "None by these photos: 90.0% of every class are found" in discuss(classes(90, 90, 90))
     none = [{"name": "daisy", "recall": None}, {"name": "rose", "recall": [0.90, 0.96]}]
     assert "Too few classes" in discuss(ANALYSED | {"class_intervals": none})
 
