@@ -17,12 +17,13 @@ from helpers.backbones import FAMILIES
 from helpers.discussion import PAPER
 from helpers.errors import ParameterError, RunError
 from helpers.evaluate import Predictions
+from helpers.finished import read_run
 from helpers.history import Epoch, History
 from helpers.recipe import Recipe
 from helpers.report_blocks import duration, listed, small, written
 from helpers.report_comparison import clearest, most_telling
 from helpers.report_trust import CHANGED
-from helpers.results import summarize
+from helpers.results import analysis_numbers, summarize
 from tests.tiny import a_run
 
 ROOT = Path(__file__).parent.parent
@@ -269,6 +270,17 @@ def test_scores_have_the_intervals_that_the_results_hold(good, tmp_path):
     assert "per cent, with 95 % intervals" in text
     long = finished_run(tmp_path / "long", real(), ("black-eyed susan flower", "rose"))
     assert "rose\n20\n90.0\n90.0 (69.9–97.2)\n90.0" in said_by(with_intervals(long))
+
+
+def test_one_verdict_of_confidence_is_left(tmp_path):
+    folder = finished_run(tmp_path / "a", real())
+    results = json.loads((folder / "results.json").read_text())
+    a_run(folder, real()).save_results(results | analysis_numbers(read_run(folder).called))
+    text = said_by(folder)
+    assert "Of the network's 10 mistakes, 10 have a probability above 90%" in text
+    assert "3.2 points more than it is right" in text  # e⁴ / (e⁴ + 4) = 93.2 %, and 90 % are right
+    assert "no reason to distrust them" in text
+    assert "surer than it is right" not in text
 
 
 NUMBER = re.compile(r"(?<![\w.])[+−-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?%?(?:·?10[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+)?")
@@ -608,6 +620,7 @@ def test_removing_the_checksums_does_not_hide_an_edited_number(good, name, value
         ("demo", "no"),
         ("epoch_seconds", None),
         ("class_intervals", [{"name": "daisy"}] * 5),
+        ("calibration", {"ece": 0.1}),
         ("val_photos", 0),
         ("backbone", 3),
     ],
