@@ -38,7 +38,7 @@ def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
         folds=seed["folds"],
         seeds=f", {seed['seeds']} seeds each," if seed["seeds"] > 1 else "",
         photos=seed["photos"],
-        cost=seed["cost"],
+        cost=beyond.conditions_of(seed).cost,
     )
     header = ("recipe", "accuracy", "interval", "difference", "interval", "s per training")
     return table("tab-comparison", caption, header, body) | {"wide": True}
@@ -72,7 +72,7 @@ def most_telling(rows: list[dict[str, Any]], backbone: str, path: str) -> tuple[
             )
         chosen = max(complete, key=lambda group: _weight(group, backbone))
         for row in chosen:
-            verdict(row)  # of another version, if it lacks the numbers
+            verdict(row)  # here, where a row that lacks its numbers is still refused by the file's name
         return tuple(sorted(chosen, key=lambda row: (-row["difference_to_seed"], row["recipe"] != "seed")))
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(

@@ -435,6 +435,12 @@ def test_a_comparison_without_a_winner_says_so(good, tmp_path):
     assert "the clearest are shown" not in text
 
 
+def test_rows_as_a_comparison_writes_them_have_their_cost_from_their_settings(good, tmp_path):
+    rows = [{name: value for name, value in row.items() if name != "cost"} for row in ROWS[:3]]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    assert "on 500 photos (224 px, 25 epochs)" in said_by(good, comparison=tmp_path / "rows.json")
+
+
 def test_the_abstract_names_the_best_of_those_that_are_decided(good, tmp_path):
     wide = ROWS[1] | {"recipe": "wide", "difference_to_seed": 0.06, "difference_low": -0.01, "difference_high": 0.13}
     (tmp_path / "rows.json").write_text(json.dumps([ROWS[0], wide, ROWS[2]]))
@@ -470,7 +476,13 @@ def test_of_several_comparisons_the_one_of_best_at_the_highest_cost_is_taken():
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"), [([], "nothing with the seed"), ([{"recipe": "a"}], "damaged"), ([3], "damaged")]
+    ("rows", "message"),
+    [
+        ([], "nothing with the seed"),
+        ([{"recipe": "a"}], "damaged"),
+        ([3], "damaged"),
+        ([ROWS[0], ROWS[1] | {"difference_low": None}], "damaged"),
+    ],
 )
 def test_rows_that_are_none_are_named(rows, message):
     with pytest.raises(ParameterError, match=message):
