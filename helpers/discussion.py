@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from helpers.backbones import written_name
 
-FLOWERS = {"daisy", "dandelion", "rose", "sunflower", "tulip"}  # the assignment's classes
+FLOWERS = frozenset({"daisy", "dandelion", "rose", "sunflower", "tulip"})  # the assignment's classes
 PAPER = {  # the published log, in the names of results.json; its machine is not named
     "backbone": "resnet18",
     "photos": 2848,
@@ -29,13 +30,29 @@ class Paragraph(NamedTuple):
     text: str
 
 
+def species(classes: Iterable[str]) -> frozenset[str]:
+    """The classes by which flower they mean, whatever the folders' spelling: lower case, a plural's s taken off.
+
+    TensorFlow's flower_photos has ``roses``, ``sunflowers`` and ``tulips``, the assignment's folder ``rose`` and so on.
+    """
+    return frozenset(name.lower().removesuffix("s") for name in classes)
+
+
+def are_the_flowers(classes: Sequence[str]) -> bool:
+    """Whether the classes are the assignment's five flowers, each of them once."""
+    return species(classes) == FLOWERS and len(classes) == len(FLOWERS)
+
+
 def discuss(results: dict[str, Any]) -> str:
     """Markdown paragraphs about one run, from its ``results.json``."""
     return "\n\n".join(f"**{title}** {text}" for title, text in paragraphs(results).values())
 
 
 def paragraphs(results: dict[str, Any]) -> dict[str, Paragraph]:
-    """The discussion by subject, in order: accuracy, flattery, stability, gap, confusion, limits."""
+    """The discussion by subject, in order.
+
+    Accuracy, flattery, stability, gap, confusion; classes and calibration if the results have them; limits.
+    """
     said = {
         "accuracy": Paragraph("How accurate.", _accuracy(results)),
         "flattery": Paragraph("How much the best epoch flatters.", _flattery(results)),
@@ -79,7 +96,7 @@ def _accuracy(r: dict[str, Any]) -> str:
     text += verdict(r) and verdict(r) + " "
     if r["demo"]:
         return text + "These photos are drawings: the number says that the code works, nothing about real flowers."
-    if set(r["classes"]) != FLOWERS:
+    if not are_the_flowers(r["classes"]):
         return text.strip()
     text += _comparability(r)
     if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
@@ -157,6 +174,7 @@ def _gap(r: dict[str, Any]) -> str:
 
 def _confusion(r: dict[str, Any]) -> str:
     classes, matrix = r["classes"], r["confusion"]
+    one = [name.removesuffix("s") for name in classes] if are_the_flowers(classes) else classes
     pairs = [(matrix[i][j], i, j) for i in range(len(classes)) for j in range(len(classes)) if i != j]
     count, true, called = max(pairs, key=lambda pair: pair[0])
     if count == 0:
@@ -164,7 +182,7 @@ def _confusion(r: dict[str, Any]) -> str:
     worst = min(r["class_scores"], key=lambda score: score["recall"] if score["recall"] is not None else 2)
     photos = "photo" if count == 1 else "photos"
     return (
-        f"Most often a {classes[true]} is called a {classes[called]} ({count} {photos}). "
+        f"Most often a {one[true]} is called a {one[called]} ({count} {photos}). "
         f"The class found least reliably is {worst['name']}: {worst['recall']:.1%} of its {worst['photos']} photos."
     )
 
@@ -172,17 +190,40 @@ def _confusion(r: dict[str, Any]) -> str:
 def _classes(r: dict[str, Any]) -> str:
     """Whether the photos suffice to call one class harder than another, by recall."""
     pairs = zip(r["class_scores"], r["class_intervals"], strict=True)
-    known = sorted((score["recall"], *row["recall"], row["name"]) for score, row in pairs if row["recall"] is not None)
+    known = sorted(
+        ((score["recall"], *row["recall"], row["name"], score["photos"]) for score, row in pairs if row["recall"]),
+        key=lambda each: each[0],
+    )
     if len(known) < 2:
         return "Too few classes have validation photos to say."
     worst, best = known[0], known[-1]
+    if worst[0] == best[0]:
+        return f"None by these photos: {worst[0]:.1%} of every class are found."
     text = (
         f"Recall reaches from {worst[0]:.1%} ({worst[3]}; 95 % interval {worst[1]:.1%} to "
         f"{worst[2]:.1%}) to {best[0]:.1%} ({best[3]}; {best[1]:.1%} to {best[2]:.1%}). "
     )
-    if worst[2] < best[1]:
-        return text + "The two intervals do not meet: the difference is more than chance."
-    return text + "The two intervals overlap: these photos do not settle which class is the harder one."
+    if worst[2] >= best[1]:
+        return text + "The two intervals overlap: these photos do not settle which class is the harder one."
+    return text + _extremes(*((round(recall * photos), photos) for recall, *_, photos in (worst, best)), len(known))
+
+
+def _extremes(worst: tuple[int, int], best: tuple[int, int], classes: int) -> str:
+    """Whether two classes differ that were picked because they differ most: right ones and photos of each.
+
+    Of many classes chance alone drives two apart. Intervals for 1 - 0.05 / k confidence hold all k at once with 95 %
+    (Bonferroni), so whichever two are picked.
+    """
+    from helpers.evaluate import wilson_interval  # here: it needs torch, whose import takes seconds
+
+    widened = f"widened for being the extremes of {classes} classes (Bonferroni)"
+    low, high = (wilson_interval(*each, confidence=1 - 0.05 / classes) for each in (worst, best))
+    if low.high < high.low:
+        return f"The two intervals do not meet, not even {widened}: the difference is more than chance."
+    return (
+        f"The two intervals do not meet, but they do when {widened}: these photos do not settle which class is the "
+        "harder one."
+    )
 
 
 def _calibration(r: dict[str, Any]) -> str:
@@ -199,7 +240,9 @@ def _calibration(r: dict[str, Any]) -> str:
     else:
         text += f"so they are too {'high' if surplus > 0 else 'low'} on the whole, or uneven. "
     if c["temperature_is_bounded"]:
-        return text + "There are too few mistakes to fit a temperature to."
+        if c["temperature"] < 1:
+            return text + "There are too few mistakes to fit a temperature to."
+        return text + "No temperature mends them: how sure it is hardly depends on what is right."
     effect = "lower" if c["loss_after"] < c["loss"] else "do not lower"
     return text + (
         f"The temperature that fits these photos best is {c['temperature']:.2f} "
@@ -215,7 +258,7 @@ def _limits(r: dict[str, Any]) -> str:
             "give the notebook a folder of them (the parameter dataset)."
         )
     text = "Accuracy on a split of one collection measures that collection. "
-    if "dandelion" in r["classes"] and "sunflower" in r["classes"]:
+    if {"dandelion", "sunflower"} <= species(r["classes"]):
         text += (
             "In the course's photos every dandelion is a white seed head: a network that is right on most of them "
             "calls yellow dandelions sunflowers. "

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any
 
+from helpers import beyond
 from helpers.backbones import written_name
 from helpers.errors import ParameterError
-from helpers.report_blocks import Block, Pieces, counted, table, written
+from helpers.report_blocks import Block, Pieces, table, written
 from helpers.report_facts import Facts
+from helpers.verdicts import BETTER, UNDECIDED, WORSE, verdict
 
-COMPARED = 10  # recipes in the comparison
-ALWAYS = ("seed", "fast", "best")  # recipes that the comparison shows if it has them
-GROUP = ("backbone", "cost", "folds", "seeds", "train_photos")
+COMPARED = 10  # recipes in the table
+ALWAYS = ("fast", "best")  # recipes that the table shows if the comparison has them
 
 
 def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
-    """Recipes compared by cross-validation, the largest gain first."""
+    """Recipes compared by cross-validation, the largest gain first; of many the presets and the clearest."""
     seed = rows_by_name(rows)["seed"]
     body = [
         (
@@ -26,7 +28,7 @@ def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
             *_difference(row, row is seed),
             f"{row['seconds_per_run']:,.0f}",
         )
-        for row in rows
+        for row in clearest(rows)
     ]
     caption = written(
         "Beyond the baseline: {name}, {folds}-fold cross-validation{seeds} on {photos:,} photos ({cost}). Accuracy in "
@@ -36,7 +38,7 @@ def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
         folds=seed["folds"],
         seeds=f", {seed['seeds']} seeds each," if seed["seeds"] > 1 else "",
         photos=seed["photos"],
-        cost=seed["cost"],
+        cost=beyond.conditions_of(seed).cost,
     )
     header = ("recipe", "accuracy", "interval", "difference", "interval", "s per training")
     return table("tab-comparison", caption, header, body) | {"wide": True}
@@ -50,9 +52,10 @@ def _difference(row: dict[str, Any], is_seed: bool) -> tuple[str, str]:
 
 
 def most_telling(rows: list[dict[str, Any]], backbone: str, path: str) -> tuple[dict[str, Any], ...]:
-    """Of ``comparison.json`` the rows to show: one backbone, one cost, the seed recipe and the clearest differences.
+    """Of ``comparison.json`` the rows of one comparison with the seed recipe, that one too, the largest gain first.
 
-    The run's own backbone is preferred, then the comparison of most photos, then the one of most recipes.
+    The run's own backbone is preferred, then a comparison of the preset ``best``, then the costliest, then the one of
+    most photos. Learning curves, of fewer training photos, are none.
 
     Args:
         path: of the file, for messages.
@@ -61,28 +64,36 @@ def most_telling(rows: list[dict[str, Any]], backbone: str, path: str) -> tuple[
         ParameterError: there is no seed recipe with others beside it, or a row lacks a number.
     """
     try:
-        groups: dict[tuple, list[dict[str, Any]]] = {}
-        for row in rows:
-            groups.setdefault(tuple(row[name] for name in GROUP), []).append(row)
-        complete = [group for group in groups.values() if "seed" in rows_by_name(group) and len(group) > 1]
+        found = [beyond.compared(group) for group in beyond.groups(rows).values()]
+        complete = [group for group in found if len(group) > 1]
         if not complete:
             raise ParameterError(
                 f"{path} compares nothing with the seed recipe: run helpers.comparison without --shares"
             )
-        chosen = max(complete, key=lambda g: (g[0]["backbone"] == backbone, g[0]["photos"], len(g), g[0]["epochs"]))
-        others = [row for row in chosen if row["recipe"] != "seed" and row["difference_to_seed"] is not None]
-        others.sort(key=lambda row: (row["recipe"] not in ALWAYS, not clear(row), -abs(row["difference_to_seed"])))
-        shown = [rows_by_name(chosen)["seed"], *others[: COMPARED - 1]]
-        return tuple(sorted(shown, key=lambda row: -(row["difference_to_seed"] or 0)))
-    except (KeyError, TypeError) as error:
+        chosen = max(complete, key=lambda group: _weight(group, backbone))
+        for row in chosen:
+            verdict(row)  # here, where a row that lacks its numbers is still refused by the file's name
+        return tuple(sorted(chosen, key=lambda row: (-row["difference_to_seed"], row["recipe"] != "seed")))
+    except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is damaged or of another version ({error!r}): run helpers.comparison anew"
         ) from error
 
 
-def clear(row: dict[str, Any]) -> bool:
-    """Whether the interval of the difference leaves zero out."""
-    return row["difference_low"] > 0 or row["difference_high"] < 0
+def _weight(group: list[dict[str, Any]], backbone: str) -> tuple[bool, bool, int, int]:
+    named = rows_by_name(group)
+    seed = named["seed"]
+    return seed["backbone"] == backbone, "best" in named, seed["epochs"] * seed["image_size"] ** 2, seed["photos"]
+
+
+def clearest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """In the same order, the rows that the table has room for: seed, presets, and the clearest differences."""
+    others = [row for row in rows if row["recipe"] != "seed"]
+    others.sort(
+        key=lambda row: (row["recipe"] not in ALWAYS, verdict(row) == UNDECIDED, -abs(row["difference_to_seed"]))
+    )
+    shown = {row["recipe"] for row in others[: COMPARED - 1]} | {"seed"}
+    return [row for row in rows if row["recipe"] in shown]
 
 
 def rows_by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -90,17 +101,13 @@ def rows_by_name(rows: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def comparison_in_short(facts: Facts) -> Pieces:
-    """The comparison in one sentence; nothing if there is none."""
+    """The comparison in a sentence or two; nothing if there is none."""
     rows = [row for row in facts.comparison if row["recipe"] != "seed"]
-    if not rows:
-        return []
-    top = max(rows, key=lambda row: row["difference_to_seed"])
-    if top["difference_low"] <= 0:
-        return written(
-            "In cross-validation, none of {n} can be told to be better than the seed recipe.",
-            n=counted(len(rows), "other recipe"),
-        )
-    return written(
+    better = [row for row in rows if verdict(row) == BETTER]
+    if not better:
+        return _none_better(rows)
+    top = max(better, key=lambda row: row["difference_to_seed"])
+    said = written(
         "In cross-validation with {backbone}, the recipe {recipe} gains {gain} points on the seed recipe (95 % "
         "interval {low} to {high}).",
         backbone=written_name(top["backbone"]),
@@ -109,13 +116,30 @@ def comparison_in_short(facts: Facts) -> Pieces:
         low=signed(100 * top["difference_low"]),
         high=signed(100 * top["difference_high"]),
     )
+    luck = written(
+        " As the best of {n} compared, it was chosen by its result on these same photos: part of its lead is luck.",
+        n=len(rows),
+    )
+    return said + (luck if len(rows) > 1 else [])
+
+
+def _none_better(rows: list[dict[str, Any]]) -> Pieces:
+    if len(rows) > 1:
+        return written(
+            "In cross-validation, none of the {n} recipes compared can be told to be better than the seed recipe.",
+            n=len(rows),
+        )
+    return [
+        f"In cross-validation, the recipe “{row['recipe']}” cannot be told to be better than the seed recipe."
+        for row in rows
+    ]
 
 
 def compared(facts: Facts) -> list[Pieces | str]:
     rows = [row for row in facts.comparison if row["recipe"] != "seed"]
     seed = rows_by_name(facts.comparison)["seed"]
-    better = [row for row in rows if clear(row) and row["difference_to_seed"] > 0]
-    worse = [row for row in rows if clear(row) and row["difference_to_seed"] < 0]
+    number = Counter(verdict(row) for row in rows)
+    some = len(clearest(facts.comparison)) < len(facts.comparison)
     said: list[Pieces | str] = [
         written(
             "One split cannot tell recipes apart whose difference is smaller than its interval. So they were compared "
@@ -124,15 +148,16 @@ def compared(facts: Facts) -> list[Pieces | str]:
             mean=seed["accuracy_mean"],
         ),
         written(
-            "Of {n} shown, {better} better than it and {worse} worse, by intervals that leave zero out.",
-            n=counted(len(rows), "other"),
-            better=f"{len(better)} {'is' if len(better) == 1 else 'are'}",
-            worse=len(worse),
+            "Of {n} compared, {better} better than it, {worse} worse and {undecided} undecided, by whether the "
+            "interval leaves zero out{some}.",
+            n=len(rows),
+            better=f"{number[BETTER]} {'is' if number[BETTER] == 1 else 'are'}",
+            worse=number[WORSE],
+            undecided=number[UNDECIDED],
+            some="; the presets and the clearest are shown" if some else "",
         ),
         comparison_in_short(facts),
     ]
-    if len(rows) > 1 and better:
-        said.append("The best of several was chosen by its result, so part of its lead is luck.")
     if seed["backbone"] != facts.results["backbone"]:
         said.append(f"These recipes were run with {written_name(seed['backbone'])}, not with this run's network.")
     return said

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from helpers.backbones import paper, written_name
-from helpers.discussion import FLOWERS
+from helpers.discussion import are_the_flowers
 from helpers.errors import RunError
 from helpers.finished import FinishedRun
 from helpers.model import build_model, count_parameters, describe_head, original_head
@@ -42,7 +42,7 @@ class Facts:
     @property
     def flowers(self) -> bool:
         """Whether the classes are the assignment's five flowers."""
-        return set(self.results["classes"]) == FLOWERS
+        return are_the_flowers(self.results["classes"])
 
     @property
     def backbone(self) -> str:
@@ -126,6 +126,17 @@ class Facts:
                 "copy the folder anew"
             )
         return sides
+
+
+def methods_at_work(r: Recipe) -> dict[str, bool]:
+    """The assignment's five augmentation methods in order, and whether the recipe lets each change anything."""
+    return {
+        "RandomRotation": r.rotation > 0,
+        "CenterCrop" if r.crop == "center" else "RandomResizedCrop": True,
+        "RandomHorizontalFlip": r.horizontal_flip > 0,
+        "RandomVerticalFlip": r.vertical_flip > 0,
+        "ColorJitter": max(r.brightness, r.contrast, r.saturation, r.hue) > 0,
+    }
 
 
 def _last_part(path: str) -> str:

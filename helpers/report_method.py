@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from helpers.plots import filled_share_of
 from helpers.recipe import Recipe
-from helpers.report_blocks import Block, Pieces, figure, heading, paragraph, written
-from helpers.report_facts import Facts
+from helpers.report_blocks import Block, Pieces, figure, heading, in_words, listed, paragraph, written
+from helpers.report_facts import Facts, methods_at_work
 from helpers.report_training import optimization
 
 AUGMENTERS = {
@@ -32,9 +32,11 @@ def _augmentation_figure(facts: Facts) -> list[Block]:
     """The five methods on a photo; none if the run did without. Drawn, so that no photographer's picture is needed."""
     if not facts.recipe.augmentation:
         return []
+    idle = [name for name, works in methods_at_work(facts.recipe).items() if not works]
     caption = written(
-        "A photo (drawn by the project, not one of a real flower), each of the five methods alone (flips as certain), "
-        "all five as training sees them, and the same photo as validation sees it."
+        "A photo (drawn by the project, not one of a real flower), each of the five methods alone (flips as certain"
+        "{idle}), all as training sees them, and the same photo as validation sees it.",
+        idle=f"; this recipe does without {listed(idle)}" if idle else "",
     )
     alt = "Eight pictures of a drawn flower: the photo, rotated, cropped, mirrored twice, recoloured, all, validation."
     return [figure("fig-augmentation", caption, ["augmentation.svg"], alt, wide=True)]
@@ -63,25 +65,45 @@ def _augmentation(facts: Facts) -> list[Block]:
                 )
             )
         ]
-    crop = "`CenterCrop` to {crop_size} px"
-    if r.crop != "center":
-        crop = "`RandomResizedCrop` to at least {crop_scale:.0%} of the photo"
-    five = written(
-        "Each training photo is seen a little differently in every epoch, by five methods in this order "
-        f"(<fig-augmentation>): `RandomRotation` by up to ±{{rotation:g}}°; {crop}; `RandomHorizontalFlip` and "
-        "`RandomVerticalFlip` with probabilities {horizontal:g} and {vertical:g}; `ColorJitter` of brightness, "
-        "contrast and saturation by factors within 1 ± {jitter} and of hue by ±{hue:g} turns. Then it becomes a "
-        "tensor, is resized to {size} × {size} px and normalized.",
+    working = methods_at_work(r)
+    number = sum(working.values())
+    said = written(
+        "Each training photo is seen a little differently in every epoch, by {number} "
+        f"method{'' if number == 1 else 's'} in this order (<fig-augmentation>): {'; '.join(_methods(r))}. Then it "
+        "becomes a tensor, is resized to {size} × {size} px and normalized.",
+        number=in_words(number),
         rotation=r.rotation,
         crop_size=r.crop_size,
         crop_scale=r.crop_scale,
         horizontal=r.horizontal_flip,
         vertical=r.vertical_flip,
-        jitter="/".join(f"{value:g}" for value in dict.fromkeys((r.brightness, r.contrast, r.saturation))),
         hue=r.hue,
         size=r.image_size,
     )
-    return [*_augmentation_figure(facts), paragraph(five, _border(r), *_more_augmentation(r))]
+    idle = [f"`{name}`" for name, works in working.items() if not works]
+    does = "is" if len(idle) == 1 else "are"
+    unused = written(f"Of the assignment's five methods, {listed(idle)} {does} set to do nothing.") if idle else []
+    return [*_augmentation_figure(facts), paragraph(said, unused, _border(r), *_more_augmentation(r))]
+
+
+def _methods(r: Recipe) -> list[str]:
+    """Templates of those of the five methods that change anything, in order."""
+    flips = {"`RandomHorizontalFlip`": "horizontal", "`RandomVerticalFlip`": "vertical"}
+    flips = {name: f"{{{side}:g}}" for name, side in flips.items() if getattr(r, f"{side}_flip")}
+    factors = [name for name in ("brightness", "contrast", "saturation") if getattr(r, name)]
+    jitter = "/".join(f"{value:g}" for value in dict.fromkeys(getattr(r, name) for name in factors))
+    colours = [f"of {listed(factors)} by factors within 1 ± {jitter}"] if factors else []
+    colours += ["of hue by ±{hue:g} turns"] if r.hue else []
+    crop = "`CenterCrop` to {crop_size} px"
+    if r.crop != "center":
+        crop = "`RandomResizedCrop` to at least {crop_scale:.0%} of the photo"
+    chance = "probability" if len(flips) == 1 else "probabilities"
+    return [
+        *(["`RandomRotation` by up to ±{rotation:g}°"] if r.rotation else []),
+        crop,
+        *([f"{listed(list(flips))} with {chance} {listed(list(flips.values()))}"] if flips else []),
+        *([f"`ColorJitter` {listed(colours)}"] if colours else []),
+    ]
 
 
 def _border(r: Recipe) -> Pieces:
@@ -156,11 +178,16 @@ def _kept(r: Recipe) -> list[Pieces]:
     if r.frozen_backbone:
         sentences.append(written("The backbone stays as it is, batch-norm statistics [ioffe2015] included."))
     if r.frozen_share:
-        sentences.append(written("Of its stages, the first {share:.0%} stay as they are.", share=r.frozen_share))
+        sentences.append(
+            written(
+                "Of its stages, the first {share:.0%}, rounded down to whole ones, stay as they are.",
+                share=r.frozen_share,
+            )
+        )
     if r.frozen_norms and not r.frozen_backbone:
         sentences.append(written("Batch-norm statistics [ioffe2015] stay those of the weights."))
     if r.head_first:
         sentences.append(
-            written("Before everything is trained, the head is fitted to the backbone's features [kumar2022].")
+            written("Before the rest is trained, the head is fitted to the backbone's features [kumar2022].")
         )
     return sentences

@@ -6,13 +6,13 @@ import re
 from statistics import median
 
 from helpers.discussion import paragraphs
+from helpers.mistakes import confident_mistakes
 from helpers.report_blocks import Block, Pieces, counted, duration, figure, heading, paragraph, written
 from helpers.report_comparison import compared, comparison_table
 from helpers.report_facts import Facts
-from helpers.report_tables import mistakes_table, photos_table, published_table, scores_table, surest_mistakes
+from helpers.report_tables import mistakes_table, photos_table, published_table, scores_table
 
 SURE = 0.9  # a probability that a reader would rely on
-CALIBRATED = 2.0  # points between mean probability and accuracy that are not worth mentioning
 OVERFITTING = 0.1  # a validation loss that ends by so much of its minimum above it has turned
 
 
@@ -139,10 +139,12 @@ def _course(facts: Facts) -> list[Pieces]:
         )
     ]
     if last.val_loss > (1 + OVERFITTING) * lowest.val_loss:
+        # The loss punishes what is wrong, and more so what is surely wrong: only if no more is wrong, it is the latter.
+        held = last.val_accuracy >= facts.results["interval_low"]
         said.append(
             written(
                 "It was lowest in epoch {lowest.epoch} with {lowest.val_loss:.3f}, and is {share:.0%} above that at "
-                "the end: the network grows too sure of itself.",
+                "the end" + (", though accuracy holds: the network grows too sure of itself." if held else "."),
                 share=last.val_loss / lowest.val_loss - 1,
                 **values,
             )
@@ -187,34 +189,16 @@ def _classes(facts: Facts) -> Pieces:
 
 
 def _confidence(facts: Facts) -> list[Block]:
-    """Whether the probabilities can be believed, from the predictions of single photos."""
+    """How sure the network was of its mistakes, if the predictions of single photos are there and any is wrong."""
     called = facts.run.called
-    if called is None:
+    wrong = confident_mistakes(called, len(called.labels)) if called else []
+    if not wrong:
         return []
-    sure, answers = called.probabilities.max(1)
-    accuracy, mean = float((answers == called.labels).double().mean()), float(sure.mean())
-    gap = 100 * (mean - accuracy)
-    believed = "so it is about as sure as it is right"
-    if abs(gap) > CALIBRATED:
-        believed = "so it is surer than it is right" if gap > 0 else "so it is less sure than it could be"
-    said = [
-        written(
-            "The network gives its answers a probability of {mean:.1%} on average, {points:.1f} points {side} than its "
-            "accuracy, " + believed + ".",
-            mean=mean,
-            points=abs(gap),
-            side="more" if gap >= 0 else "less",
-        )
-    ]
-    wrong = surest_mistakes(called)
-    if wrong:
-        sure_of = int((sure[wrong] > SURE).sum())
-        said.append(
-            written(
-                "Of its {mistakes}, {n} a probability above {limit:.0%}; <tab-mistakes> names the surest.",
-                mistakes=counted(len(wrong), "mistake"),
-                n=f"{sure_of} {'has' if sure_of == 1 else 'have'}",
-                limit=SURE,
-            )
-        )
-    return [paragraph(*said), *filter(None, [mistakes_table(facts)])]
+    sure_of = sum(mistake.probability > SURE for mistake in wrong)
+    said = written(
+        "Of the network's {mistakes}, {n} a probability above {limit:.0%}; <tab-mistakes> names the surest.",
+        mistakes=counted(len(wrong), "mistake"),
+        n=f"{sure_of} {'has' if sure_of == 1 else 'have'}",
+        limit=SURE,
+    )
+    return [paragraph(said), *filter(None, [mistakes_table(facts)])]

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
 from helpers.backbones import written_name
 from helpers.discussion import PAPER
 from helpers.evaluate import wilson_interval
-from helpers.finished import Called
+from helpers.mistakes import confident_mistakes
 from helpers.recipe import Recipe
 from helpers.report_blocks import Block, duration, in_words, listed, table, written
-from helpers.report_facts import Facts
+from helpers.report_facts import Facts, methods_at_work
 
 ROWS = 20  # classes in a table; of more, the first or the worst so many are shown
 MISTAKES = 6  # single photos in a table
 LONGEST = 22  # letters of a class name; the rest is cut
+BESIDE_TWO = 14  # letters of a class name that leave room for two intervals
 
 SETTINGS = (
     # (name in the table, settings of the recipe, how they are written)
@@ -33,7 +35,7 @@ SETTINGS = (
     ("epochs", "epochs", "{epochs}"),
 )
 # What the recipe can do besides; a row each only if this run does it.
-EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_share", "frozen_norms", "head_first")
+EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_norms", "head_first")
 EXTRAS += ("head_lr", "layer_decay", "l2_sp", "norm_decay", "label_smoothing", "ema", "warmup_epochs", "teacher_weight")
 EXTRAS += ("test_size", "test_flip", "test_scales")
 
@@ -58,10 +60,12 @@ def recipe_table(facts: Facts) -> Block:
 
 def _settings(r: Recipe) -> dict[str, Any]:
     step = f"×{r.lr_gamma:g} every {r.lr_step}"
+    part = f"all but its first {r.frozen_share:.0%} of stages" if r.frozen_share else "yes"
+    methods = sum(methods_at_work(r).values())
     words = {
         "step": {"sgd": "SGD, Nesterov" if r.nesterov else "SGD"}.get(r.optimizer, r.optimizer),
-        "trained": "no" if r.frozen_backbone else "yes",
-        "augmented": "five methods" if r.augmentation else "none",
+        "trained": "no" if r.frozen_backbone else part,
+        "augmented": f"{in_words(methods)} method{'' if methods == 1 else 's'}" if r.augmentation else "none",
         "falls": {"step": step, "multistep": f"×{r.lr_gamma:g} at {r.lr_milestones}"}.get(r.schedule, r.schedule),
     }
     return r.to_dict() | words | {"backbone": written_name(r.backbone)}
@@ -93,17 +97,33 @@ def photos_table(facts: Facts) -> Block | None:
 
 
 def scores_table(facts: Facts) -> Block:
-    """Precision, recall and F1 of each class; of many classes those that are found least reliably."""
+    """Precision, recall and F1 of each class, with what intervals there are and fit; of many classes the worst found.
+
+    Results of earlier versions have no intervals. Beside long names those of precision are left out.
+    """
     scores = facts.results["class_scores"]
-    caption = written("Validation photos by class, best epoch.")
-    if len(scores) > ROWS:
-        scores = sorted(scores, key=lambda score: 2 if score["recall"] is None else score["recall"])[:ROWS]
-        caption = written("The {n} classes that are found least reliably, best epoch.", n=ROWS)
+    intervals = facts.results.get("class_intervals", [{}] * len(scores))
+    pairs = list(zip(scores, intervals, strict=True))
+    what = "Validation photos by class, best epoch"
+    if len(pairs) > ROWS:
+        pairs = sorted(pairs, key=lambda pair: 2 if pair[0]["recall"] is None else pair[0]["recall"])[:ROWS]
+        what = f"The {ROWS} classes that are found least reliably, best epoch"
+    fitting = {"recall"}
+    if max(len(short(score["name"])) for score, _ in pairs) <= BESIDE_TWO:
+        fitting.add("precision")
     rows = [
-        (short(score["name"]), f"{score['photos']:,}", *(_share(score[name]) for name in ("precision", "recall", "f1")))
-        for score in scores
+        (
+            short(score["name"]),
+            f"{score['photos']:,}",
+            *(
+                _share(score[name], interval.get(name) if name in fitting else None)
+                for name in ("precision", "recall", "f1")
+            ),
+        )
+        for score, interval in pairs
     ]
-    return table("tab-scores", caption, ("class", "photos", "precision", "recall", "F1"), rows)
+    told = "; per cent, with 95 % intervals" if "class_intervals" in facts.results else "; per cent"
+    return table("tab-scores", written(what + told + "."), ("class", "photos", "precision", "recall", "F1"), rows)
 
 
 def published_table(facts: Facts) -> Block:
@@ -115,8 +135,8 @@ def published_table(facts: Facts) -> Block:
     ]
     caption = "This run beside the published one" + (f" ({listed(others)})." if others else ".")
     low, high = wilson_interval(PAPER["best_val_correct"], PAPER["val_photos"])
-    ours = facts.results
-    theirs = PAPER | {"interval_low": low, "interval_high": high}
+    ours = facts.results | {"smoothed": " (smoothed)" if facts.recipe.label_smoothing else ""}
+    theirs = PAPER | {"interval_low": low, "interval_high": high, "smoothed": ""}
     shown = (
         ("photos", "{photos:,}"),
         ("validation photos", "{val_photos:,}"),
@@ -126,7 +146,7 @@ def published_table(facts: Facts) -> Block:
         ("its 95 % interval", "{interval_low:.1%} to {interval_high:.1%}"),
         ("last epoch: training", "{last_train_accuracy:.2%}"),
         ("validation", "{last_val_accuracy:.2%}"),
-        ("validation loss", "{last_val_loss:.4f}"),
+        ("validation loss", "{last_val_loss:.4f}{smoothed}"),
     )
     rows = [("network", facts.backbone, written_name(PAPER["backbone"]))]
     rows += [(name, how.format(**ours), how.format(**theirs)) for name, how in shown]
@@ -138,15 +158,14 @@ def published_table(facts: Facts) -> Block:
 def mistakes_table(facts: Facts) -> Block | None:
     """The mistakes that the network was surest of; None if there are none, or nothing is known of single photos."""
     called = facts.run.called
-    wrong = [] if called is None else surest_mistakes(called)
     rows = [
         (
-            short(PurePosixPath(called.names[i]).stem, 28),
-            short(called.classes[called.labels[i]]),
-            short(called.classes[called.probabilities[i].argmax()]),
-            f"{100 * called.probabilities[i].max():.1f}",
+            short(PurePosixPath(wrong.name).stem, 28),
+            short(wrong.truth),
+            short(wrong.said),
+            f"{100 * wrong.probability:.1f}",
         )
-        for i in wrong[:MISTAKES]
+        for wrong in (confident_mistakes(called, MISTAKES) if called else [])
     ]
     if not rows:
         return None
@@ -154,17 +173,12 @@ def mistakes_table(facts: Facts) -> Block | None:
     return table("tab-mistakes", caption, ("photo", "true", "called", "probability"), rows, left=3)
 
 
-def surest_mistakes(called: Called) -> list[int]:
-    """Positions of the photos that were classified wrongly, the surest mistake first."""
-    sure, answers = called.probabilities.max(1)
-    wrong = (answers != called.labels).nonzero().flatten().tolist()
-    return sorted(wrong, key=lambda i: (-float(sure[i]), called.names[i]))
-
-
 def short(name: str, longest: int = LONGEST) -> str:
     """A name, cut if it is very long."""
     return name if len(name) <= longest else name[: longest - 1] + "…"
 
 
-def _share(value: float | None) -> str:
-    return "–" if value is None else f"{100 * value:.1f}"
+def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
+    if value is None:
+        return "–"
+    return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})" if interval else "")

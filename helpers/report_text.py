@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from helpers.discussion import verdict
+from helpers.recipe import Recipe
 from helpers.report_blocks import Block, Pieces, counted, duration, in_words, listed, paragraph, points, written
 from helpers.report_comparison import comparison_in_short
 from helpers.report_facts import Facts
@@ -69,10 +70,13 @@ def abstract(facts: Facts) -> Pieces:
     r = facts.results
     result = written(
         "The network of the best epoch classifies {best_val_correct} of {val_photos} validation photos correctly: "
-        "{best_val_accuracy:.2%}, with a 95 % interval of {interval_low:.1%} to {interval_high:.1%}.",
+        "{best_val_accuracy:.2%}, with a 95 % interval of {interval_low:.1%} to {interval_high:.1%}"
+        + ("; the epoch was chosen on these photos." if r["epochs"] > 1 else "."),
         **r,
     )
-    mean = written("The mean of the last five epochs, which no choice has flattered, is {last_five_mean:.2%}.", **r)
+    mean = written(
+        "The mean of the last five epochs, which no choice of an epoch has flattered, is {last_five_mean:.2%}.", **r
+    )
     drawn = (
         "The photos are drawn by the project itself: the numbers say that the code works, nothing about real flowers."
     )
@@ -135,11 +139,7 @@ def introduction(facts: Facts) -> list[Block]:
             f"Transfer learning bridges the gap: a network that has learned to see{source} keeps its features, and "
             "only its last layer, which names the classes, has to be learned anew."
         )
-        way = written(
-            "The rest stays as it is here."
-            if facts.recipe.frozen_backbone
-            else "The rest is then fine-tuned, gently, on the new photos."
-        )
+        way = _rest(facts.recipe)
     else:
         answer = written("This run does without features learned elsewhere: it starts from random weights.")
         way = written("It shows the whole procedure at work, not what transfer learning would reach.")
@@ -148,6 +148,19 @@ def introduction(facts: Facts) -> list[Block]:
         "and a saved best model. This report describes them as they ran, and contributes:"
     )
     return [paragraph(need, answer, way), paragraph(asked), points(*_contributions(facts))]
+
+
+def _rest(r: Recipe) -> Pieces:
+    """What becomes of the pretrained network's other layers."""
+    if r.frozen_backbone:
+        return written("The rest stays as it is here.")
+    when = "is then fine-tuned" if r.head_first else "is fine-tuned along with it"
+    if r.frozen_share:
+        return written(
+            f"Here the first {{share:.0%}} of the stages stay as they are, and the rest {when} on the new photos.",
+            share=r.frozen_share,
+        )
+    return written(f"The rest {when} on the new photos.")
 
 
 def _contributions(facts: Facts) -> list[Pieces]:
@@ -222,7 +235,8 @@ def conclusion(facts: Facts) -> Block:
     r = facts.results
     how = "trained from random weights"
     if facts.pretrained:
-        how = "frozen, with a new head," if facts.recipe.frozen_backbone else "fine-tuned"
+        how = "frozen, with a new head trained" if facts.recipe.frozen_backbone else "fine-tuned"
+        how += " but for its first stages" if facts.recipe.frozen_share else ""
     said = written(
         "{name}, {how} on {photos}, reaches {accuracy:.2%} of {val} validation photos in its best epoch and "
         "{mean:.2%} on average over the last {last}.",

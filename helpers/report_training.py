@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from helpers.recipe import Recipe
-from helpers.report_blocks import Block, Pieces, equation, heading, paragraph, small, written
+from helpers.report_blocks import Block, Pieces, equation, heading, listed, paragraph, small, written
 from helpers.report_facts import Facts
 
 OPTIMIZERS = {"adam": "Adam [kingma2015]", "adamw": "AdamW [loshchilov2019]", "rmsprop": "RMSProp [tieleman2012]"}
@@ -22,7 +22,8 @@ def optimization(facts: Facts) -> list[Block]:
 
 def _loss(r: Recipe) -> list[Block]:
     smoothed = written(
-        " The truth is smoothed: a share of {share:g} of it is spread over all classes [szegedy2016].",
+        " The truth is smoothed, for the validation loss too: a share of {share:g} of it is spread over all classes "
+        "[szegedy2016].",
         share=r.label_smoothing,
     )
     teacher = written(
@@ -111,8 +112,8 @@ def _averages(r: Recipe) -> list[Pieces]:
         if r.ema
         else [],
         written(
-            "The saved model sees each validation photo several times, {how}, and averages its answers.",
-            how=" and ".join(looks),
+            "In validation the network sees each photo as it is and {how}, and its answers are averaged.",
+            how=listed(looks),
         )
         if looks
         else [],

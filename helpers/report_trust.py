@@ -19,6 +19,7 @@ NUMBERS = (
     *("last_val_accuracy", "last_val_loss", "last_train_accuracy", "last_five_mean", "last_five_spread"),
     "generalization_gap",
 )
+CALIBRATION = ("ece", "ece_by_chance_low", "ece_by_chance_high", "mean_confidence", "loss", "loss_after", "temperature")
 
 
 def trust(run: FinishedRun, anyway: bool) -> tuple[list[str], Pieces]:
@@ -64,6 +65,8 @@ def _check(run: FinishedRun) -> None:
         "classes": n >= 2 and all(isinstance(name, str) for name in r["classes"]),
         "confusion": _is_list(matrix, n) and all(_is_list(row, n) and all(map(_is_number, row)) for row in matrix),
         "class_scores": _is_list(scores, n) and all(_is_score(score) for score in scores),
+        "calibration": "calibration" not in r or _is_calibration(r["calibration"]),
+        "class_intervals": "class_intervals" not in r or _are_intervals(r["class_intervals"], n),
         "epoch_seconds": isinstance(seconds, list) and all(map(_is_number, seconds)),
         **{name: isinstance(r.get(name), str) for name in ("run", "dataset", "backbone", "weights")},
         "demo": isinstance(r["demo"], bool),
@@ -86,6 +89,19 @@ def _is_score(score: Any) -> bool:
     if not isinstance(score, dict) or not isinstance(score.get("name"), str) or not _is_number(score.get("photos")):
         return False
     return all(score.get(name, "") is None or _is_number(score.get(name)) for name in ("precision", "recall", "f1"))
+
+
+def _is_calibration(value: Any) -> bool:
+    bounded = isinstance(value, dict) and isinstance(value.get("temperature_is_bounded"), bool)
+    return bounded and all(_is_number(value.get(name)) for name in CALIBRATION)
+
+
+def _are_intervals(rows: Any, classes: int) -> bool:
+    """Of every class precision and recall, each with two ends, or None where there was nothing to count."""
+    if not _is_list(rows, classes) or not all(isinstance(row, dict) for row in rows):
+        return False
+    ends = [row.get(name, "") for row in rows for name in ("precision", "recall")]
+    return all(each is None or (_is_list(each, 2) and all(map(_is_number, each))) for each in ends)
 
 
 def disagreements(run: FinishedRun) -> list[str]:

@@ -1,6 +1,7 @@
 """The discussion's sentences follow the numbers: three runs, one of them bad."""
 
-from helpers.discussion import discuss
+from helpers.discussion import are_the_flowers, discuss, species
+from helpers.evaluate import wilson_interval
 
 GOOD = {
     "demo": False,
@@ -138,9 +139,60 @@ def test_an_error_that_chance_explains_is_none_and_too_few_mistakes_fit_no_tempe
     assert "0.05" not in text
 
 
+def test_no_temperature_mends_what_says_nothing():
+    calibration = ANALYSED["calibration"] | {"temperature_is_bounded": True, "temperature": 20.0}
+    text = discuss(ANALYSED | {"calibration": calibration})
+    assert "No temperature mends them" in text
+    assert "too few mistakes" not in text
+
+
+def classes(*right, photos=100):
+    """Results of so many classes, with so many right of each one's photos, as the run writes them."""
+    names = [f"class {i}" for i in range(len(right))]
+    return ANALYSED | {
+        "classes": names,
+        "confusion": [[0] * len(right) for _ in right],
+        "class_scores": [
+            {"name": n, "photos": photos, "recall": k / photos} for n, k in zip(names, right, strict=True)
+        ],
+        "class_intervals": [
+            {"name": n, "recall": list(wilson_interval(k, photos))} for n, k in zip(names, right, strict=True)
+        ],
+    }
+
+
 def test_a_class_is_called_harder_only_if_the_intervals_do_not_meet():
     assert "do not settle which class is the harder one" in discuss(ANALYSED)
-    apart = [{"name": "daisy", "recall": [0.97, 0.993]}, {"name": "rose", "recall": [0.90, 0.96]}]
-    assert "more than chance" in discuss(ANALYSED | {"class_intervals": apart})
+    assert "do not meet, not even widened for being the extremes of 2 classes (Bonferroni): the difference" in discuss(
+        classes(80, 99)
+    )
+    assert "more than chance" in discuss(classes(80, 99))
+    assert "None by these photos: 90.0% of every class are found" in discuss(classes(90, 90, 90))
     none = [{"name": "daisy", "recall": None}, {"name": "rose", "recall": [0.90, 0.96]}]
     assert "Too few classes" in discuss(ANALYSED | {"class_intervals": none})
+
+
+def test_extremes_of_many_classes_have_to_lie_further_apart():
+    # Of 100 photos, for 1 - 0.05 / k confidence: 80 reach up to 87.4 % with k = 2, 89.3 % with k = 20.
+    # 97 reach down to 90.4 % and 86.7 %.
+    two, twenty = discuss(classes(80, 97)), discuss(classes(80, 97, *[90] * 18))
+    assert "more than chance" in two
+    assert "more than chance" not in twenty
+    assert "do not meet, but they do when widened for being the extremes of 20 classes (Bonferroni)" in twenty
+
+
+PLURALS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]  # the folders of flower_photos as downloaded
+
+
+def test_the_flowers_are_known_by_their_folders_in_the_plural_too():
+    assert species(["Roses", "tulip", "dandelion"]) == {"rose", "tulip", "dandelion"}
+    assert are_the_flowers(PLURALS)
+    assert are_the_flowers(GOOD["classes"])
+    assert not are_the_flowers([*PLURALS, "rose"])
+    assert not are_the_flowers(PLURALS[:4])
+    text = discuss(GOOD | {"classes": PLURALS})
+    assert "the published 96.49%" in text.lower()
+    assert "Most often a dandelion is called a daisy" in text
+    roses = [[0, 3, 0, 0, 0], [0] * 5, [0, 0, 0, 0, 7], *[[0] * 5] * 2]
+    assert "Most often a rose is called a tulip" in discuss(GOOD | {"classes": PLURALS, "confusion": roses})
+    assert "white seed head" in text
