@@ -48,7 +48,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "L2-SP": {"l2_sp": 1e-2},
     "no decay on norms": {"norm_decay": False},
     "larger rate": {"lr": 3e-3},
-    "shortened gradients": {"clip_norm": 1.0},
+    "shortened gradients": {"clip_norm": 5.0},
     "cosine": {"schedule": "cosine", "warmup_epochs": 1},
     "one cycle": {"schedule": "onecycle"},
     "Adam": {"optimizer": "adam", "lr": 1e-4},
