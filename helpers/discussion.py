@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from helpers.backbones import written_name
 
-FLOWERS = {"daisy", "dandelion", "rose", "sunflower", "tulip"}  # the assignment's classes
+FLOWERS = frozenset({"daisy", "dandelion", "rose", "sunflower", "tulip"})  # the assignment's classes
 PAPER = {  # the published log, in the names of results.json; its machine is not named
     "backbone": "resnet18",
     "photos": 2848,
@@ -27,6 +28,19 @@ class Paragraph(NamedTuple):
 
     title: str
     text: str
+
+
+def species(classes: Iterable[str]) -> frozenset[str]:
+    """The classes by which flower they mean, whatever the folders' spelling: lower case, a plural's s taken off.
+
+    TensorFlow's flower_photos has ``roses``, ``sunflowers`` and ``tulips``, the assignment's folder ``rose`` and so on.
+    """
+    return frozenset(name.lower().removesuffix("s") for name in classes)
+
+
+def are_the_flowers(classes: Sequence[str]) -> bool:
+    """Whether the classes are the assignment's five flowers, each of them once."""
+    return species(classes) == FLOWERS and len(classes) == len(FLOWERS)
 
 
 def discuss(results: dict[str, Any]) -> str:
@@ -79,7 +93,7 @@ def _accuracy(r: dict[str, Any]) -> str:
     text += verdict(r) and verdict(r) + " "
     if r["demo"]:
         return text + "These photos are drawings: the number says that the code works, nothing about real flowers."
-    if set(r["classes"]) != FLOWERS:
+    if not are_the_flowers(r["classes"]):
         return text.strip()
     text += _comparability(r)
     if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
@@ -215,7 +229,7 @@ def _limits(r: dict[str, Any]) -> str:
             "give the notebook a folder of them (the parameter dataset)."
         )
     text = "Accuracy on a split of one collection measures that collection. "
-    if "dandelion" in r["classes"] and "sunflower" in r["classes"]:
+    if {"dandelion", "sunflower"} <= species(r["classes"]):
         text += (
             "In the course's photos every dandelion is a white seed head: a network that is right on most of them "
             "calls yellow dandelions sunflowers. "

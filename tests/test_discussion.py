@@ -1,6 +1,6 @@
 """The discussion's sentences follow the numbers: three runs, one of them bad."""
 
-from helpers.discussion import discuss
+from helpers.discussion import are_the_flowers, discuss, species
 
 GOOD = {
     "demo": False,
@@ -144,3 +144,17 @@ def test_a_class_is_called_harder_only_if_the_intervals_do_not_meet():
     assert "more than chance" in discuss(ANALYSED | {"class_intervals": apart})
     none = [{"name": "daisy", "recall": None}, {"name": "rose", "recall": [0.90, 0.96]}]
     assert "Too few classes" in discuss(ANALYSED | {"class_intervals": none})
+
+
+PLURALS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]  # the folders of flower_photos as downloaded
+
+
+def test_the_flowers_are_known_by_their_folders_in_the_plural_too():
+    assert species(["Roses", "tulip", "dandelion"]) == {"rose", "tulip", "dandelion"}
+    assert are_the_flowers(PLURALS)
+    assert are_the_flowers(GOOD["classes"])
+    assert not are_the_flowers([*PLURALS, "rose"])
+    assert not are_the_flowers(PLURALS[:4])
+    text = discuss(GOOD | {"classes": PLURALS})
+    assert "the published 96.49%" in text.lower()
+    assert "white seed head" in text

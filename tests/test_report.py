@@ -128,6 +128,13 @@ def test_a_good_run(good):
     assert report.DEMO not in text
 
 
+def test_the_flowers_folders_may_be_in_the_plural(tmp_path):
+    plurals = ("daisy", "dandelion", "roses", "sunflowers", "tulips")
+    text = said_by(finished_run(tmp_path / "plural", real(), plurals))
+    assert "Fine-Tuning ResNet-18 to Tell Five Kinds of Flowers Apart" in text
+    assert "This run beside the published one" in text
+
+
 def test_a_bad_run_is_called_bad_where_a_reader_looks(tmp_path):
     flat = [0.2, 0.19, 0.2, 0.2, 0.2, 0.19]
     _, content = report.compose(finished_run(tmp_path / "bad", real(), right=4, accuracies=flat))
