@@ -18,7 +18,7 @@ from helpers.runs import Run
 from helpers.split import Split
 from helpers.stream import StreamFeed
 
-MOST = 500  # training photos that are looked at: all would do no better (report/results/novelty.json)
+MOST = 500  # training photos that are looked at: all give an AUROC of .832 for .831 (report/results/novelty.json)
 
 
 def remember(

@@ -14,7 +14,7 @@ from PIL import Image
 
 from helpers import novelty, predict, sheet
 from helpers.audit import audit_photos
-from helpers.errors import PhotosError, RunError
+from helpers.errors import ParameterError, PhotosError, RunError
 from helpers.evaluate import predict as ask
 from helpers.feeds import open_feeds
 from helpers.history import Epoch, History
@@ -24,6 +24,7 @@ from helpers.predictor import Answer, open_predictor
 from helpers.recipe import Recipe
 from helpers.remember import remember
 from helpers.results import summarize
+from helpers.run_rows import find_run
 from helpers.runs import Run
 from helpers.saved import load_best_model
 from helpers.split import split_photos, write_split
@@ -226,11 +227,11 @@ def test_the_newest_finished_run_is_taken_and_said(folder, photos, capsys, monke
     (folder.parent / "unfinished" / "results.json").unlink()
     os.utime(older / "results.json", (1, 1))
     assert run_command(photos / "rose" / "000.jpg") == 0
-    assert "no --run given: a is the newest finished one" in capsys.readouterr().out
+    assert "no run given: a is the newest finished one" in capsys.readouterr().out
     assert (folder / predict.SHEET).is_file()
-    assert predict.find_run("older") == older
+    assert find_run("older") == older
     with pytest.raises(RunError, match=r"did you mean .*/older\?"):
-        predict.find_run("odler")
+        find_run("odler")
 
 
 @pytest.mark.parametrize(
@@ -293,8 +294,46 @@ def test_sunflowers_of_real_photos_come_with_a_warning_about_yellow_dandelions(t
     assert predict.warning(tally, {"demo": False}) == ""
     tally.add(answer(tmp_path / "a.jpg", [0.1, 0.9]))
     assert "every dandelion is a white seed head" in predict.warning(tally, {"demo": False})
+    assert "may well be called a sunflower" in predict.warning(tally, {"demo": False})
     assert predict.warning(tally, {"demo": True}) == ""
     assert predict.warning(Tally(("rose", "tulip")), {"demo": False}) == ""
+
+
+def test_the_folders_of_flower_photos_are_known_in_their_plural(tmp_path):
+    tally = Tally(("daisy", "dandelion", "roses", "sunflowers", "tulips"))
+    tally.add(answer(tmp_path / "rose" / "a.jpg", [0.1, 0.1, 0.7, 0.05, 0.05]))
+    assert tally.matrix[0, 2, 2] == 1
+    assert predict.warning(tally, {"demo": False}) == ""
+    tally.add(answer(tmp_path / "b.jpg", [0.1, 0.1, 0.05, 0.7, 0.05]))
+    assert "every dandelion is a white seed head" in predict.warning(tally, {"demo": False})
+
+
+def test_a_folder_spelled_like_a_class_is_that_one_before_another_in_the_plural(tmp_path):
+    assert label_of(tmp_path / "iris" / "a.jpg", ("iri", "iris")) == 1
+    assert label_of(tmp_path / "IRIS" / "a.jpg", ("rose", "iris")) == 1
+
+
+def test_an_error_of_the_rest_is_not_blamed_on_the_csv_file(tmp_path):
+    def nobody_reads_on():
+        with predict.csv_file(str(tmp_path / "all.csv"), ("rose", "tulip")) as write:
+            write(answer(tmp_path / "a.jpg", [0.9, 0.1]))
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        nobody_reads_on()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full, a disk without room, is Linux's")
+def test_a_disk_without_room_is_the_csv_file_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict.os, "getpid", lambda: 7)
+    (tmp_path / "all.csv.7.tmp").symlink_to("/dev/full")
+    with (
+        pytest.raises(ParameterError, match=r"all\.csv cannot be written \(No space left"),
+        predict.csv_file(str(tmp_path / "all.csv"), ("rose", "tulip")) as write,
+    ):
+        write(answer(tmp_path / "a.jpg", [0.9, 0.1]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_stays_where_it_is_and_no_more_than_two_batches_are_under_way(finished):
