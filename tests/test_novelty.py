@@ -150,9 +150,8 @@ def test_the_numbers_that_are_told_are_those_of_the_measurement():
     assert tuple(round(share, 2) for share in (min(flagged), max(flagged))) == novelty.FOUND
     assert round(chosen["false_alarms"], 2) == novelty.MISTAKEN
     areas = [rows[f"ViM, normalized, {count}"]["auroc"] for count in (16, 32, 64, 128)]
-    assert [round(area, 3) for area in (min(areas), max(areas))] == [0.830, 0.834]  # the comment on DIRECTIONS
-    assert rows["ViM"]["auroc"] == pytest.approx(0.837, abs=0.001)
-    assert [round(rows[name]["auroc"], 3) for name in ("ViM, normalized, 32", results["chosen"])] == [0.832, 0.831]
+    assert (min(areas), max(areas), rows["ViM"]["auroc"]) == (0.8304, 0.8342, 0.8375)  # the comment on DIRECTIONS
+    assert (rows["ViM, normalized, 32"]["auroc"], rows[results["chosen"]]["auroc"]) == (0.8325, 0.8307)  # on MOST
     drawn = results["other_pictures"]["flowers drawn by the demo"]
     assert (drawn[f"flagged by {results['chosen']}"], drawn["pictures"]) == (2, 50)
     said = str(novelty.learn(some(), some(seed=1)))

@@ -11,9 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import normalize
+from torchvision.transforms import v2
 
 from helpers import novelty, predict, sheet
 from helpers.audit import audit_photos
+from helpers.augment import val_transform
+from helpers.decode import load_photo
 from helpers.errors import ParameterError, PhotosError, RunError
 from helpers.evaluate import predict as ask
 from helpers.feeds import open_feeds
@@ -21,6 +25,7 @@ from helpers.history import Epoch, History
 from helpers.model import build_model
 from helpers.photos import find_photos
 from helpers.predictor import Answer, open_predictor
+from helpers.preprocessing import describe
 from helpers.recipe import Recipe
 from helpers.remember import remember
 from helpers.results import summarize
@@ -35,8 +40,12 @@ from tests.conftest import ROOT, colourful
 CPU = torch.device("cpu")
 
 
-def finish(root, backbone="squeezenet1_1", **changes):
-    """A run of random weights on drawn colours, with all that the notebook leaves; and its photos."""
+def finish(root, backbone="squeezenet1_1", own=None, **changes):
+    """A run of random weights on drawn colours, with all that the notebook leaves; and its photos.
+
+    Args:
+        own: makes a transform for the validation photos of the recipe.
+    """
     photos = root / "photos"
     for label, name in enumerate(("rose", "tulip")):
         (photos / name).mkdir(parents=True)
@@ -54,7 +63,7 @@ def finish(root, backbone="squeezenet1_1", **changes):
     run.save_best(model.state_dict(), best, audit.photos.classes)
     run.save_history(History([best]))
     (run.folder / "environment.json").write_text("{}")
-    feeds = open_feeds(audit, split, recipe, CPU)
+    feeds = open_feeds(audit, split, recipe, CPU, val=own and own(recipe))
     tested = as_tested(load_best_model(run.folder), recipe)
     predictions = ask(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
@@ -205,6 +214,26 @@ def test_a_recipe_of_another_version_is_used_and_said_to_be_so(folder, photos, c
     change(folder / "recipe.json", wings=2)
     assert run_command(photos / "rose" / "000.jpg", "--run", folder, "--no-sheet") == 0
     assert "settings that this one does not know: wings" in capsys.readouterr().out
+
+
+def test_a_run_that_was_validated_in_a_way_of_its_own_remembers_and_says_so(tmp_path):
+    """The photos were seen upside down, as no recipe says."""
+
+    def turned(recipe):
+        return v2.Compose([val_transform(recipe), v2.RandomVerticalFlip(1.0)])
+
+    folder, photos, rule = finish(tmp_path, precision="fp32", own=turned)
+    predictor = open_predictor(folder, "cpu")
+    (note,) = predictor.notes
+    assert "validated through a transform of its own (val_transform.txt)" in note
+    assert "RandomVerticalFlip(p=1.0)" in (folder / "val_transform.txt").read_text()
+    (said,) = describe(predictor.run)["model"]["notes"]
+    assert said.startswith("a was validated through a transform of its own")
+    audit, feed = audit_photos(find_photos(photos)), turned(predictor.recipe)
+    split = split_photos(audit, predictor.recipe.train_fraction, 0)
+    images = torch.stack([feed(load_photo(audit.photos.path(i))) for i in split.train])
+    features = normalize(novelty.look(predictor.model, images, torch.float32).features)
+    assert torch.allclose(rule.centre, features.mean(0), atol=1e-5)  # what is remembered was upside down, too
 
 
 def test_without_its_memory_a_run_warns_by_the_largest_probability_or_not_at_all(folder):
