@@ -97,13 +97,14 @@ def find_run(name: str | None, work_dir: Path | None = None) -> Path:
     """A run's folder: a path, or a name in ``work_dir``; without a name the newest finished one, which is said.
 
     Args:
+        name: None and an empty one, which would be the folder one is in, are no name.
         work_dir: folder of runs; by default the project's.
 
     Raises:
         RunError: there is none.
     """
     work_dir = work_dir or work_folder(Recipe(), project_root(Path(__file__).parent))
-    if name is None:
+    if not name:
         finished = sorted(work_dir.glob("*/results.json"), key=lambda path: path.stat().st_mtime)
         if not finished:
             raise RunError(f"there is no finished run in {work_dir}: `make run` makes one, or name a run's folder")

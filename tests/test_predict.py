@@ -259,6 +259,7 @@ def test_the_newest_finished_run_is_taken_and_said(folder, photos, capsys, monke
     assert "no run given: a is the newest finished one" in capsys.readouterr().out
     assert (folder / predict.SHEET).is_file()
     assert find_run("older") == older
+    assert find_run("") == folder
     with pytest.raises(RunError, match=r"did you mean .*/older\?"):
         find_run("odler")
 
