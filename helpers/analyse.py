@@ -21,12 +21,17 @@ from helpers.errors import UserError
 from helpers.evaluate import confusion_matrix
 from helpers.features import penultimate
 from helpers.finished import read_what_is_there
+from helpers.gather import gather
 from helpers.material import Material
 from helpers.mistakes import answers, confident_mistakes, least_certain, right_and_wrong, suspected_labels
 from helpers.optimizers import learning_rates
+from helpers.predictor import open_predictor
+from helpers.run_rows import find_run
 from helpers.runs import project_root, write_figure
 from helpers.saliency import explain
-from helpers.saved import classify
+from helpers.sheet import photo_figure
+
+OWN_PHOTOS = 24  # of a folder: as many as the notebook shows
 
 
 def class_samples(material: Material) -> Figure:
@@ -100,7 +105,8 @@ def embedding(material: Material) -> Figure:
 
 
 def suspects(material: Material) -> Figure:
-    found, _ = suspected_labels(material.called)[:12], material.rows
+    found = suspected_labels(material.called)[:12]
+    _ = material.rows  # which says so if not all of the photos are there
     if not found:
         return gallery_plots.notice("no label is suspected")
     return comparison_plots.suspected([material.photo(each.name) for each in found], found)
@@ -108,9 +114,11 @@ def suspects(material: Material) -> Figure:
 
 def your_photo(material: Material) -> Figure:
     given = material.recipe.photo
-    path = material.root / Path(given).expanduser() if given else material.audit.photos.path(material.split.val[0])
-    photo = load_photo(path)
-    return plots.photo_prediction(photo, classify(material.model, photo, material.recipe), material.called.classes)
+    named = material.root / Path(given).expanduser() if given else material.audit.photos.path(material.split.val[0])
+    own, predictor = gather([named]), open_predictor(material.run.folder)
+    for problem in own.problems:
+        material.say(problem)
+    return photo_figure(list(predictor.answers(own.photos[:OWN_PHOTOS])), predictor.classes)
 
 
 def _example(material: Material) -> Image.Image:
@@ -163,17 +171,16 @@ def draw_all(material: Material, folder: Path, say: Callable[[str], None] = prin
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code: 0 if every figure was drawn."""
     parser = argparse.ArgumentParser(prog="python -m helpers.analyse", description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="folder of a run, such as work_dir/demo-resnet18")
+    parser.add_argument("run", nargs="?", help="folder of a run, or its name in work_dir; default: the newest finished")
     parser.add_argument("--data", help="where the photos are now, if they were moved: a folder or an archive")
     parser.add_argument("--output", help="folder for the figures (default: figures in the run's folder)")
     options = parser.parse_args(arguments)
     try:
-        folder = Path(options.run)
+        folder = find_run(options.run)
         run = read_what_is_there(folder)
         for note in run.notes:
             print(f"note: {note}")
-        data = str(Path(options.data).resolve()) if options.data and Path(options.data).exists() else options.data
-        material = Material(run, project_root(), data, say=lambda text: print(f"note: {text}"))
+        material = Material(run, project_root(), options.data, say=lambda text: print(f"note: {text}"))
         missing = draw_all(material, Path(options.output) if options.output else folder / "figures")
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

@@ -17,10 +17,8 @@ from helpers.class_intervals import ClassIntervals
 from helpers.embedding import Plane, apart
 from helpers.evaluate import Interval, wilson_interval
 from helpers.mistakes import Answer
-from helpers.plots import BLUE, GREEN, GREY, ORANGE, WIDTH, finished, quiet, square
+from helpers.plots import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, finished, quiet, square
 
-COLOURS = (BLUE, "#E69F00", GREEN, "#CC79A7", "#56B4E9", ORANGE, "#B8A800")  # Okabe and Ito's, yellow darkened
-MARKERS = "osD^vP*"
 THUMBNAIL = 22  # points, 1/72 inch
 
 

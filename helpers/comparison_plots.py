@@ -11,11 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.plots import BLUE, GREEN, GREY, ORANGE, WIDTH, finished, panels, quiet, square
+from helpers.plots import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, finished, panels, quiet, square
 from helpers.suspects import Suspect
-
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", GREY)
-MARKERS = "osD^vP"
 
 
 def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:

@@ -101,15 +101,6 @@ class ClassScore(NamedTuple):
     f1: float  # harmonic mean of the two; 0 if nothing was right
 
 
-def score_table(scores: list[ClassScore]) -> str:
-    """The scores as aligned text; a dash where nothing can be said."""
-    rows = [f"{'class':<14} {'photos':>6} {'precision':>10} {'recall':>8} {'F1':>8}"]
-    for score in scores:
-        shares = ["–" if math.isnan(share) else f"{share:.1%}" for share in (score.precision, score.recall, score.f1)]
-        rows.append(f"{score.name:<14} {score.photos:>6} {shares[0]:>10} {shares[1]:>8} {shares[2]:>8}")
-    return "\n".join(rows)
-
-
 def class_scores(predictions: Predictions, classes: tuple[str, ...]) -> list[ClassScore]:
     matrix = confusion_matrix(predictions)
     scores = []

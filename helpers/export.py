@@ -24,6 +24,7 @@ from helpers.errors import RunError, UserError
 from helpers.exported import Answer, Deployed
 from helpers.finished import read_run
 from helpers.preprocessing import describe
+from helpers.run_rows import find_run
 from helpers.runs import project_root
 from helpers.saved import load_best_model
 
@@ -147,13 +148,14 @@ def _move(source: Path, target: Path) -> None:
 def main(arguments: list[str] | None = None) -> int:
     """Export from the command line. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m helpers.export", description=__doc__.splitlines()[0])
-    parser.add_argument("run", help="folder of a finished run, such as work_dir/demo-resnet18")
+    parser.add_argument("run", nargs="?", help="folder of a finished run, or its name in work_dir; default: the newest")
     parser.add_argument("--onnx", action="store_true", help="write an ONNX file too (requirements-export.txt)")
     parser.add_argument("--time", action="store_true", help="measure the speed on one core too; includes --onnx")
     parser.add_argument("--data", help="folder of the run's photos, if they are not where its recipe says")
     options = parser.parse_args(arguments)
     try:
-        target = export_run(Path(options.run), onnx=options.onnx, timing=options.time, data=options.data)
+        folder = find_run(options.run)
+        target = export_run(folder, onnx=options.onnx, timing=options.time, data=options.data)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

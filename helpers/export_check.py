@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from helpers.augment import val_transform
+from helpers.data import photos_at_hand
 from helpers.decode import load_photo
 from helpers.errors import PhotosError, RunError
 from helpers.exported import Answer
 from helpers.finished import FinishedRun
 from helpers.garden import SPECIES, draw_photo
 from helpers.photos import find_photos
-from helpers.sources import locate_photos
 
 MOST = 64  # photos
 TOLERANCE = 1e-3  # of a probability; different orders of summation differ by about 1e-6
@@ -41,7 +41,7 @@ def gather(run: FinishedRun, root: Path, data: str | None = None, most: int = MO
         PhotosError: ``data`` was given, and the run's validation photos are not there.
     """
     try:
-        return _own(run, _folder(run, root, data), most)
+        return _own(run, photos_at_hand(run.recipe, root, data), most)
     except PhotosError as error:
         if data is not None:
             raise
@@ -50,15 +50,6 @@ def gather(run: FinishedRun, root: Path, data: str | None = None, most: int = MO
     drawn = [draw_photo(SPECIES[i % len(SPECIES)], GARDEN_SEED, i) for i in range(most)]
     source = f"{most} drawn photos, for the run's own could not be had: {reason}"
     return Photos(torch.stack([transform(photo) for photo in drawn]), source, None)
-
-
-def _folder(run: FinishedRun, root: Path, data: str | None) -> Path:
-    recipe = run.recipe
-    cache = root / recipe.work_dir / "photos"
-    dataset = str(Path(data).resolve()) if data and Path(data).exists() else data or recipe.dataset
-    if dataset == "flower_photos" and not (cache / "flower_photos.tgz").is_file():
-        raise PhotosError("flower_photos is not downloaded yet")
-    return locate_photos(dataset, cache, root=root, demo_photos=recipe.demo_photos)
 
 
 def _own(run: FinishedRun, folder: Path, most: int) -> Photos:

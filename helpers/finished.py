@@ -22,6 +22,7 @@ from helpers.recipe import Recipe
 
 CHECKED = ("history.csv", "predictions.csv")  # beside results.json itself
 SEAL = "checksums"
+OWN_TRANSFORM = "val_transform.txt"  # there if the photos were validated through another transform than the recipe's
 NEEDED = ("run", "classes", "photos", "val_photos", "best_val_accuracy", "interval_low", "interval_high", "demo")
 
 
@@ -77,6 +78,11 @@ def read_what_is_there(folder: Path) -> FinishedRun:
 
 
 def _read_parts(folder: Path, results: dict[str, Any], notes: list[str]) -> FinishedRun:
+    if (folder / OWN_TRANSFORM).is_file():
+        notes.append(
+            f"{folder} was validated through a transform of its own ({OWN_TRANSFORM}), which cannot be made again: "
+            "photos are shown to the model as the recipe says, and its answers may be others than the run's"
+        )
     parts: dict[str, Any] = {"recipe": None, "history": None, "called": None, "environment": {}}
     for part, read in (
         ("recipe", lambda: read_recipe(folder, notes)),

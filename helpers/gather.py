@@ -30,6 +30,9 @@ def gather(named: Iterable[str | Path]) -> Gathered:
     problems: list[str] = []
     others: Counter[str] = Counter()
     for name in named:
+        if not str(name):  # would be the folder one is in, with all below it
+            problems.append("an empty name '' means no photo: name a file, a folder or a pattern")
+            continue
         places = [Path(name)]
         if not os.path.lexists(name) and glob.has_magic(str(name)):
             places = [Path(found) for found in sorted(glob.glob(str(name), recursive=True))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -12,15 +11,16 @@ from PIL import Image
 from torch import nn
 
 from helpers import machine
-from helpers.audit import Audit
+from helpers.audit import Audit, audit_photos
 from helpers.augment import val_transform
-from helpers.data import look_at
+from helpers.data import photos_at_hand
 from helpers.decode import load_photo
 from helpers.errors import PhotosError, RunError, UserError
 from helpers.evaluate import predict
 from helpers.finished import Called, FinishedRun
 from helpers.history import History
 from helpers.mistakes import Answer
+from helpers.photos import find_photos
 from helpers.recipe import Recipe
 from helpers.saved import load_best_model
 from helpers.split import Split, read_split
@@ -54,12 +54,12 @@ class Material:
 
     @cached_property
     def audit(self) -> Audit:
-        """Of the photos as they are now; the user is told if they are not those of the run."""
+        """Of the photos as they are now, if they are here; the user is told if they are not those of the run."""
         recipe = self.run.recipe or Recipe()
         if self.data is None and self.run.recipe is None:
             raise RunError("recipe.json cannot be read: --data says where the photos are")
         try:
-            audit = look_at(replace(recipe, dataset=self.data or recipe.dataset), self.root)
+            audit = audit_photos(find_photos(photos_at_hand(recipe, self.root, self.data)))
         except PhotosError as error:
             raise PhotosError(f"{error} (--data says where the photos are now)") from error
         then = self.run.environment.get("data_fingerprint")

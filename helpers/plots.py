@@ -22,6 +22,8 @@ from helpers.seeds import derive_seed
 
 # Okabe & Ito's colours, told apart by colour-blind readers too.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#B8A800")  # one after another; yellow is darkened
+MARKERS = "osD^vP*"
 WIDTH = 9.0  # inches: the width of a JupyterLab column
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import csv
-import difflib
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -19,7 +18,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from helpers.errors import ParameterError, RunError, UserError
+from helpers.discussion import species
+from helpers.errors import ParameterError, UserError
 from helpers.gather import Gathered, gather
 from helpers.photos import printable
 from helpers.progress import progress
@@ -44,6 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _predict(options: argparse.Namespace) -> int:
     from helpers import sheet  # after the options are read: importing torch and matplotlib takes seconds
     from helpers.predictor import open_predictor
+    from helpers.run_rows import find_run
     from helpers.tally import Tally, trained_names
 
     if options.batch_size is not None and options.batch_size < 1:
@@ -68,31 +69,6 @@ def _predict(options: argparse.Namespace) -> int:
     if shown.any and not options.no_sheet:
         print(shown.write(place or folder / SHEET))
     return 1 if found.problems or tally.unreadable else 0
-
-
-def find_run(name: str | None) -> Path:
-    """The run's folder: a path, or a name in ``work_dir``; without either the newest finished one.
-
-    Raises:
-        RunError: there is none.
-    """
-    from helpers.runs import project_root
-
-    work_dir = project_root(Path(__file__).parent) / (os.environ.get("FLOWERS_WORK_DIR") or "work_dir")
-    if name is None:
-        finished = sorted(work_dir.glob("*/results.json"), key=lambda path: path.stat().st_mtime)
-        if not finished:
-            raise RunError("there is no finished run in work_dir: `make run` makes one, or name a folder with --run")
-        print(f"no --run given: {finished[-1].parent.name} is the newest finished one", flush=True)
-        return finished[-1].parent
-    for folder in (Path(name), work_dir / name):
-        if folder.is_dir():
-            return folder
-    known = [path.parent.name for path in work_dir.glob("*/recipe.json")]
-    near = difflib.get_close_matches(Path(name).name, known, n=1)
-    raise RunError(
-        f"--run {name}: there is no such folder" + (f"; did you mean {work_dir.name}/{near[0]}?" if near else "")
-    )
 
 
 def introduction(predictor) -> str:
@@ -134,13 +110,13 @@ def table(
 
 
 def warning(tally, results: dict[str, Any]) -> str:
-    """What no rule tells: to a network that knows dandelions as white seed heads, a yellow one is a sunflower."""
-    doubtful = {"dandelion", "sunflower"} <= set(tally.classes) and not results["demo"]
-    if not doubtful or not tally.called[tally.classes.index("sunflower")]:
+    """What no rule tells: to a network that knows dandelions as white seed heads, a yellow one may be a sunflower."""
+    called = sum(n for name, n in zip(tally.classes, tally.called, strict=True) if species([name]) == {"sunflower"})
+    if results["demo"] or not called or "dandelion" not in species(tally.classes):
         return ""
     return (
         "called sunflower: look at these yourself. In the course's photos every dandelion is a white seed head; a\n"
-        "yellow one is most likely called a sunflower, and not flagged: to the network it looks like one\n"
+        "yellow one may well be called a sunflower, and may pass without a flag\n"
     )
 
 
@@ -160,17 +136,33 @@ def csv_file(name: str | None, classes: tuple[str, ...]):
         yield lambda answer: None
         return
     path, aside = Path(name), Path(f"{name}.{os.getpid()}.tmp")
+    with _blamed(path):
+        file = aside.open("w", encoding="utf-8", errors="surrogateescape", newline="")
+    writer = csv.writer(file, lineterminator="\n")
+
+    def write(row: list[str]) -> None:
+        with _blamed(path):
+            writer.writerow(row)
+
     try:
-        with aside.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["name", "class", "like_none", "problem", *classes])
-            yield lambda answer: writer.writerow(_row(answer, classes))
-        os.replace(aside, path)
+        write(["name", "class", "like_none", "problem", *classes])
+        yield lambda answer: write(_row(answer, classes))
+        with _blamed(path):
+            file.close()
+            os.replace(aside, path)
         print(f"csv       {path}")
+    finally:
+        file.close()
+        aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _blamed(path: Path):
+    """Whatever fails here is the CSV file's fault."""
+    try:
+        yield
     except OSError as error:
         raise ParameterError(f"--csv {path} cannot be written ({error.strerror}): choose another place") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _row(answer, classes: tuple[str, ...]) -> list[str]:

@@ -8,12 +8,10 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.comparison_plots import COLOURS
-from helpers.plots import WIDTH, finished, quiet
+from helpers.plots import COLOURS, MARKERS, WIDTH, finished, quiet
 from helpers.run_rows import Row
 
-MOST = 12  # lines that can still be told apart: six colours, each with a full and a hollow marker
-MARKERS = "osD^vP"
+MOST = 12  # lines that can still be told apart: seven colours, with full markers, then with hollow ones
 
 
 def overlay(rows: Sequence[Row]) -> Figure:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,7 +16,8 @@ from helpers import compare
 from helpers.errors import RunError
 from helpers.finished import Called, FinishedRun, read_run
 from helpers.history import History
-from helpers.recipe import PLACES
+from helpers.recipe import PLACES, Recipe
+from helpers.runs import project_root, work_folder
 
 TRACES = ("recipe.json", "results.json", "history.csv", "best_model.json")  # a folder with one of them is of a run
 # Of other folders in work_dir none has these directly: cache, photos, comparison-…/<row>/fold-…, browser/<run>, …
@@ -45,7 +47,7 @@ class Row:
     history: History | None
     called: Called | None
     difference: compare.Estimate | None = None  # to the first row of the group, paired by photo
-    p_value: float | None = None  # McNemar's
+    p_value: float | None = None  # McNemar's, raised for the number of rows (Holm)
     why_no_difference: str = ""
 
     def to_dict(self) -> dict[str, Any]:
@@ -88,10 +90,32 @@ def run_folders(work_dir: Path, names: Sequence[str] = ()) -> list[Path]:
         if not work_dir.is_dir():
             raise RunError(f"{work_dir} does not exist: make run makes a run in work_dir, or name another folder")
         return sorted(each for each in work_dir.iterdir() if any((each / trace).is_file() for trace in TRACES))
-    folders = [next((each for each in (Path(name), work_dir / name) if each.is_dir()), None) for name in names]
-    if None in folders:
-        raise RunError(f"there is no run {names[folders.index(None)]!r}, neither here nor in {work_dir}")
-    return list(dict.fromkeys(folders))
+    return list(dict.fromkeys(find_run(name, work_dir) for name in names))
+
+
+def find_run(name: str | None, work_dir: Path | None = None) -> Path:
+    """A run's folder: a path, or a name in ``work_dir``; without a name the newest finished one, which is said.
+
+    Args:
+        name: None and an empty one, which would be the folder one is in, are no name.
+        work_dir: folder of runs; by default the project's.
+
+    Raises:
+        RunError: there is none.
+    """
+    work_dir = work_dir or work_folder(Recipe(), project_root(Path(__file__).parent))
+    if not name:
+        finished = sorted(work_dir.glob("*/results.json"), key=lambda path: path.stat().st_mtime)
+        if not finished:
+            raise RunError(f"there is no finished run in {work_dir}: `make run` makes one, or name a run's folder")
+        print(f"no run given: {finished[-1].parent.name} is the newest finished one", flush=True)
+        return finished[-1].parent
+    for folder in (Path(name), work_dir / name):
+        if folder.is_dir():
+            return folder
+    near = difflib.get_close_matches(Path(name).name, [path.parent.name for path in work_dir.glob("*/recipe.json")], 1)
+    hint = f": did you mean {work_dir / near[0]}?" if near else ""
+    raise RunError(f"there is no run {name!r}, neither here nor in {work_dir}{hint}")
 
 
 def gather(folders: Iterable[Path]) -> Table:
@@ -109,7 +133,7 @@ def gather(folders: Iterable[Path]) -> Table:
     rows = _grouped(runs)
     first: dict[str, Row] = {}
     compared = [_against(row, first.setdefault(row.group, row)) for row in rows]
-    return Table(tuple(compared), tuple(others))
+    return Table(_raised(compared), tuple(others))
 
 
 def _row(run: FinishedRun) -> Row:
@@ -187,6 +211,12 @@ def _against(row: Row, first: Row) -> Row:
     right, base = (np.array([answers[name] for name in names], dtype=float) for answers in (mine, its))
     gain = compare.difference(right, base, np.arange(len(names)))
     return replace(row, difference=gain, p_value=compare.mcnemar(right, base))
+
+
+def _raised(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """The rows with their p-values raised for how many there are: among many, one is soon small by chance."""
+    raised = iter(compare.holm([row.p_value for row in rows if row.p_value is not None]))
+    return tuple(row if row.p_value is None else replace(row, p_value=next(raised)) for row in rows)
 
 
 def _right(called: Called) -> dict[str, bool]:

@@ -18,8 +18,9 @@ from typing import Any
 
 from helpers import checkpoint
 from helpers.errors import RunError, UserError
+from helpers.recipe import Recipe
 from helpers.run_rows import Row, Table, gather, run_folders
-from helpers.runs import project_root
+from helpers.runs import project_root, work_folder
 
 WIDTH = 120  # characters of a terminal's line
 
@@ -90,7 +91,9 @@ def _notes(table: Table) -> str:
     )
     if any(row.difference for row in table.rows):
         lines.append(
-            "to the first: points more than the first run examined on the same photos, paired; p is McNemar's."
+            "to the first: points more than the first run examined on the same photos, paired; p is McNemar's, raised "
+            "for the number\nof rows (Holm). Both runs' epochs were chosen on these very photos: p is smaller than it "
+            "should be all the same."
         )
     return "\n".join(lines)
 
@@ -165,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     form.add_argument("--csv", action="store_true", help="print CSV")
     options = parser.parse_args(arguments)
     try:
-        usual = project_root() / os.environ.get("FLOWERS_WORK_DIR", "work_dir")
+        usual = work_folder(Recipe(), project_root(Path(__file__).parent))
         work_dir = Path(options.work_dir) if options.work_dir else usual
         table = gather(run_folders(work_dir, options.runs))
         figure = Path(options.figure) if options.figure else usual / "runs.png"

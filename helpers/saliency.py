@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
+from torchvision.transforms import v2
 
 from helpers.augment import val_transform
 from helpers.errors import ParameterError
@@ -32,16 +33,25 @@ class Reason(NamedTuple):
 
 
 def explain(
-    model: nn.Module, answers: Sequence[Answer], photos: Sequence[Image.Image], classes: Sequence[str], recipe: Recipe
+    model: nn.Module,
+    answers: Sequence[Answer],
+    photos: Sequence[Image.Image],
+    classes: Sequence[str],
+    recipe: Recipe,
+    transform: v2.Transform | None = None,
 ) -> list[Reason]:
     """Grad-CAM of these answers, a photo for each.
+
+    Args:
+        transform: through which the photos were validated, if not the recipe's.
 
     Raises:
         ParameterError: see ``grad_cam``.
     """
     if not answers:
         return []
-    pictures = torch.stack([val_transform(recipe)(photo) for photo in photos])
+    transform = transform or val_transform(recipe)
+    pictures = torch.stack([transform(photo) for photo in photos])
     others = [answer.other if answer.right else answer.truth for answer in answers]
     maps = [
         grad_cam(model, pictures.to(next(model.parameters()).device), torch.tensor([classes.index(c) for c in names]))
@@ -57,7 +67,8 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
     map is coarse (7 × 7 for a ResNet at 224 px) and made as large as the picture.
 
     Args:
-        model: of an ``Averaged`` one, the first view is explained. Its train/eval mode is restored.
+        model: of an ``Averaged`` one, what it says of the plain picture is explained: neither mirrored nor at another
+            scale. Its train/eval mode is restored.
         images: float32 ``(n, 3, S, S)``, normalized, on the model's device.
         targets: int64 ``(n,)``: of which class.
 

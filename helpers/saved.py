@@ -7,14 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from PIL import Image
 from torch import nn
 
 from helpers import checkpoint
-from helpers.augment import val_transform
 from helpers.errors import RunError
 from helpers.model import build_model
-from helpers.recipe import Recipe
 
 FACTS = ("backbone", "classes", "dropout", "image_size", "val_resize", "mean", "std")
 
@@ -52,14 +49,3 @@ def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Modu
         said = str(error).splitlines()[0]
         raise RunError(f"{folder}: best_model.json and best_model.pth do not fit ({said}): train again") from error
     return model.to(device, memory_format=torch.channels_last).eval()
-
-
-@torch.inference_mode()
-def classify(model: nn.Module, photo: Image.Image, recipe: Recipe) -> torch.Tensor:
-    """Probabilities ``(classes,)`` for one PIL photo, seen through the validation transform."""
-    device = next(model.parameters()).device
-    was_training = model.training
-    model.eval()
-    probabilities = model(val_transform(recipe)(photo)[None].to(device)).float().softmax(1)[0].cpu()
-    model.train(was_training)
-    return probabilities

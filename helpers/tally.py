@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from helpers.discussion import species
 from helpers.evaluate import wilson_interval
 from helpers.predictor import Answer
 
@@ -72,11 +73,11 @@ class Tally:
 
 def label_of(path: Path, classes: tuple[str, ...]) -> int | None:
     """The class that the photo's folder is named as, in upper or lower case, singular or with an s; or None."""
-    folder = path.absolute().parent.name.lower()
-    for label, name in enumerate(classes):
-        if folder in (name.lower(), f"{name.lower()}s"):
-            return label
-    return None
+    folder = path.absolute().parent.name
+    if folder in classes:
+        return classes.index(folder)
+    alike = (label for label, name in enumerate(classes) if species([name]) == species([folder]))
+    return next(alike, None)
 
 
 def trained_names(folder: Path) -> frozenset[str]:

@@ -6,11 +6,12 @@ import shutil
 import pytest
 import torch
 
-from helpers import analyse
+from helpers import analyse, sources
 from helpers.audit import audit_photos
 from helpers.augment import val_transform
+from helpers.errors import PhotosError
 from helpers.evaluate import predict
-from helpers.finished import read_called, read_what_is_there
+from helpers.finished import Called, read_called, read_what_is_there
 from helpers.history import Epoch, History
 from helpers.material import Material
 from helpers.model import build_model
@@ -84,13 +85,56 @@ def test_everything_is_drawn_from_the_folder_alone(folder, capsys):
     assert "note" not in output
 
 
-def test_numbers_of_the_analysis_are_plain_json(finished):
-    results = json.loads((finished / "results.json").read_text())
-    assert 0 <= results["calibration"]["ece"] <= 1
-    assert [row["name"] for row in results["class_intervals"]] == ["rose", "tulip"]
-    low, high = results["class_intervals"][0]["recall"]
-    assert low <= results["class_scores"][0]["recall"] <= high
-    assert results["suspected_labels"] >= 0
+def test_numbers_of_the_analysis_by_hand_in_plain_json():
+    """Four photos; the second, a rose, is called a tulip as firmly as tulips are on average (0.76), and more."""
+    probabilities = torch.tensor([[0.9, 0.1], [0.22, 0.78], [0.18, 0.82], [0.3, 0.7]], dtype=torch.float64)
+    called = Called(tuple("abcd"), ("rose", "tulip"), probabilities, torch.tensor([0, 0, 1, 1]))
+    numbers = json.loads(json.dumps(analysis_numbers(called)))
+    calibration = numbers["calibration"]
+    assert calibration["ece"] == pytest.approx((0.1 + 0.78 + 0.18 + 0.3) / 4)  # each photo in a bin of its own
+    assert calibration["mean_confidence"] == pytest.approx(0.8)
+    assert calibration["loss"] == pytest.approx(0.54365, abs=1e-5)  # -(ln 0.9 + ln 0.22 + ln 0.82 + ln 0.7) / 4
+    rose, tulip = numbers["class_intervals"]
+    assert (rose["name"], tulip["name"]) == ("rose", "tulip")
+    assert rose["precision"] == pytest.approx([0.2065, 1], abs=1e-4)  # Wilson's, 1 of 1
+    assert rose["recall"] == pytest.approx([0.0945, 0.9055], abs=1e-4)  # 1 of 2
+    assert tulip["precision"] == pytest.approx([0.2077, 0.9385], abs=1e-4)  # 2 of 3
+    assert tulip["recall"] == pytest.approx([0.3424, 1], abs=1e-4)  # 2 of 2
+    assert tulip["f1"] == pytest.approx([0.3439, 0.9683], abs=1e-4)  # 2 J / (1 + J) of Jaccard's 2 of 3
+    assert numbers["suspected_labels"] == 1
+
+
+def test_a_folder_of_own_photos_is_drawn_as_the_notebook_draws_it(folder, tmp_path):
+    own = tmp_path / "mine"
+    own.mkdir()
+    for i in range(3):
+        colourful((50, 40), i).save(own / f"{i}.jpg")
+    recipe = json.loads((folder / "recipe.json").read_text())
+    (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own)}))
+    said = []
+    figure = analyse.your_photo(Material(read_what_is_there(folder), folder, say=said.append))
+    assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
+    assert said == []
+    (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "3.jpg")}))
+    with pytest.raises(PhotosError, match="none of what was named is a photo"):
+        analyse.your_photo(Material(read_what_is_there(folder), folder, say=said.append))
+    assert "3.jpg does not exist: did you mean" in said[0]
+
+
+def test_photos_are_never_downloaded_for_a_figure(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "download", lambda *_, **__: pytest.fail("229 MB would be downloaded"))
+    recipe = json.loads((folder / "recipe.json").read_text())
+    (folder / "recipe.json").write_text(json.dumps(recipe | {"dataset": "flower_photos"}))
+    with pytest.raises(PhotosError, match=r"flower_photos is not downloaded yet.*\(--data says where"):
+        _ = Material(read_what_is_there(folder), tmp_path).audit
+
+
+def test_a_run_is_found_by_its_name_and_the_newest_without_one(folder, monkeypatch, capsys):
+    monkeypatch.setenv("FLOWERS_WORK_DIR", str(folder.parent))
+    monkeypatch.setattr(analyse, "FIGURES", {"curves": ALL["curves"]})
+    for named in (["a"], []):
+        assert analyse.main(named) == 0
+        assert f"drawn: {folder / 'figures' / 'curves'}.png" in capsys.readouterr().out
 
 
 def test_photos_that_were_moved_are_asked_for_and_found(folder, tmp_path, monkeypatch):
@@ -170,7 +214,7 @@ def test_no_run_at_all_is_said_in_a_line(tmp_path, capsys):
     assert analyse.main([str(tmp_path)]) == 1
     assert "is not the folder of a run" in capsys.readouterr().err
     assert analyse.main([str(tmp_path / "nowhere")]) == 1
-    assert "does not exist" in capsys.readouterr().err
+    assert "there is no run" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_counted_in_the_exit_code(folder, tmp_path, capsys):

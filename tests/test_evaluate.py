@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.evaluate import Predictions, class_scores, confusion_matrix, predict, score_table, wilson_interval
+from helpers.evaluate import Predictions, class_scores, confusion_matrix, predict, wilson_interval
 
 # Truth a a a b b c, called a a b b a a: class c is never called.
 PREDICTIONS = Predictions(torch.eye(3)[[0, 0, 1, 1, 0, 0]] * 5, torch.tensor([0, 0, 0, 1, 1, 2]))
@@ -25,12 +25,6 @@ def test_class_scores_by_hand():
     assert (b.precision, b.recall) == (0.5, 0.5)
     assert math.isnan(c.precision)
     assert (c.recall, c.f1) == (0.0, 0.0)
-
-
-def test_the_table_shows_a_dash_where_nothing_can_be_said():
-    lines = score_table(class_scores(PREDICTIONS, ("a", "b", "c"))).splitlines()
-    assert lines[1].split() == ["a", "3", "50.0%", "66.7%", "57.1%"]
-    assert lines[3].split() == ["c", "1", "–", "0.0%", "0.0%"]
 
 
 def test_probabilities_sum_to_one():

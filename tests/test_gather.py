@@ -51,6 +51,13 @@ def test_what_is_not_there_or_empty_is_named_and_the_rest_is_taken(holiday, tmp_
     assert "empty holds no photos" in empty
 
 
+def test_an_empty_name_is_not_the_folder_one_is_in(holiday, monkeypatch):
+    monkeypatch.chdir(holiday)
+    found = gather(["", "a.png"])
+    assert [path.name for path in found.photos] == ["a.png"]
+    assert found.problems == ["an empty name '' means no photo: name a file, a folder or a pattern"]
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
 def test_links_are_followed_and_loops_of_links_end(holiday):
     (holiday / "b" / "up").symlink_to(holiday)

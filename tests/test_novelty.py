@@ -139,9 +139,28 @@ def test_the_measurement_chose_the_rule_that_is_used():
     assert rows[results["chosen"]]["auroc_gain_low"] > 0  # above the largest probability, over five kinds
     for name in ("maximum logit", "energy", "Mahalanobis", "nearest neighbour"):
         assert rows[results["chosen"]]["auroc"] > rows[name]["auroc"]
-    assert round(rows[results["chosen"]]["flagged"], 2) == novelty.FOUND
     flat = results["other_pictures"]["one flat colour"]
     assert flat[f"flagged by {results['chosen']}"] == flat["pictures"]
+
+
+def test_the_numbers_that_are_told_are_those_of_the_measurement():
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    rows, chosen = results["unknown_flowers"], results["unknown_flowers"][results["chosen"]]
+    flagged = [kind["flagged"] for kind in chosen["kinds"].values()]
+    assert tuple(round(share, 2) for share in (min(flagged), max(flagged))) == novelty.FOUND
+    assert round(chosen["false_alarms"], 2) == novelty.MISTAKEN
+    areas = [rows[f"ViM, normalized, {count}"]["auroc"] for count in (16, 32, 64, 128)]
+    assert (min(areas), max(areas), rows["ViM"]["auroc"]) == (0.8304, 0.8342, 0.8375)  # the comment on DIRECTIONS
+    assert (rows["ViM, normalized, 32"]["auroc"], rows[results["chosen"]]["auroc"]) == (0.8325, 0.8307)  # on MOST
+    drawn = results["other_pictures"]["flowers drawn by the demo"]
+    assert (drawn[f"flagged by {results['chosen']}"], drawn["pictures"]) == (2, 50)
+    said = str(novelty.learn(some(), some(seed=1)))
+    assert "12 to 40% of the photos of an unknown kind were flagged, and 6% of the known; of drawn flowers 2 of" in said
+    for name in ("noise", "smooth colours", "one flat colour", "a portrait (Grace Hopper, of matplotlib)"):
+        assert (
+            results["other_pictures"][name][f"flagged by {results['chosen']}"]
+            == (results["other_pictures"][name]["pictures"])
+        )
 
 
 def test_auroc_and_intervals_of_the_measurement():

@@ -11,19 +11,25 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn.functional import normalize
+from torchvision.transforms import v2
 
 from helpers import novelty, predict, sheet
 from helpers.audit import audit_photos
-from helpers.errors import PhotosError, RunError
+from helpers.augment import val_transform
+from helpers.decode import load_photo
+from helpers.errors import ParameterError, PhotosError, RunError
 from helpers.evaluate import predict as ask
 from helpers.feeds import open_feeds
 from helpers.history import Epoch, History
 from helpers.model import build_model
 from helpers.photos import find_photos
 from helpers.predictor import Answer, open_predictor
+from helpers.preprocessing import describe
 from helpers.recipe import Recipe
 from helpers.remember import remember
 from helpers.results import summarize
+from helpers.run_rows import find_run
 from helpers.runs import Run
 from helpers.saved import load_best_model
 from helpers.split import split_photos, write_split
@@ -34,8 +40,12 @@ from tests.conftest import ROOT, colourful
 CPU = torch.device("cpu")
 
 
-def finish(root, backbone="squeezenet1_1", **changes):
-    """A run of random weights on drawn colours, with all that the notebook leaves; and its photos."""
+def finish(root, backbone="squeezenet1_1", own=None, **changes):
+    """A run of random weights on drawn colours, with all that the notebook leaves; and its photos.
+
+    Args:
+        own: makes a transform for the validation photos of the recipe.
+    """
     photos = root / "photos"
     for label, name in enumerate(("rose", "tulip")):
         (photos / name).mkdir(parents=True)
@@ -53,7 +63,7 @@ def finish(root, backbone="squeezenet1_1", **changes):
     run.save_best(model.state_dict(), best, audit.photos.classes)
     run.save_history(History([best]))
     (run.folder / "environment.json").write_text("{}")
-    feeds = open_feeds(audit, split, recipe, CPU)
+    feeds = open_feeds(audit, split, recipe, CPU, val=own and own(recipe))
     tested = as_tested(load_best_model(run.folder), recipe)
     predictions = ask(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
@@ -206,6 +216,26 @@ def test_a_recipe_of_another_version_is_used_and_said_to_be_so(folder, photos, c
     assert "settings that this one does not know: wings" in capsys.readouterr().out
 
 
+def test_a_run_that_was_validated_in_a_way_of_its_own_remembers_and_says_so(tmp_path):
+    """The photos were seen upside down, as no recipe says."""
+
+    def turned(recipe):
+        return v2.Compose([val_transform(recipe), v2.RandomVerticalFlip(1.0)])
+
+    folder, photos, rule = finish(tmp_path, precision="fp32", own=turned)
+    predictor = open_predictor(folder, "cpu")
+    (note,) = predictor.notes
+    assert "validated through a transform of its own (val_transform.txt)" in note
+    assert "RandomVerticalFlip(p=1.0)" in (folder / "val_transform.txt").read_text()
+    (said,) = describe(predictor.run)["model"]["notes"]
+    assert said.startswith("a was validated through a transform of its own")
+    audit, feed = audit_photos(find_photos(photos)), turned(predictor.recipe)
+    split = split_photos(audit, predictor.recipe.train_fraction, 0)
+    images = torch.stack([feed(load_photo(audit.photos.path(i))) for i in split.train])
+    features = normalize(novelty.look(predictor.model, images, torch.float32).features)
+    assert torch.allclose(rule.centre, features.mean(0), atol=1e-5)  # what is remembered was upside down, too
+
+
 def test_without_its_memory_a_run_warns_by_the_largest_probability_or_not_at_all(folder):
     (folder / novelty.FILE).write_bytes(b"PK")
     predictor = open_predictor(folder)
@@ -226,11 +256,12 @@ def test_the_newest_finished_run_is_taken_and_said(folder, photos, capsys, monke
     (folder.parent / "unfinished" / "results.json").unlink()
     os.utime(older / "results.json", (1, 1))
     assert run_command(photos / "rose" / "000.jpg") == 0
-    assert "no --run given: a is the newest finished one" in capsys.readouterr().out
+    assert "no run given: a is the newest finished one" in capsys.readouterr().out
     assert (folder / predict.SHEET).is_file()
-    assert predict.find_run("older") == older
+    assert find_run("older") == older
+    assert find_run("") == folder
     with pytest.raises(RunError, match=r"did you mean .*/older\?"):
-        predict.find_run("odler")
+        find_run("odler")
 
 
 @pytest.mark.parametrize(
@@ -293,8 +324,46 @@ def test_sunflowers_of_real_photos_come_with_a_warning_about_yellow_dandelions(t
     assert predict.warning(tally, {"demo": False}) == ""
     tally.add(answer(tmp_path / "a.jpg", [0.1, 0.9]))
     assert "every dandelion is a white seed head" in predict.warning(tally, {"demo": False})
+    assert "may well be called a sunflower" in predict.warning(tally, {"demo": False})
     assert predict.warning(tally, {"demo": True}) == ""
     assert predict.warning(Tally(("rose", "tulip")), {"demo": False}) == ""
+
+
+def test_the_folders_of_flower_photos_are_known_in_their_plural(tmp_path):
+    tally = Tally(("daisy", "dandelion", "roses", "sunflowers", "tulips"))
+    tally.add(answer(tmp_path / "rose" / "a.jpg", [0.1, 0.1, 0.7, 0.05, 0.05]))
+    assert tally.matrix[0, 2, 2] == 1
+    assert predict.warning(tally, {"demo": False}) == ""
+    tally.add(answer(tmp_path / "b.jpg", [0.1, 0.1, 0.05, 0.7, 0.05]))
+    assert "every dandelion is a white seed head" in predict.warning(tally, {"demo": False})
+
+
+def test_a_folder_spelled_like_a_class_is_that_one_before_another_in_the_plural(tmp_path):
+    assert label_of(tmp_path / "iris" / "a.jpg", ("iri", "iris")) == 1
+    assert label_of(tmp_path / "IRIS" / "a.jpg", ("rose", "iris")) == 1
+
+
+def test_an_error_of_the_rest_is_not_blamed_on_the_csv_file(tmp_path):
+    def nobody_reads_on():
+        with predict.csv_file(str(tmp_path / "all.csv"), ("rose", "tulip")) as write:
+            write(answer(tmp_path / "a.jpg", [0.9, 0.1]))
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        nobody_reads_on()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="/dev/full, a disk without room, is Linux's")
+def test_a_disk_without_room_is_the_csv_file_s(tmp_path, monkeypatch):
+    monkeypatch.setattr(predict.os, "getpid", lambda: 7)
+    (tmp_path / "all.csv.7.tmp").symlink_to("/dev/full")
+    with (
+        pytest.raises(ParameterError, match=r"all\.csv cannot be written \(No space left"),
+        predict.csv_file(str(tmp_path / "all.csv"), ("rose", "tulip")) as write,
+    ):
+        write(answer(tmp_path / "a.jpg", [0.9, 0.1]))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_memory_stays_where_it_is_and_no_more_than_two_batches_are_under_way(finished):

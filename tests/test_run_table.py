@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers import run_plots, run_table
+from helpers import run_plots, run_rows, run_table
 from helpers.errors import RunError
 from helpers.evaluate import Predictions
 from helpers.history import Epoch, History
@@ -57,6 +57,25 @@ def test_runs_on_the_same_photos_are_compared_photo_by_photo(tmp_path):
     assert second.p_value == pytest.approx(2 / 2**3)  # three photos gained, none lost
     assert table.differing == ("lr",)
     assert table.others == ()
+
+
+def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
+    for name, right in (("a", [0] * 8), ("b", [1] * 8), ("c", [1, 1, 1, 1, 1, 1, 0, 0])):
+        made(tmp_path, name, right)
+    table = gather(run_folders(tmp_path))
+    # Of two: the smaller, 2 / 2**8, counts twice, the larger, 2 / 2**6, once.
+    assert [row.p_value for row in table.rows] == [None, pytest.approx(2 * 2 / 2**8), pytest.approx(2 / 2**6)]
+    assert "chosen on these very photos" in run_table.as_text(table)
+
+
+def test_an_empty_work_folder_in_the_environment_means_the_usual_one(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLOWERS_WORK_DIR", "")
+    monkeypatch.setattr(run_rows, "project_root", lambda start: tmp_path)
+    monkeypatch.setattr(run_table, "project_root", lambda start=None: tmp_path)
+    made(tmp_path / "work_dir", "a", [1, 0])
+    assert run_rows.find_run(None) == tmp_path / "work_dir" / "a"
+    assert run_table.main([]) == 0
+    assert (tmp_path / "work_dir" / "runs.png").is_file()
 
 
 def test_photos_are_matched_by_name_and_not_by_place(tmp_path):

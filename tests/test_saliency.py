@@ -2,12 +2,15 @@
 
 import pytest
 import torch
+from PIL import Image
 from torch import nn
+from torchvision.transforms import v2
 
 from helpers.errors import ParameterError
+from helpers.mistakes import Answer
 from helpers.model import build_model
 from helpers.recipe import Recipe
-from helpers.saliency import grad_cam, last_map
+from helpers.saliency import explain, grad_cam, last_map
 from helpers.views import as_tested
 
 
@@ -72,11 +75,25 @@ def test_backbones_frozen_ones_too(backbone, layer):
     assert heat.std(0).max() > 0  # not the same for all classes
 
 
-def test_of_several_views_the_first_is_explained(picture):
+@pytest.mark.parametrize("views", [{"test_flip": True}, {"test_scales": True}])
+def test_of_several_views_the_plain_picture_is_explained(picture, views):
     model = Lamp()
-    tested = as_tested(model, Recipe(test_flip=True))
+    tested = as_tested(model, Recipe(**views))
     assert tested is not model
     assert torch.equal(*(grad_cam(each, picture, torch.tensor([1])) for each in (model, tested)))
+
+
+def test_photos_are_explained_as_they_were_validated():
+    photo, said = Image.new("RGB", (40, 40), "white"), Answer(0, "a.jpg", "b", "b", 0.9, "a", 0.1, 0.9)
+    recipe = Recipe(image_size=16, crop_size=16, val_resize=16)
+    dark = v2.Compose([v2.PILToTensor(), v2.Resize(16), v2.ToDtype(torch.float32), v2.Lambda(torch.zeros_like)])
+    (usual,) = explain(Lamp(), [said], [photo], ("a", "b"), recipe)
+    (own,) = explain(Lamp(), [said], [photo], ("a", "b"), recipe, dark)
+    assert usual.picture.min() > 0
+    assert usual.said.max() == 1
+    assert own.picture.shape == (3, 16, 16)
+    assert own.picture.abs().max() == 0
+    assert own.said.max() == 0  # nothing in a picture of zeros speaks for anything
 
 
 def test_a_vision_transformer_is_refused():

@@ -4,12 +4,10 @@ import json
 
 import pytest
 import torch
-from PIL import Image
 
 from helpers import checkpoint, saved
 from helpers.errors import RunError
 from helpers.model import build_model
-from helpers.recipe import Recipe
 
 
 @pytest.fixture
@@ -32,13 +30,6 @@ def test_the_model_comes_back_with_its_weights_in_evaluation_mode(folder):
     original = build_model("squeezenet1_1", "none", 3, 0.5, seed=4)
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
-
-
-def test_a_photo_gets_a_probability_per_class(folder):
-    recipe = Recipe.from_preset("seed", image_size=64, val_resize=70)
-    probabilities = saved.classify(saved.load_best_model(folder), Image.new("RGB", (90, 80), "green"), recipe)
-    assert probabilities.shape == (3,)
-    assert probabilities.sum().item() == pytest.approx(1)
 
 
 def test_a_run_without_a_model_and_a_damaged_one_are_named(folder, tmp_path):
