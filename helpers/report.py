@@ -90,7 +90,7 @@ def compose(folder: Path, comparison: Path | None = None, anyway: bool = False) 
         "notice": " · ".join([*notices, *([DEMO] if facts.demo else [])]) or None,
         "footnote": footnote or None,
         "source": f"run {run.results['run']}",
-        "provenance": _provenance(run, project_root(Path(__file__).parent)),
+        "provenance": _provenance(run, project_root(Path(__file__).parent), bool(facts.comparison)),
     }
 
 
@@ -114,14 +114,17 @@ def _read_comparison(path: Path, run: FinishedRun) -> tuple[dict[str, Any], ...]
     return most_telling(comparison_table.read(path), run.results["backbone"], str(path))
 
 
-def _provenance(run: FinishedRun, root: Path) -> Pieces:
+def _provenance(run: FinishedRun, root: Path, compared: bool) -> Pieces:
     """Where the numbers come from."""
+    but = ", but for the comparison's, whose rows name their own," if compared else ""
     folder = run.folder.resolve()
     e = run.environment
     commit, fingerprint = e.get("git_commit", "unknown"), e.get("data_fingerprint", "unknown")
     where = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
     return written(
-        "Every number above comes from the run in {where} (results.json, history.csv, predictions.csv, recipe.json, "
+        "Every number above"
+        + but
+        + " comes from the run in {where} (results.json, history.csv, predictions.csv, recipe.json, "
         "environment.json, split.csv), made by commit {commit} on photos with the fingerprint {fingerprint}; `python "
         "-m helpers.report` chose the sentences by them.",
         where=where,
