@@ -303,7 +303,7 @@ class Known(set):
         elif isinstance(value, int) and not isinstance(value, bool):
             self.update({f"{value:,}", f"{value}"})
         elif isinstance(value, float):
-            formats = (":.0%", ":.1%", ":.2%", ":g", ":.3f", ":.4f", ":.1f")
+            formats = (":.0%", ":.1%", ":.2%", ":g", ":.2f", ":.3f", ":.4f", ":.1f")
             self.update(("{" + how + "}").format(value) for how in formats)
             self.update({f"{100 * value:.1f}", f"{100 * value:.2f}", small(value)})
 
@@ -336,6 +336,12 @@ def known_numbers(folder):
     network = models.get_model(results["backbone"], num_classes=len(results["classes"]))
     head = [module for module in network.modules() if isinstance(module, torch.nn.Linear)][-1]
     known.learn([sum(p.numel() for p in network.parameters()), sum(p.numel() for p in head.parameters())])
+    blocks = [
+        sum(p.numel() for p in block.parameters()) for block in getattr(network, "features", [])
+    ]  # of MobileNetV2
+    known.learn(
+        sum(p.numel() for p in network.parameters()) - sum(blocks[: int(recipe.get("frozen_share", 0) * len(blocks))])
+    )
     known.learn([head.in_features, 1000, *map(int, re.findall(r"\d+", results["backbone"] + PAPER["backbone"]))])
     return known
 
