@@ -44,6 +44,7 @@ class Life:
             command += ["-p", name, str(value)]
         environment = {k: v for k, v in os.environ.items() if k != "FLOWERS_WORK_DIR"}
         self.folder, self.log = work_dir / PARAMETERS["run"], log
+        self.before = self.epochs()
         with open(log, "w") as sink:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=sink, stderr=sink, env=environment, start_new_session=True
@@ -56,7 +57,8 @@ class Life:
         return 0
 
     def wait_for_epoch(self, epoch: int) -> None:
-        self._wait(lambda: self.epochs() >= epoch)
+        # An epoch of its own at least: before, on a slow machine, it may not even hear signals yet.
+        self._wait(lambda: self.epochs() >= max(epoch, self.before + 1))
 
     def kernel(self) -> psutil.Process | None:
         with contextlib.suppress(psutil.Error):
