@@ -18,7 +18,7 @@ import psutil
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOK = "flower_classification.ipynb"
-EPOCHS = 8
+EPOCHS = 14
 PARAMETERS = {
     "epochs": EPOCHS,
     "demo_photos": 30,
@@ -44,7 +44,6 @@ class Life:
             command += ["-p", name, str(value)]
         environment = {k: v for k, v in os.environ.items() if k != "FLOWERS_WORK_DIR"}
         self.folder, self.log = work_dir / PARAMETERS["run"], log
-        self.before = self.epochs()
         with open(log, "w") as sink:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, stdout=sink, stderr=sink, env=environment, start_new_session=True
@@ -57,8 +56,11 @@ class Life:
         return 0
 
     def wait_for_epoch(self, epoch: int) -> None:
-        # An epoch of its own at least: before, on a slow machine, it may not even hear signals yet.
-        self._wait(lambda: self.epochs() >= max(epoch, self.before + 1))
+        # An epoch of its own at least: the kernel of a killed command goes on for a moment, and writes epochs while the
+        # next command, which waits for it, does not even hear signals yet.
+        self._wait(lambda: self.kernel() is not None)
+        before = self.epochs()
+        self._wait(lambda: self.epochs() >= max(epoch, before + 1))
 
     def kernel(self) -> psutil.Process | None:
         with contextlib.suppress(psutil.Error):
