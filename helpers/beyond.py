@@ -75,7 +75,7 @@ def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
     for name, value, least in (("folds", folds, 2), ("image_size", size, 16)):
         if not isinstance(value, int) or value < least:
             raise ParameterError(f"{name} = {value!r}: a whole number of at least {least} is needed")
-    recipe = cheaper(recipe, size / recipe.image_size, 1)
+    recipe = cheaper(recipe, size / recipe.image_size, recipe.epochs)
     results = root / (namespace["results"] or "report/results")
     photos = root / namespace["photos"] if namespace["photos"] else None
     for name, place in (("results", results), ("photos", photos)):

@@ -20,6 +20,7 @@ from helpers.crossval import CrossValidation, cross_validate, plan, run, to_csv
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, UserError
+from helpers.model import ends_in_head, has_batch_norm
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.presets import PRESETS
 from helpers.recipe import Recipe
@@ -69,7 +70,11 @@ def rows(seed: Recipe) -> dict[str, Recipe]:
     }
     table = {"seed": seed}
     changes = dict(CHANGES)
-    if seed.backbone.startswith("squeezenet"):  # it averages behind its head
+    # What does nothing would be compared with itself.
+    if not has_batch_norm(seed.backbone):
+        del changes["frozen batch-norm statistics"]
+        places["frozen_norms"] = False
+    if not ends_in_head(seed.backbone):
         del changes["head first"]
         places["head_first"] = False
     table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
@@ -90,8 +95,12 @@ def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def cheaper(recipe: Recipe, scale: float, share: float) -> Recipe:
-    """The same recipe at a fraction of the cost: pictures of ``scale`` the size, ``share`` of the epochs."""
+def cheaper(recipe: Recipe, scale: float, epochs: int) -> Recipe:
+    """The same recipe at a fraction of the cost: pictures of ``scale`` the size, and no more than ``epochs``.
+
+    What has fewer epochs of its own keeps them; the steps of a longer one's schedule come earlier in proportion.
+    """
+    share = min(1, epochs / recipe.epochs)
     if scale == 1 and share == 1:
         return recipe
     sizes = ("image_size", "crop_size", "val_resize", "test_size")
@@ -187,7 +196,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", type=int, nargs="*", help="these folds alone")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--image-size", type=int, help="smaller pictures: a fraction of the cost")
-    parser.add_argument("--epochs", type=int, help="fewer epochs: a fraction of the cost")
+    parser.add_argument("--epochs", type=int, help="no more epochs than these: a fraction of the cost")
     parser.add_argument("--shares", type=float, nargs="*", help="train on these shares of the photos: learning curves")
     parser.add_argument("--name", help="folder of the folds in work_dir; made from backbone and cost if not given")
     parser.add_argument("--output", help="JSON file to put the rows into; it keeps rows of other backbones and costs")
@@ -200,8 +209,8 @@ def main(arguments: list[str] | None = None) -> int:
         seed = Recipe.from_preset(**given)
         size, epochs = options.image_size or seed.image_size, options.epochs or seed.epochs
         wanted = options.rows if options.shares or not options.rows else ["seed", *options.rows]
-        fraction = (size / seed.image_size, epochs / seed.epochs)
-        table = {name: cheaper(recipe, *fraction) for name, recipe in rows(seed).items() if chosen(name, wanted)}
+        scale = size / seed.image_size
+        table = {name: cheaper(recipe, scale, epochs) for name, recipe in rows(seed).items() if chosen(name, wanted)}
         if unknown := [name for name in options.rows if not any(chosen(each, [name]) for each in rows(seed))]:
             raise ParameterError(f"--rows: there is no {unknown[0]!r}; known are {', '.join(rows(seed))}")
         only = tuple(options.only) if options.only else tuple(range(options.folds))

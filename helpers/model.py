@@ -124,6 +124,16 @@ def original_head(backbone: str) -> str:
     return _in_words(*find_head(_shapes_only(backbone)))
 
 
+def ends_in_head(backbone: str) -> bool:
+    """Whether the head is the model's end, so that features can be computed without it (not in SqueezeNet)."""
+    return head_module(_shapes_only(backbone)) is not None
+
+
+def has_batch_norm(backbone: str) -> bool:
+    """Whether the backbone normalizes over batches, with statistics that it keeps."""
+    return any(isinstance(module, nn.modules.batchnorm._BatchNorm) for module in _shapes_only(backbone).modules())
+
+
 def describe_head(model: nn.Module) -> str:
     """The model's head in words, such as ``fc: Dropout(0.5), Linear(512 → 5)``."""
     name, layer = find_head(model)

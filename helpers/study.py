@@ -28,6 +28,7 @@ from helpers.crossval import cross_validate, origin_of
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, RunError, UserError
+from helpers.model import ends_in_head
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 from helpers.runs import project_root
@@ -38,7 +39,7 @@ GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before i
 
 def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
     """What is searched: the settings that a change of may help, in the range in which it may."""
-    firsts = [False] if backbone.startswith("squeezenet") else [False, True]  # it averages behind its head
+    firsts = [False, True] if ends_in_head(backbone) else [False]
     return {
         "lr": trial.suggest_float("lr", 3e-4, 3e-2, log=True),
         "schedule": "cosine",
@@ -184,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--trials", type=int, default=20, help="how many to try now")
     parser.add_argument("--folds", type=int, default=3)
     parser.add_argument("--image-size", type=int, default=128, help="smaller pictures: a fraction of the cost")
-    parser.add_argument("--epochs", type=int, default=6, help="fewer epochs: a fraction of the cost")
+    parser.add_argument("--epochs", type=int, default=6, help="no more epochs than these: a fraction of the cost")
     parser.add_argument("--name", default="study", help="folder in work_dir")
     options = parser.parse_args(arguments)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -192,7 +193,7 @@ def main(arguments: list[str] | None = None) -> int:
         root = project_root()
         given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
         base = Recipe.from_preset(**given)
-        base = cheaper(base, options.image_size / base.image_size, options.epochs / base.epochs)
+        base = cheaper(base, options.image_size / base.image_size, options.epochs)
         if options.trials < 0 or options.folds < 2:
             raise ParameterError("--trials must be at least 0, --folds at least 2")
         folder = root / base.work_dir / options.name

@@ -54,13 +54,25 @@ def test_each_change_of_the_best_can_be_taken_away():
         assert all(row[key] == getattr(SEED, key) for key in change)
 
 
+@pytest.mark.parametrize(
+    ("backbone", "left_out"),
+    [("mobilenet_v2", set()), ("vgg11", {"frozen batch-norm statistics"})]
+    + [("squeezenet1_1", {"frozen batch-norm statistics", "head first"})],
+)
+def test_changes_that_would_do_nothing_are_no_rows(backbone, left_out):
+    table = comparison.rows(Recipe.from_preset("seed", backbone=backbone))
+    assert {name for name in comparison.CHANGES if f"seed + {name}" not in table} == left_out
+    in_best = {"frozen batch-norm statistics", "head first"}
+    assert {name for name in in_best if f"best - {name}" not in table} == left_out
+
+
 def test_cheaper_recipes_shrink_in_proportion():
-    small = comparison.cheaper(SEED, 1 / 2, 10 / 25)
+    small = comparison.cheaper(SEED, 1 / 2, 10)
     assert (small.image_size, small.crop_size, small.val_resize, small.test_size) == (112, 224, 128, 0)
     assert (small.epochs, small.lr_step, small.milestones) == (10, 3, [3, 6])
-    assert comparison.cheaper(SEED, 1, 1) is SEED
+    assert comparison.cheaper(SEED, 1, 25) is SEED
     for name, row in comparison.rows(SEED).items():
-        assert comparison.cheaper(row, 1 / 2, 1 / 5).epochs == round(row.epochs / 5), name
+        assert comparison.cheaper(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
 
 
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):
