@@ -161,7 +161,8 @@ def searched(search: dict[str, Any]) -> str:
     whole = [row for row in search["trials"] if row["state"] == "complete"]
     text = (
         f"{len(search['trials'])} trials of {search['backbone']} at {search['cost']}: {states['complete']} finished, "
-        f"{states['pruned']} given up after their first folds."
+        f"{states['pruned']} given up after their first folds"
+        + (f", {states['diverged']} of which a training ran away." if states["diverged"] else ".")
     )
     if not whole:
         return text + " None is finished, so there is nothing to say."

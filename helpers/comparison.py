@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ from typing import Any
 from helpers import checkpoint, comparison_table, suspects
 from helpers import compare as statistics
 from helpers.audit import Audit
-from helpers.crossval import CrossValidation, cross_validate, plan, run, to_csv
+from helpers.crossval import ASKED, CrossValidation, cross_validate, plan, run, to_csv
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
-from helpers.errors import ParameterError, UserError
+from helpers.errors import DivergedError, ParameterError, UserError
 from helpers.model import ends_in_head, has_batch_norm
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.presets import PRESETS
@@ -95,6 +96,17 @@ def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
+def asked_otherwise(table: dict[str, Recipe]) -> dict[str, str]:
+    """Rows whose training is that of an earlier row, by name: they differ only in how a finished model is asked."""
+    first: dict[tuple, str] = {}
+    found = {}
+    for name, recipe in table.items():
+        training = tuple(value for key, value in recipe.to_dict().items() if key not in (*ASKED, "preset"))
+        if first.setdefault(training, name) != name:
+            found[name] = first[training]
+    return found
+
+
 def cheaper(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     """The same recipe at a fraction of the cost: pictures of ``scale`` the size, and no more than ``epochs``.
 
@@ -126,6 +138,8 @@ def compare(
 ) -> tuple[list[dict[str, Any]], dict[str, CrossValidation]]:
     """A row of numbers for each recipe, and the cross-validations behind them; written after each.
 
+    A recipe of which a training runs away gets no row, but a line on stderr.
+
     Args:
         base: the row that the others are compared with, where it comes before them.
     """
@@ -142,17 +156,25 @@ def compare(
         place = places[recipe.teacher]
         return str(place.relative_to(root) if place.is_relative_to(root) else place)
 
+    same = asked_otherwise(table)
+    trained = {name: places[same[name]] if name in same else None for name in table}
     for name, recipe in table.items():  # first what no other process is at, so that several can share the work
-        needed = any(other.teacher == name for other in table.values())
-        for job in plan(recipe, audit, places[name], folds, seeds, only, scenes, share, teacher(recipe)):
-            print(f"{name}, {job.place.name}", flush=True)
-            run(job, audit, root, patience=0, keep_model=needed)
+        needed = name in same.values() or any(other.teacher == name for other in table.values())
+        with suppress(DivergedError):  # a row that ran away is reported below; the others go on
+            for job in plan(
+                recipe, audit, places[name], folds, seeds, only, scenes, share, teacher(recipe), trained[name]
+            ):
+                print(f"{name}, {job.place.name}", flush=True)
+                run(job, audit, root, patience=0, keep_model=needed)
     for name, recipe in table.items():
         place = places[name]
         print(f"{name}: {place.relative_to(root) if place.is_relative_to(root) else place}", flush=True)
-        found = cross_validate(
-            recipe, audit, place, root, folds, seeds, only, scenes, share=share, teacher=teacher(recipe)
-        )
+        links = {"teacher": teacher(recipe), "trained": trained[name]}
+        try:
+            found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes, share=share, **links)
+        except DivergedError as error:
+            print(f"{name} gets no row: {error}", file=sys.stderr, flush=True)
+            continue
         results[name] = found
         numbers.append(numbers_of(name, found, results.get(base), len(only)))
         print(f"  {found.accuracy}", flush=True)

@@ -22,13 +22,19 @@ from helpers.assemble import assemble
 from helpers.audit import Audit
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError, RunError
+from helpers.evaluate import Predictions, predict
+from helpers.feeds import open_feeds
 from helpers.recipe import PLACES, Recipe
-from helpers.runs import environment, git_commit, open_run
+from helpers.runs import Run, environment, git_commit, open_run
+from helpers.saved import load_best_model
 from helpers.seeds import derive_seed
 from helpers.split import Split
 from helpers.training import fit, make_loss
+from helpers.views import as_tested
 
 SAME_RESULT = (*PLACES, "device", "pipeline", "memory_limit_gb", "workers", "preset", "dataset", "train_fraction")
+ASKED = ("test_size", "test_flip", "test_scales", "val_resize")  # how a model is asked: no part of its training
+KEPT = ("fold.json", "best_model.pth")  # of a finished fold; the second only if others need its model
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Fold(NamedTuple):
     recipe: Recipe
     seed_index: int
     split: Split
+    trained: Path | None = None  # the same fold of a row that is trained in the same way, and only asked otherwise
 
 
 def plan(
@@ -101,6 +108,7 @@ def plan(
     scenes: np.ndarray,
     share: float,
     teacher: str = "",
+    trained: Path | None = None,
 ) -> list[Fold]:
     """The trainings of ``cross_validate``, whose arguments these are."""
     fold = stratified_folds(audit, scenes, folds)
@@ -111,7 +119,8 @@ def plan(
             split = Split(tuple(training.tolist()), tuple(np.flatnonzero(fold == k).tolist()))
             name = f"fold-{k}-seed-{seed}"
             taught = {"teacher": f"{teacher}/{name}"} if teacher else {}
-            jobs.append(Fold(folder / name, replace(recipe, seed=seed, **taught), s, split))
+            same = trained / name if trained else None
+            jobs.append(Fold(folder / name, replace(recipe, seed=seed, **taught), s, split, same))
     return jobs
 
 
@@ -125,7 +134,7 @@ def run(job: Fold, audit: Audit, root: Path, patience: float = -1, keep_model: b
     Returns:
         Whether it is finished.
     """
-    needed = [job.place / name for name in ("fold.json", "best_model.pth")[: 2 if keep_model else 1]]
+    needed = [job.place / name for name in KEPT[: 2 if keep_model else 1]]
     if all(path.exists() for path in needed):
         return True
     job.place.mkdir(parents=True, exist_ok=True)
@@ -153,6 +162,7 @@ def cross_validate(
     log: Callable[[str], None] = print,
     share: float = 1.0,
     teacher: str = "",
+    trained: Path | None = None,
 ) -> CrossValidation:
     """Train and test the recipe on every fold with every seed, in ``folder/fold-<k>-seed-<s>``.
 
@@ -165,6 +175,8 @@ def cross_validate(
         share: of the other folds' photos, how many to train on, in (0, 1]; for learning curves.
         teacher: folder of another recipe's cross-validation, with models kept: each fold learns from the same fold's
             model, which has not seen the photos held out either.
+        trained: folder of a cross-validation, with models kept, of a recipe that differs in nothing but ``ASKED``: its
+            models are asked, which gives what another training would. Where one is missing, it is trained.
 
     Raises:
         ParameterError: a class has fewer different photos than there are folds.
@@ -173,7 +185,7 @@ def cross_validate(
     scenes = same_scenes(audit) if scenes is None else scenes
     right = np.full((len(seeds), len(scenes)), np.nan)
     seconds, sizes, origins = [], [], []
-    for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher):
+    for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher, trained):
         run(job, audit, root)
         facts = _read_fold(job.place, job.recipe, audit, len(job.split.train))
         right[job.seed_index, list(job.split.val)] = facts["right"]
@@ -219,21 +231,32 @@ def _run_fold(job: Fold, audit: Audit, root: Path, keep_model: bool) -> None:
     start = time.perf_counter()
     run = open_run(recipe, root, place)
     run.save_environment(environment(run, audit.fingerprint))
-    model, feeds, optimizer, schedule = assemble(run, audit, split, root / recipe.work_dir / "cache")
-    history = fit(model, feeds, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
-    predictions = run.last_predictions
+    if job.trained and not keep_model and all((job.trained / name).exists() for name in KEPT):
+        predictions, seconds = _ask(job, run, audit)
+    else:
+        model, feeds, optimizer, schedule = assemble(run, audit, split, run.cache)
+        history = fit(model, feeds, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
+        predictions, seconds = run.last_predictions, run.training_seconds
     names = [audit.photos.names[i] for i in split.val]
     run.save_predictions(predictions, names, audit.photos.classes)
     right = (predictions.predicted == predictions.labels).int().tolist()
     facts = {"recipe": recipe.to_dict(), "fingerprint": audit.fingerprint, "names": names, "right": right}
     facts |= {"train_photos": len(split.train), "commit": git_commit(root)}
-    facts |= {"seconds": run.training_seconds, "whole_seconds": time.perf_counter() - start}
+    facts |= {"seconds": seconds, "whole_seconds": time.perf_counter() - start}
     checkpoint.write_json(place / "fold.json", facts)
     if keep_model:  # the last, not the best: that one was chosen on the photos held out
         run.save_best(run.last_model.state_dict(), history[-1], audit.photos.classes)
     for rest in ("last.ckpt", "previous.ckpt", *(() if keep_model else ("best_model.pth",))):
         (place / rest).unlink(missing_ok=True)
     locks.release(place)
+
+
+def _ask(job: Fold, run: Run, audit: Audit) -> tuple[Predictions, float]:
+    """What the model that was trained for another row says, and the seconds that it was trained for."""
+    model = as_tested(load_best_model(job.trained, run.device), job.recipe).eval()
+    feeds = open_feeds(audit, job.split, job.recipe, run.device, cache=run.cache)
+    facts = json.loads((job.trained / "fold.json").read_text(encoding="utf-8"))
+    return predict(model, feeds.val, run.precision), facts["seconds"]
 
 
 def _read_fold(place: Path, recipe: Recipe, audit: Audit, train_photos: int) -> dict:

@@ -28,3 +28,7 @@ class WeightsError(UserError):
 
 class RunError(UserError):
     """A run's folder cannot be made, written, or read."""
+
+
+class DivergedError(RunError):
+    """A training ran away: its loss is no longer a number."""

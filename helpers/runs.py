@@ -90,6 +90,11 @@ class Run:
         return self.folder / "figures"
 
     @property
+    def cache(self) -> Path:
+        """Where decoded photos are kept, for all runs."""
+        return self.root / self.recipe.work_dir / "cache"
+
+    @property
     def best_model(self) -> Path:
         return self.folder / "best_model.pth"
 

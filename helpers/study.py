@@ -27,7 +27,7 @@ from helpers.comparison import cheaper
 from helpers.crossval import cross_validate, origin_of
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
-from helpers.errors import ParameterError, RunError, UserError
+from helpers.errors import DivergedError, ParameterError, RunError, UserError
 from helpers.model import ends_in_head
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
@@ -102,7 +102,12 @@ def search(
         right = []
         with FileLock(place / ".trial.lock"):
             for k in range(folds):
-                found = cross_validate(recipe, audit, place, root, folds, (0,), (k,), scenes, lambda _: None)
+                try:
+                    found = cross_validate(recipe, audit, place, root, folds, (0,), (k,), scenes, lambda _: None)
+                except DivergedError as error:
+                    log(f"trial {trial.number}: {error}")
+                    trial.set_user_attr("diverged", True)
+                    raise optuna.TrialPruned from error
                 right.append(found.right[found.held_out])
                 accuracy = float(np.concatenate(right).mean())
                 trial.report(accuracy, k)
@@ -134,8 +139,8 @@ def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = pr
 def rows_of(study: optuna.Study) -> list[dict[str, Any]]:
     """Every trial with its settings, state and accuracy; the best first."""
     rows = [
-        {"trial": t.number, "state": t.state.name.lower(), "accuracy": t.value, "folds": len(t.intermediate_values)}
-        | {"settings": t.params}
+        {"trial": t.number, "state": "diverged" if "diverged" in t.user_attrs else t.state.name.lower()}
+        | {"accuracy": t.value, "folds": len(t.intermediate_values), "settings": t.params}
         for t in study.get_trials(deepcopy=False)
     ]
     return sorted(rows, key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)

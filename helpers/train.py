@@ -73,7 +73,7 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
         write_split(run.folder / "split.csv", audit.photos, split)
         run.save_environment(environment(run, audit.fingerprint))
     with processes.first():  # the others find decoded photos and downloaded weights there
-        model, feeds, optimizer, schedule = assemble(run, audit, split, root / recipe.work_dir / "cache")
+        model, feeds, optimizer, schedule = assemble(run, audit, split, run.cache)
     log(f"{run.relative(run.folder)}: {processes.count()} processes, {feeds}")
     criterion = _even_without_photos(make_loss(recipe.label_smoothing))
     fit(model, feeds, criterion, optimizer, schedule, run, log)

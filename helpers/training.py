@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers import memory, processes
 from helpers.ema import Average
-from helpers.errors import RunError
+from helpers.errors import DivergedError
 from helpers.evaluate import predict
 from helpers.features import LOOKS, fit_head, what_is_trained
 from helpers.feeds import Batches, Feeds
@@ -50,7 +50,8 @@ def fit(
     needs. Of several processes the first one writes it. Ctrl-C and SIGTERM save before they interrupt.
 
     Raises:
-        RunError: the loss is no longer a number, memory did not suffice, or the folder cannot be written.
+        DivergedError: the loss is no longer a number.
+        RunError: memory did not suffice, or the folder cannot be written.
     """
     began = time.perf_counter()
     recipe = run.recipe
@@ -113,7 +114,7 @@ def train_one_epoch(
         after_step: is called after each step.
 
     Raises:
-        RunError: the loss is no longer a number.
+        DivergedError: the loss is no longer a number.
     """
     model.train()
     sums = sums or Sums()
@@ -128,7 +129,7 @@ def train_one_epoch(
         after_step()
     loss_sum, correct, photos = processes.total(sums.loss, sums.correct, sums.photos)
     if not torch.isfinite(loss_sum):
-        raise RunError("the training loss is no longer a number: lower lr. The last good epoch is saved")
+        raise DivergedError("the training loss is no longer a number: lower lr. The last good epoch is saved")
     return (loss_sum / photos).item(), (correct / photos).item()
 
 

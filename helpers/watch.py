@@ -9,7 +9,7 @@ from collections.abc import Callable
 import torch
 
 from helpers import processes
-from helpers.errors import RunError
+from helpers.errors import DivergedError
 from helpers.feeds import Feeds, epoch_order
 from helpers.interruption import Interruption
 from helpers.resume import Keeper, Position, Sums
@@ -73,7 +73,7 @@ class Watch:
         rows = order[step * self.run.recipe.batch_size :][: self.run.recipe.batch_size]
         names = [self.feeds.train_names[row] for row in rows] if self.feeds.train_names else []
         shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
-        raise RunError(
+        raise DivergedError(
             f"the training loss is no longer a number: lower lr, or look at these photos. "
             f"It was {loss} in epoch {epoch}, step {step}{', photos ' + shown if shown else ''}. "
             "The last good epoch is saved"

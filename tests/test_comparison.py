@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from helpers import comparison, comparison_plots, comparison_table
+from helpers import comparison, comparison_plots, comparison_table, crossval
 from helpers.crossval import plan
 from helpers.duplicates import same_scenes
 from helpers.errors import ParameterError
@@ -150,6 +150,39 @@ def test_a_taught_row_learns_from_the_same_fold_of_its_teacher(audit, tmp_path):
     found = predict(load_best_model(job.place), feeds.val, pick_precision("auto", torch.device("cpu")))
     said = [line.split(",")[2] for line in before.splitlines()[1:]]
     assert [audit.photos.classes[i] for i in found.predicted] == said
+
+
+def test_rows_that_only_ask_otherwise_train_nothing_and_say_the_same(audit, tmp_path, monkeypatch):  # noqa: F811
+    asked = {"test_flip": True, "test_size": 48, "val_resize": 48}
+    table = {"seed": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05), "looks": recipe(tmp_path, **asked)}
+    assert comparison.asked_otherwise(table) == {"looks": "seed"}
+    with monkeypatch.context() as patch:
+        ran, fit = [], crossval.fit
+        patch.setattr(crossval, "fit", lambda *args: (ran.append(args[5].folder.parent.name), fit(*args))[1])
+        numbers, _ = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
+    assert ran == ["seed", "seed", "other", "other"]
+    comparison.compare({"looks": table["looks"]}, audit, tmp_path / "trained", ROOT, 3, (0, 1), (0,))
+    for fold in ("fold-0-seed-0", "fold-1-seed-0"):
+        said, trained = ((tmp_path / name / "looks" / fold / "predictions.csv") for name in ("cv", "trained"))
+        assert said.read_text() == trained.read_text()
+        assert said.read_text() != (tmp_path / "cv" / "seed" / fold / "predictions.csv").read_text()
+    assert numbers[2]["seconds_per_run"] == numbers[0]["seconds_per_run"] > 0
+
+
+def test_a_recipe_that_runs_away_gets_no_row_and_the_others_do(audit, tmp_path, capsys):  # noqa: F811
+    table = {"seed": recipe(tmp_path), "wild": recipe(tmp_path, lr=1e30), "other": recipe(tmp_path, lr=0.05)}
+    numbers, results = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
+    assert [row["recipe"] for row in numbers] == list(results) == ["seed", "other"]
+    assert "wild gets no row: the training loss is no longer a number: lower lr" in capsys.readouterr().err
+
+
+def test_changes_of_use_are_asked_of_the_recipe_without_them():
+    same = comparison.asked_otherwise(comparison.rows(SEED))
+    at_test = ("mirrored at test", "three scales at test", "larger at test")
+    expected = {f"seed + {name}": "seed" for name in at_test}
+    assert same == expected | {
+        f"best - {name}": "best" for name in at_test if f"best - {name}" in comparison.rows(SEED)
+    }
 
 
 def test_the_command_names_wrong_rows_and_photos(capsys):

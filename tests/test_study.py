@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from helpers import study
-from helpers.errors import RunError
+from helpers.errors import DivergedError, RunError
 from helpers.recipe import Recipe
 from helpers.runs import git_commit
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
@@ -77,6 +77,22 @@ def test_poor_trials_are_given_up_after_their_first_fold(audit, tmp_path, monkey
     assert [trial.state.name for trial in opened.trials] == ["COMPLETE", "PRUNED"]
     assert said[1].startswith("trial 1: given up after 1 folds")
     assert len(list((folder / "trial-0001").glob("fold-*"))) == 1
+
+
+def test_a_trial_that_runs_away_is_given_up_and_the_search_goes_on(audit, tmp_path, monkeypatch):  # noqa: F811
+    folder, said, validate = tmp_path / "study", [], study.cross_validate
+    opened = study.open_study(folder)
+
+    def run_away_once(*args):
+        if args[2].name == "trial-0000":
+            raise DivergedError("the training loss is no longer a number")
+        return validate(*args)
+
+    monkeypatch.setattr(study, "cross_validate", run_away_once)
+    study.search(opened, settings(tmp_path), audit, folder, ROOT, 2, 2, said.append)
+    assert said[0] == "trial 0: the training loss is no longer a number"
+    rows = json.loads((folder / "trials.json").read_text())["trials"]
+    assert [(row["trial"], row["state"]) for row in rows] == [(1, "complete"), (0, "diverged")]
 
 
 def test_two_processes_share_one_study(grow, tmp_path):
