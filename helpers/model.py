@@ -11,6 +11,7 @@ from torch import nn
 from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision import models
 
+from helpers.depthwise import ease_depthwise
 from helpers.errors import WeightsError
 from helpers.seeds import derive_seed
 from helpers.weights import imagenet_weights, load_into, read_weights
@@ -50,6 +51,7 @@ def build_model(
         model = _bare(backbone)
         torch.default_generator.manual_seed(derive_seed(seed, "head"))
         name = replace_head(model, classes, dropout)
+    ease_depthwise(model)
     if weights == "imagenet":
         load_into(model, imagenet_weights(backbone), name, f"torchvision's {backbone}")
     elif weights != "none":
