@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -41,7 +42,7 @@ def measure(
         "machine": described,
         "clock": "CPU seconds of the process, which on an idle machine are seconds",
         "load_before": load,
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in ("torch", "onnxruntime")},
+        "versions": {"python": platform.python_version()} | _installed("torch", "onnxruntime"),
         "image_size": images.shape[-1],
         "rounds": rounds,
         "rows": rows,
@@ -59,6 +60,11 @@ def as_text(timing: dict[str, Any]) -> str:
             f"({ratio['low']:.2f} to {ratio['high']:.2f})"
         )
     return "\n".join(lines)
+
+
+def _installed(*names: str) -> dict[str, str]:
+    """Versions of those packages that are there: ONNX Runtime is an extra, and may not be among the engines."""
+    return {name: version(name) for name in names if find_spec(name)}
 
 
 def _rows(engines: dict[str, Answer], batch: torch.Tensor, rounds: int) -> list[dict[str, Any]]:

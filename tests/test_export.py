@@ -303,8 +303,8 @@ def test_without_its_photos_drawn_ones_are_used_and_said_to_be(run, tmp_path, gr
 
 def test_missing_packages_are_named_with_the_remedy(run, monkeypatch, capsys):
     folder, _ = run
-    monkeypatch.setitem(sys.modules, "onnxscript", None)
-    with pytest.raises(ParameterError, match=r"onnxscript: python -m pip install -r requirements-export\.txt"):
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(ParameterError, match=r"onnx: python -m pip install -r requirements-export\.txt"):
         export.export_run(folder, onnx=True)
     assert export.main([str(folder), "--time"]) == 1
     assert "requirements-export.txt" in capsys.readouterr().err
