@@ -140,22 +140,26 @@ def curves(rows: Sequence[Row]) -> list[Row]:
 
 
 def main_comparison(found: Committed) -> Comparison:
-    """Of the comparisons with the preset ``best`` the costliest, else of all; empty if there is none."""
+    """Of the comparisons with the preset ``best`` the costliest, else of all; empty if there is none.
 
-    def weight(comparison: Comparison) -> tuple[bool, int]:
+    Of several backbones at the same cost, the most accurate.
+    """
+
+    def weight(comparison: Comparison) -> tuple[bool, int, float]:
         seed = next(row for row in comparison.rows if row["recipe"] == "seed")
         cost = seed["photos"] * seed["epochs"] * seed["image_size"] ** 2
-        return any(row["recipe"] == "best" for row in comparison.rows), cost
+        has_best = any(row["recipe"] == "best" for row in comparison.rows)
+        return has_best, cost, max(row["accuracy_mean"] for row in comparison.rows)
 
-    return max(_comparisons(found), key=weight, default=Comparison(None, [], []))
+    return max(all_comparisons(found), key=weight, default=Comparison(None, [], []))
 
 
 def widest(found: Committed) -> Comparison:
     """The comparison of most recipes, which may run at a fraction of the cost; empty without one."""
-    return max(_comparisons(found), key=lambda comparison: len(comparison.rows), default=Comparison(None, [], []))
+    return max(all_comparisons(found), key=lambda comparison: len(comparison.rows), default=Comparison(None, [], []))
 
 
-def _comparisons(found: Committed) -> list[Comparison]:
+def all_comparisons(found: Committed) -> list[Comparison]:
     """Every comparison with the seed recipe, with the photos whose answers give its numbers, if these are there."""
     known = {key: compared(rows) for key, rows in groups(found.rows).items()}
     comparisons = []

@@ -12,15 +12,20 @@ from helpers.comparison_table import mistakes_of
 from helpers.discussion import PAPER_PHOTOS
 from helpers.evaluate import wilson_interval
 from helpers.suspects import Suspect
-from helpers.verdicts import UNDECIDED, verdict
+from helpers.verdicts import BETTER, UNDECIDED, WORSE, verdict
 
 COMPARE = ".venv/bin/python -m helpers.comparison --data photos -p backbone"
 RESULTS = "report/results"
+OUTPUT = f"--output {RESULTS}/comparison.json"
 COMMANDS = {  # what makes each part, for the reader in front of an empty section
-    "comparison": f"{COMPARE} mobilenet_v2 --output {RESULTS}/comparison.json "
+    "comparison": f"{COMPARE} mobilenet_v2 --rows fast best {OUTPUT} "
     f"--photos {RESULTS}/photos-mobilenet_v2.csv --suspects {RESULTS}/suspects.csv",
-    "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3 --output {RESULTS}/comparison.json",
-    "backbones": f"{COMPARE} squeezenet1_1 --rows fast best --output {RESULTS}/comparison.json",
+    "changes": f"{COMPARE} mobilenet_v2 --image-size 128 --epochs 8 {OUTPUT} "
+    f"--photos {RESULTS}/photos-mobilenet_v2-128px.csv",
+    "opinions": f"{COMPARE} squeezenet1_1 --image-size 128 --epochs 8 {OUTPUT} "
+    f"--photos {RESULTS}/photos-squeezenet1_1-128px.csv",
+    "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3 {OUTPUT}",
+    "backbones": f"{COMPARE} squeezenet1_1 --rows fast best {OUTPUT}",
     "search": ".venv/bin/python -m helpers.study --data photos -p backbone mobilenet_v2 --trials 20\n"
     f"cp work_dir/study/trials.json {RESULTS}/",
 }
@@ -204,19 +209,28 @@ def suspect_table(found: Sequence[Suspect], most: int = 12) -> str:
     return "\n".join(lines)
 
 
-def conclusion(comparison: Comparison) -> str:
-    """What may be said in the end, under which conditions, and what has not been tried."""
+def conclusion(comparison: Comparison, wide: Comparison) -> str:
+    """What may be said in the end, under which conditions, and what has not been tried.
+
+    Args:
+        wide: the comparison of most recipes, which may be another one.
+    """
     named = {row["recipe"]: row for row in comparison.rows}
     if len(named) < 2:
         return missing("comparison")
-    seed, others = named["seed"], [row for name, row in named.items() if name != "seed"]
+    seed = named["seed"]
     parts = [
         f"With {comparison.conditions}, the published recipe is right about {seed['accuracy_mean']:.1%} of "
         f"{seed['photos']:,} photos that it had not seen."
     ]
     parts += [_against_seed(named[name]) for name in ("best", "fast") if name in named]
-    open_questions = sum(verdict(row) == UNDECIDED for row in others)
-    parts.append(f"Of {len(others)} recipes that were compared with it, {open_questions} cannot be told from it.")
+    changes = [row for row in wide.rows if row["recipe"].startswith("seed + ")]
+    if changes:
+        counts = Counter(verdict(row) for row in changes)
+        parts.append(
+            f"Of {len(changes)} single changes ({wide.conditions}), {counts[BETTER]} made it better by their "
+            f"intervals and {counts[WORSE]} worse; {counts[UNDECIDED]} cannot be told from it."
+        )
     return " ".join(parts) + "\n\n" + _not_tried(comparison.conditions)
 
 

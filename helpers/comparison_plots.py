@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from helpers.plots import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, finished, panels, quiet, square
+from helpers.second_opinion import Opinions
 from helpers.suspects import Suspect
 
 
@@ -33,6 +34,26 @@ def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
     axes.set_yticks(range(len(others)), [f"{row['recipe']}   {row['accuracy_mean']:.1%}" for row in others])
     axes.set_ylim(-0.7, len(others) - 0.3)
     axes.set_xlabel(f"points above {base} ({zero['accuracy_mean']:.1%}), 95 % interval")
+    quiet(axes)
+    return finished(figure)
+
+
+def second_opinion(pairs: Sequence[Opinions]) -> Figure:
+    """For every change its gain with two backbones, in points above each one's own seed recipe, with intervals."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.4 + 0.3 * len(pairs)))
+    for i, offset in ((1, 0.16), (2, -0.16)):
+        rows = [pair[i] for pair in pairs]
+        mean, low, high = (
+            np.array([100 * row[f"difference_{end}"] for row in rows]) for end in ("to_seed", "low", "high")
+        )
+        style = {"color": COLOURS[i - 1], "markersize": 5, "capsize": 2, "label": rows[0]["backbone"]}
+        places = np.arange(len(rows))[::-1] + offset
+        axes.errorbar(mean, places, xerr=[mean - low, high - mean], fmt=MARKERS[i - 1], **style)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(pairs)), [pair.change for pair in pairs][::-1])
+    axes.set_ylim(-0.7, len(pairs) - 0.3)
+    axes.set_xlabel("points above the backbone's own seed recipe, 95 % interval")
+    _legend_above(axes)
     quiet(axes)
     return finished(figure)
 

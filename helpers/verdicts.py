@@ -24,14 +24,14 @@ def verdict(row: Row) -> str:
 def table(rows: Sequence[Row], base: str = "seed") -> str:
     """All rows as a Markdown table, the best first: what did not help is listed too."""
     lines = [
-        f"| recipe | accuracy (95 % interval) | points above {base} (95 % interval) | verdict |",
-        "|---|---|---|---|",
+        f"| recipe | accuracy (95 % interval) | points above {base} (95 % interval) | verdict | s per training |",
+        "|---|---|---|---|---|",
     ]
     for row in sorted(rows, key=lambda row: -row["accuracy_mean"]):
         share = f"{row['accuracy_mean']:.2%} ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
         gain = "–" if row["recipe"] == base else points(row)
         said = "–" if row["recipe"] == base else verdict(row)
-        lines.append(f"| {row['recipe']} | {share} | {gain} | {said} |")
+        lines.append(f"| {row['recipe']} | {share} | {gain} | {said} | {row['seconds_per_run']:.3g} |")
     return "\n".join(lines)
 
 
