@@ -220,7 +220,8 @@ def never_right(photos: Sequence[Row], recipes: Sequence[str]) -> list[str]:
 def _read_search(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-        return {name: found[name] for name in ("backbone", "cost", "commit", "machine", "importances", "trials")}
+        names = ("preset", "backbone", "cost", "commit", "machine", "importances", "trials")
+        return {name: found[name] for name in names}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(
             f"{path} is damaged, or of another version ({error}): python -m helpers.study --trials 0 writes it again"

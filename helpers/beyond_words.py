@@ -26,7 +26,7 @@ COMMANDS = {  # what makes each part, for the reader in front of an empty sectio
     f"--photos {RESULTS}/photos-squeezenet1_1-128px.csv",
     "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3 {OUTPUT}",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best {OUTPUT}",
-    "search": ".venv/bin/python -m helpers.study --data photos -p backbone mobilenet_v2 --trials 20\n"
+    "search": ".venv/bin/python -m helpers.study --data photos -p preset best -p backbone mobilenet_v2 --trials 20\n"
     f"cp work_dir/study/trials.json {RESULTS}/",
 }
 
@@ -165,7 +165,8 @@ def searched(search: dict[str, Any]) -> str:
     states = Counter(row["state"] for row in search["trials"])
     whole = [row for row in search["trials"] if row["state"] == "complete"]
     text = (
-        f"{len(search['trials'])} trials of {search['backbone']} at {search['cost']}: {states['complete']} finished, "
+        f"{len(search['trials'])} trials around `{search['preset']}`, {search['backbone']} at {search['cost']}: "
+        f"{states['complete']} finished, "
         f"{states['pruned']} given up after their first folds"
         + (f", {states['diverged']} of which a training ran away." if states["diverged"] else ".")
     )
@@ -181,6 +182,10 @@ def searched(search: dict[str, Any]) -> str:
         f"It was chosen among {len(whole)} on these same photos, so part of that is luck: a number to go on with, not "
         "to publish."
     )
+    if start := next((row for row in whole if row.get("start")), None):
+        text += (
+            f" `{search['preset']}` itself, with which the search began, is right about {start['accuracy']:.2%} here."
+        )
     if search["importances"]:
         first = list(search["importances"])[:3]
         text += f" Most of the difference between trials goes with {', '.join(f'`{name}`' for name in first)}."

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
@@ -37,25 +38,46 @@ FINISHED = (optuna.trial.TrialState.COMPLETE,)  # a trial that was given up has 
 GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
 
 
-def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
-    """What is searched: the settings that a change of may help, in the range in which it may."""
-    firsts = [False, True] if ends_in_head(backbone) else [False]
+def space(backbone: str) -> dict[str, BaseDistribution]:
+    """What is searched: the settings of which a change may help, and the range in which it may."""
     return {
-        "lr": trial.suggest_float("lr", 3e-4, 3e-2, log=True),
-        "schedule": "cosine",
-        "crop": trial.suggest_categorical("crop", ["center", "random_resized"]),
-        "crop_scale": trial.suggest_float("crop_scale", 0.1, 0.8),
-        "rotation": trial.suggest_float("rotation", 0.0, 30.0),
-        "vertical_flip": trial.suggest_categorical("vertical_flip", [0.0, 0.5]),
-        "mixup": trial.suggest_categorical("mixup", [0.0, 0.2]),
-        "cutmix": trial.suggest_categorical("cutmix", [0.0, 1.0]),
-        "label_smoothing": trial.suggest_categorical("label_smoothing", [0.0, 0.1]),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.6),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-2, log=True),
-        "layer_decay": trial.suggest_float("layer_decay", 0.7, 1.0),
-        "head_first": trial.suggest_categorical("head_first", firsts),
-        "ema": trial.suggest_categorical("ema", [0.0, 0.99]),
+        "lr": FloatDistribution(3e-4, 3e-2, log=True),
+        "crop": CategoricalDistribution(["center", "random_resized"]),
+        "crop_scale": FloatDistribution(0.1, 0.8),
+        "rotation": FloatDistribution(0.0, 30.0),
+        "vertical_flip": CategoricalDistribution([0.0, 0.5]),
+        "mixup": CategoricalDistribution([0.0, 0.2]),
+        "cutmix": CategoricalDistribution([0.0, 1.0]),
+        "label_smoothing": CategoricalDistribution([0.0, 0.1]),
+        "dropout": FloatDistribution(0.0, 0.6),
+        "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
+        "layer_decay": FloatDistribution(0.7, 1.0),
+        "head_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
+        "ema": CategoricalDistribution([0.0, 0.99]),
     }
+
+
+def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
+    """Settings for a trial, from the space; the schedule is one that suits every ``lr``."""
+    settings: dict[str, Any] = {"schedule": "cosine"}
+    for name, values in space(backbone).items():
+        if isinstance(values, CategoricalDistribution):
+            settings[name] = trial.suggest_categorical(name, values.choices)
+        else:
+            settings[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
+    return settings
+
+
+def starting_point(base: Recipe) -> dict[str, Any]:
+    """The searched settings as ``base`` has them; empty if one of them lies outside of the space."""
+
+    def inside(values: BaseDistribution, value: Any) -> bool:
+        if isinstance(values, CategoricalDistribution):
+            return value in values.choices
+        return values.low <= value <= values.high
+
+    own = {name: getattr(base, name) for name in space(base.backbone)}
+    return own if all(inside(values, own[name]) for name, values in space(base.backbone).items()) else {}
 
 
 def open_study(folder: Path, seed: int = 0) -> optuna.Study:
@@ -90,8 +112,11 @@ def search(
     folds: int,
     log: Callable[[str], None] = print,
 ) -> None:
-    """Try ``trials`` recipes more. What a killed process left unfinished is tried first."""
+    """Try ``trials`` recipes more: ``base`` itself first, and what a killed process left unfinished."""
     scenes = same_scenes(audit)
+    with FileLock(folder / ".study.lock"):  # of several processes one begins
+        if not study.get_trials(deepcopy=False) and (own := starting_point(base)):
+            study.enqueue_trial(own, user_attrs={"start": True})
     take_over(study, folder, log)
 
     def objective(trial: optuna.Trial) -> float:
@@ -141,6 +166,7 @@ def rows_of(study: optuna.Study) -> list[dict[str, Any]]:
     rows = [
         {"trial": t.number, "state": "diverged" if "diverged" in t.user_attrs else t.state.name.lower()}
         | {"accuracy": t.value, "folds": len(t.intermediate_values), "settings": t.params}
+        | ({"start": True} if "start" in t.user_attrs else {})
         for t in study.get_trials(deepcopy=False)
     ]
     return sorted(rows, key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
@@ -161,7 +187,7 @@ def write_up(study: optuna.Study, folder: Path, base: Recipe) -> None:
     """``trials.json``: what was tried, by which code on which machine, and all that is needed to draw it again."""
     origins = [origin_of(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
     commits, machines = (sorted(set(each)) for each in zip(*origins, strict=True)) if origins else ([], [])
-    facts = {"backbone": base.backbone, "cost": f"{base.image_size} px, {base.epochs} epochs"}
+    facts = {"preset": base.preset, "backbone": base.backbone, "cost": f"{base.image_size} px, {base.epochs} epochs"}
     facts |= {"commit": ", ".join(commits), "machine": "; ".join(machines), "importances": importances_of(study)}
     checkpoint.write_json(folder / "trials.json", facts | {"trials": rows_of(study)})
 

@@ -207,6 +207,7 @@ def test_the_better_buy():
 
 
 SEARCH = {
+    "preset": "best",
     "backbone": "mobilenet_v2",
     "cost": "96 px, 6 epochs",
     "commit": COMMIT,
@@ -222,11 +223,17 @@ SEARCH = {
 
 def test_a_search_is_told_with_what_it_is_worth():
     text = beyond_words.searched(SEARCH)
-    assert "3 trials of mobilenet_v2 at 96 px, 6 epochs: 2 finished, 1 given up" in text
+    assert "3 trials around `best`, mobilenet_v2 at 96 px, 6 epochs: 2 finished, 1 given up after their" in text
+    assert "ran away" not in text
+    assert "with which the search began" not in text
     assert "The best, trial 0, is right about 90.00%" in text  # not the one that was given up
     assert "chosen among 2 on these same photos" in text
     assert "goes with `lr`, `dropout`. From 2 trials of 2 settings that is a hint" in text
     assert "nothing to say" in beyond_words.searched(SEARCH | {"trials": SEARCH["trials"][:1]})
+    start = [each | {"start": True} if each["trial"] == 1 else each for each in SEARCH["trials"]]
+    text = beyond_words.searched(SEARCH | {"trials": [*start, {**start[0], "trial": 3, "state": "diverged"}]})
+    assert "1 given up after their first folds, 1 of which a training ran away." in text
+    assert "`best` itself, with which the search began, is right about 80.00% here" in text
 
 
 def test_suspects_are_a_table():

@@ -29,6 +29,12 @@ def test_every_suggestion_is_a_valid_recipe():
         assert set(trial.params) <= set(suggested)
 
 
+def test_the_search_begins_with_the_recipe_itself_unless_that_lies_outside():
+    assert study.starting_point(Recipe.from_preset("best", backbone="mobilenet_v2"))["lr"] == 3e-3
+    assert study.starting_point(Recipe.from_preset("seed", lr=0.5)) == {}
+    assert study.starting_point(Recipe.from_preset("seed", mixup=0.3)) == {}
+
+
 def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
     folder, said = tmp_path / "study", []
     for total in (2, 3):
@@ -38,6 +44,10 @@ def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
     facts = json.loads((folder / "trials.json").read_text())
     rows = facts["trials"]
     assert len(rows) == 3
+    own = next(row for row in rows if row["trial"] == 0)
+    assert own["start"]
+    assert own["settings"] == study.starting_point(settings(tmp_path))
+    assert not any("start" in row for row in rows if row is not own)
     assert (facts["backbone"], facts["cost"]) == ("squeezenet1_1", "32 px, 1 epochs")
     assert facts["commit"] == git_commit(ROOT)
     assert "thread" in facts["machine"]
