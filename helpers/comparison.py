@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,12 @@ from typing import Any
 from helpers import checkpoint, comparison_table, suspects
 from helpers import compare as statistics
 from helpers.audit import Audit
-from helpers.crossval import ASKED, CrossValidation, cross_validate, plan, run, to_csv
+from helpers.crossval import CrossValidation, cross_validate, to_csv
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
-from helpers.errors import DivergedError, ParameterError, UserError
+from helpers.errors import DivergedError, ParameterError, RunError, UserError
+from helpers.fold_runs import ASKED, is_finished, run
+from helpers.folds import plan
 from helpers.model import ends_in_head, has_batch_norm
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.presets import PRESETS
@@ -101,7 +102,9 @@ def asked_otherwise(table: dict[str, Recipe]) -> dict[str, str]:
     first: dict[tuple, str] = {}
     found = {}
     for name, recipe in table.items():
-        training = tuple(value for key, value in recipe.to_dict().items() if key not in (*ASKED, "preset"))
+        # Without augmentation a training photo is prepared as a validation photo is.
+        asked = ASKED if recipe.augmentation else ("test_flip", "test_scales")
+        training = tuple(value for key, value in recipe.to_dict().items() if key not in (*asked, "preset"))
         if first.setdefault(training, name) != name:
             found[name] = first[training]
     return found
@@ -138,41 +141,47 @@ def compare(
 ) -> tuple[list[dict[str, Any]], dict[str, CrossValidation]]:
     """A row of numbers for each recipe, and the cross-validations behind them; written after each.
 
-    A recipe of which a training runs away gets no row, but a line on stderr.
+    A recipe of which a training runs away gets no row, but a line on stderr; so does what it was to teach.
 
     Args:
         base: the row that the others are compared with, where it comes before them.
+
+    Raises:
+        DivergedError: a training of ``base`` ran away.
     """
     scenes = same_scenes(audit)
-    results: dict[str, CrossValidation] = {}
-    numbers = []
-    places = {name: place_of(folder, name, share) for name in table}
     if missing := {recipe.teacher for recipe in table.values()} - {"", *table}:
         raise ParameterError(f"a row is taught by {missing.pop()!r}, which is not among the rows: add it to --rows")
-
-    def teacher(recipe: Recipe) -> str:
-        if not recipe.teacher:
-            return ""
-        place = places[recipe.teacher]
-        return str(place.relative_to(root) if place.is_relative_to(root) else place)
-
+    places = {name: place_of(folder, name, share) for name in table}
     same = asked_otherwise(table)
-    trained = {name: places[same[name]] if name in same else None for name in table}
+    links = {
+        name: {
+            "teacher": _seen_from(root, places[recipe.teacher]) if recipe.teacher else "",
+            "trained": places[same[name]] if name in same else None,
+        }
+        for name, recipe in table.items()
+    }
     for name, recipe in table.items():  # first what no other process is at, so that several can share the work
-        needed = name in same.values() or any(other.teacher == name for other in table.values())
-        with suppress(DivergedError):  # a row that ran away is reported below; the others go on
-            for job in plan(
-                recipe, audit, places[name], folds, seeds, only, scenes, share, teacher(recipe), trained[name]
-            ):
-                print(f"{name}, {job.place.name}", flush=True)
-                run(job, audit, root, patience=0, keep_model=needed)
+        waiting = [other for other in table if same.get(other) == name or table[other].teacher == name]
+        for job in plan(recipe, audit, places[name], folds, seeds, only, scenes, share, **links[name]):
+            print(f"{name}, {job.place.name}", flush=True)
+            needed = any(not is_finished(places[other] / job.place.name) for other in waiting)
+            run(job, audit, root, patience=0, keep_model=needed)
+    results: dict[str, CrossValidation] = {}
+    numbers = []
+    lost: dict[str, str] = {}
     for name, recipe in table.items():
-        place = places[name]
-        print(f"{name}: {place.relative_to(root) if place.is_relative_to(root) else place}", flush=True)
-        links = {"teacher": teacher(recipe), "trained": trained[name]}
+        print(f"{name}: {_seen_from(root, places[name])}", flush=True)
         try:
-            found = cross_validate(recipe, audit, place, root, folds, seeds, only, scenes, share=share, **links)
+            if recipe.teacher in lost:
+                raise DivergedError(f"its teacher {recipe.teacher!r} ran away")
+            found = cross_validate(
+                recipe, audit, places[name], root, folds, seeds, only, scenes, share=share, **links[name]
+            )
         except DivergedError as error:
+            if name == base:
+                raise DivergedError(f"{name}, with which the others are to be compared, ran away: {error}") from error
+            lost[name] = str(error)
             print(f"{name} gets no row: {error}", file=sys.stderr, flush=True)
             continue
         results[name] = found
@@ -181,6 +190,10 @@ def compare(
         checkpoint.write_json(folder / "comparison.json", numbers)
         checkpoint.write_atomically(folder / "photos.csv", to_csv(results, audit).encode())
     return numbers, results
+
+
+def _seen_from(root: Path, place: Path) -> str:
+    return str(place.relative_to(root) if place.is_relative_to(root) else place)
 
 
 def numbers_of(name: str, found: CrossValidation, seed: CrossValidation | None, folds: int) -> dict[str, Any]:
@@ -229,7 +242,7 @@ def main(arguments: list[str] | None = None) -> int:
         root = project_root()
         given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
         seed = Recipe.from_preset(**given)
-        size, epochs = options.image_size or seed.image_size, options.epochs or seed.epochs
+        size, epochs = options.image_size or seed.image_size, min(options.epochs or seed.epochs, seed.epochs)
         wanted = options.rows if options.shares or not options.rows else ["seed", *options.rows]
         scale = size / seed.image_size
         table = {name: cheaper(recipe, scale, epochs) for name, recipe in rows(seed).items() if chosen(name, wanted)}
@@ -246,11 +259,13 @@ def main(arguments: list[str] | None = None) -> int:
             numbers += [row | {"cost": cost} for row in found]
             if options.output:
                 comparison_table.merge(Path(options.output), numbers)
-        if options.photos:
+        if options.photos and results:
             checkpoint.write_atomically(Path(options.photos), to_csv(results, audit).encode())
-        if options.suspects:
-            last = "best" if "best" in table else list(table)[-1]
+        if options.suspects and results:
+            last = "best" if "best" in results else list(results)[-1]
             suspects.write(Path(options.suspects), suspects.suspects_of(place_of(folder, last, share)))
+        if not numbers:
+            raise RunError("every training ran away, so there is nothing to compare: lower lr")
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

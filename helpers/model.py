@@ -221,7 +221,12 @@ def _bare(backbone: str) -> nn.Module:
 
 
 def _shapes_only(backbone: str) -> nn.Module:
-    """The bare backbone with parameters on the meta device: right shapes, no numbers, in no time."""
+    """The bare backbone with parameters on the meta device: right shapes, no numbers, in no time.
+
+    Raises:
+        WeightsError: the backbone is unknown.
+    """
+    check_backbone(backbone)
 
     # Not ``with torch.device("meta")``: RegNet computes its widths with tensors.
     def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:

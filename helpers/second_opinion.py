@@ -52,23 +52,24 @@ def table(pairs: Sequence[Opinions]) -> str:
 
 
 def words(pairs: Sequence[Opinions]) -> str:
-    """Where the two backbones agree, where they contradict each other, and where one of them says nothing."""
+    """Where the two backbones agree, where they contradict each other, and where one of them or both say nothing."""
     said = {pair.change: (verdict(pair.first), verdict(pair.second)) for pair in pairs}
-    names = [row["backbone"] for row in pairs[0][1:]]
+    first, second = pairs[0][1:]
 
     def those(*wanted: tuple[str, str]) -> str:
         return ", ".join(change for change, verdicts in said.items() if verdicts in wanted) or "none"
 
-    alike = sum(pair.first["difference_to_seed"] * pair.second["difference_to_seed"] > 0 for pair in pairs)
+    asked = " ".join(f"{row['backbone']}: {row['photos']:,} photos held out." for row in (first, second))
     lines = [
         f"- **Better with both**: {those((BETTER, BETTER))}.",
         f"- **Worse with both**: {those((WORSE, WORSE))}.",
         f"- **Better with one, worse with the other**: {those((BETTER, WORSE), (WORSE, BETTER))}.",
-        f"- **Decided with {names[0]} alone**: {those((BETTER, UNDECIDED), (WORSE, UNDECIDED))}.",
-        f"- **Decided with {names[1]} alone**: {those((UNDECIDED, BETTER), (UNDECIDED, WORSE))}.",
+        f"- **Decided with {first['backbone']} alone**: {those((BETTER, UNDECIDED), (WORSE, UNDECIDED))}.",
+        f"- **Decided with {second['backbone']} alone**: {those((UNDECIDED, BETTER), (UNDECIDED, WORSE))}.",
+        f"- **Undecided with both**: {those((UNDECIDED, UNDECIDED))}.",
     ]
-    lines.append(
-        f"\nDecided or not, {alike} of {len(pairs)} differences point the same way with both; "
-        f"chance alone would give about {len(pairs) / 2:g}."
+    caution = (
+        "All differences of a backbone are taken to one and the same seed recipe: if that was lucky or unlucky, all of "
+        "them are lower or higher together. That many point the same way is therefore no proof by itself."
     )
-    return "\n".join(lines)
+    return "\n\n".join([asked, "\n".join(lines), caution])

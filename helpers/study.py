@@ -25,16 +25,18 @@ from optuna.storages.journal import JournalFileBackend
 from helpers import checkpoint, comparison_plots
 from helpers.audit import Audit
 from helpers.comparison import cheaper
-from helpers.crossval import cross_validate, origin_of
+from helpers.crossval import cross_validate
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import DivergedError, ParameterError, RunError, UserError
+from helpers.fold_runs import SAME_RESULT, origin_of
 from helpers.model import ends_in_head
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 from helpers.runs import project_root
 
 FINISHED = (optuna.trial.TrialState.COMPLETE,)  # a trial that was given up has an accuracy too, of its first folds
+SCHEDULE = "cosine"  # of all trials: it ends low, whatever lr it starts from
 GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
 
 
@@ -58,8 +60,8 @@ def space(backbone: str) -> dict[str, BaseDistribution]:
 
 
 def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
-    """Settings for a trial, from the space; the schedule is one that suits every ``lr``."""
-    settings: dict[str, Any] = {"schedule": "cosine"}
+    """Settings for a trial, from the space."""
+    settings: dict[str, Any] = {"schedule": SCHEDULE}
     for name, values in space(backbone).items():
         if isinstance(values, CategoricalDistribution):
             settings[name] = trial.suggest_categorical(name, values.choices)
@@ -69,7 +71,7 @@ def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
 
 
 def starting_point(base: Recipe) -> dict[str, Any]:
-    """The searched settings as ``base`` has them; empty if one of them lies outside of the space."""
+    """The searched settings as ``base`` has them; empty if it cannot be a trial, for it lies outside of the space."""
 
     def inside(values: BaseDistribution, value: Any) -> bool:
         if isinstance(values, CategoricalDistribution):
@@ -77,7 +79,8 @@ def starting_point(base: Recipe) -> dict[str, Any]:
         return values.low <= value <= values.high
 
     own = {name: getattr(base, name) for name in space(base.backbone)}
-    return own if all(inside(values, own[name]) for name, values in space(base.backbone).items()) else {}
+    fits = base.schedule == SCHEDULE and all(inside(values, own[name]) for name, values in space(base.backbone).items())
+    return own if fits else {}
 
 
 def open_study(folder: Path, seed: int = 0) -> optuna.Study:
@@ -112,11 +115,13 @@ def search(
     folds: int,
     log: Callable[[str], None] = print,
 ) -> None:
-    """Try ``trials`` recipes more: ``base`` itself first, and what a killed process left unfinished."""
+    """Try ``trials`` recipes more: ``base`` itself first if it can be, and what a killed process left unfinished.
+
+    Raises:
+        ParameterError: the study is one around another recipe, or on other photos.
+    """
     scenes = same_scenes(audit)
-    with FileLock(folder / ".study.lock"):  # of several processes one begins
-        if not study.get_trials(deepcopy=False) and (own := starting_point(base)):
-            study.enqueue_trial(own, user_attrs={"start": True})
+    begin(study, base, audit, folder)
     take_over(study, folder, log)
 
     def objective(trial: optuna.Trial) -> float:
@@ -145,6 +150,23 @@ def search(
     study.optimize(objective, n_trials=trials, callbacks=[lambda *_: write_up(study, folder, base)])
 
 
+def begin(study: optuna.Study, base: Recipe, audit: Audit, folder: Path) -> None:
+    """Make it the study of this recipe and these photos.
+
+    Raises:
+        ParameterError: it is another one's.
+    """
+    settings = {name: value for name, value in base.to_dict().items() if name not in SAME_RESULT}
+    about = {"settings": settings, "photos": audit.fingerprint}
+    with FileLock(folder / ".study.lock"):  # of several processes one begins
+        if "about" not in study.user_attrs:
+            study.set_user_attr("about", about)
+            if not study.get_trials(deepcopy=False) and (own := starting_point(base)):
+                study.enqueue_trial(own, user_attrs={"start": True})
+    if study.user_attrs["about"] != about:
+        raise ParameterError(f"{folder} is a search around another recipe, or on other photos: choose another --name")
+
+
 def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = print) -> None:
     """Give trials that count as running, but whose process is gone, to whoever comes next."""
     for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
@@ -154,7 +176,8 @@ def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = pr
         place.mkdir(parents=True, exist_ok=True)
         try:
             with FileLock(place / ".trial.lock", timeout=0):
-                study.enqueue_trial(trial.params, user_attrs={"again": trial.number})
+                kept = {name: value for name, value in trial.user_attrs.items() if name == "start"}
+                study.enqueue_trial(trial.params, user_attrs=kept | {"again": trial.number})
                 study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
                 log(f"trial {trial.number} was left unfinished: it is tried again")
         except Timeout:  # somebody is at it

@@ -12,7 +12,7 @@ from helpers.recipe import Recipe
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 LEVEL = 0.05
-# What a comparison at a fraction of the cost scales, in every row alike.
+# What follows from the cost of a comparison, and is no choice of a row.
 COST = ("epochs", "image_size", "crop_size", "val_resize", "test_size", "lr_step", "lr_milestones")
 
 
@@ -31,8 +31,13 @@ def table(rows: Sequence[Row], base: str = "seed") -> str:
         share = f"{row['accuracy_mean']:.2%} ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
         gain = "–" if row["recipe"] == base else points(row)
         said = "–" if row["recipe"] == base else verdict(row)
-        lines.append(f"| {row['recipe']} | {share} | {gain} | {said} | {row['seconds_per_run']:.3g} |")
+        lines.append(f"| {row['recipe']} | {share} | {gain} | {said} | {_seconds(row)} |")
     return "\n".join(lines)
+
+
+def _seconds(row: Row) -> str:
+    seconds = row["seconds_per_run"]
+    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
 
 
 def points(row: Row) -> str:

@@ -66,6 +66,8 @@ def test_the_table_lists_what_did_not_help_too():
     lines = verdicts.table(ROWS).splitlines()
     assert [line.split(" |")[0] for line in lines[2:]] == ["| fast", "| seed + MixUp", "| seed", "| seed + CutMix"]
     assert lines[5].endswith("| -3.00 (-4.00 to -2.00) | worse | 100 |")
+    costs = [row("seed", 0.9, 0.0, seconds_per_run=seconds) for seconds in (1491.3, 8.74)]
+    assert [line.split()[-2] for line in verdicts.table(costs).splitlines()[2:]] == ["1,491", "8.7"]
 
 
 def test_two_recipes_photo_by_photo():

@@ -1,20 +1,24 @@
 """The table of comparisons: its rows are what they say, its numbers those of the folds."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 import torch
 
-from helpers import comparison, comparison_plots, comparison_table, crossval
-from helpers.crossval import plan
+from helpers import comparison, comparison_plots, comparison_table, fold_runs, locks, study
 from helpers.duplicates import same_scenes
-from helpers.errors import ParameterError
+from helpers.errors import DivergedError, ParameterError, RunError
 from helpers.evaluate import predict
 from helpers.feeds import open_feeds
+from helpers.folds import plan
+from helpers.history import Epoch
 from helpers.machine import pick_precision
 from helpers.presets import PRESETS
 from helpers.recipe import Recipe
 from helpers.saved import load_best_model
+from helpers.training import fit
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
 
 SEED = Recipe.from_preset("seed", backbone="mobilenet_v2")
@@ -135,19 +139,19 @@ def test_a_taught_row_learns_from_the_same_fold_of_its_teacher(audit, tmp_path):
     with pytest.raises(ParameterError, match="taught by 'seed', which is not among the rows"):
         comparison.compare({"pupil": table["pupil"]}, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
     comparison.compare({"seed": table["seed"]}, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
-    assert not list((tmp_path / "cv").glob("*/*/best_model.pth"))
+    assert not list((tmp_path / "cv").glob("**/best_model.pth"))
     before = (tmp_path / "cv" / "seed" / "fold-1-seed-0" / "predictions.csv").read_text()
     comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
     assert (tmp_path / "cv" / "seed" / "fold-1-seed-0" / "predictions.csv").read_text() == before  # as a first run
-    models = sorted(path.relative_to(tmp_path / "cv").as_posix() for path in tmp_path.glob("cv/*/*/best_model.pth"))
-    assert models == ["seed/fold-0-seed-0/best_model.pth", "seed/fold-1-seed-0/best_model.pth"]
+    models = sorted(path.relative_to(tmp_path / "cv").as_posix() for path in tmp_path.glob("cv/**/best_model.pth"))
+    assert models == ["seed/fold-0-seed-0/kept/best_model.pth", "seed/fold-1-seed-0/kept/best_model.pth"]
     facts = json.loads((tmp_path / "cv" / "pupil" / "fold-1-seed-0" / "fold.json").read_text())
-    assert facts["recipe"]["teacher"].endswith("seed/fold-1-seed-0")
+    assert facts["recipe"]["teacher"].endswith("seed/fold-1-seed-0/kept")
     # What is kept is the last epoch's model, which made the predictions; not the best one.
     scenes = same_scenes(audit)
     job = plan(table["seed"], audit, tmp_path / "cv" / "seed", 3, (0,), (1,), scenes, 1.0)[0]
     feeds = open_feeds(audit, job.split, job.recipe, torch.device("cpu"))
-    found = predict(load_best_model(job.place), feeds.val, pick_precision("auto", torch.device("cpu")))
+    found = predict(load_best_model(job.place / "kept"), feeds.val, pick_precision("auto", torch.device("cpu")))
     said = [line.split(",")[2] for line in before.splitlines()[1:]]
     assert [audit.photos.classes[i] for i in found.predicted] == said
 
@@ -157,8 +161,8 @@ def test_rows_that_only_ask_otherwise_train_nothing_and_say_the_same(audit, tmp_
     table = {"seed": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05), "looks": recipe(tmp_path, **asked)}
     assert comparison.asked_otherwise(table) == {"looks": "seed"}
     with monkeypatch.context() as patch:
-        ran, fit = [], crossval.fit
-        patch.setattr(crossval, "fit", lambda *args: (ran.append(args[5].folder.parent.name), fit(*args))[1])
+        ran, fit = [], fold_runs.fit
+        patch.setattr(fold_runs, "fit", lambda *args: (ran.append(args[5].folder.parent.name), fit(*args))[1])
         numbers, _ = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
     assert ran == ["seed", "seed", "other", "other"]
     comparison.compare({"looks": table["looks"]}, audit, tmp_path / "trained", ROOT, 3, (0, 1), (0,))
@@ -167,13 +171,89 @@ def test_rows_that_only_ask_otherwise_train_nothing_and_say_the_same(audit, tmp_
         assert said.read_text() == trained.read_text()
         assert said.read_text() != (tmp_path / "cv" / "seed" / fold / "predictions.csv").read_text()
     assert numbers[2]["seconds_per_run"] == numbers[0]["seconds_per_run"] > 0
+    # When all is finished, no model is needed any more, and nothing is trained again to have one.
+    shutil.rmtree(tmp_path / "cv" / "seed" / "fold-0-seed-0" / "kept")
+    monkeypatch.setattr(fold_runs, "fit", None)
+    assert comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))[0] == numbers
 
 
-def test_a_recipe_that_runs_away_gets_no_row_and_the_others_do(audit, tmp_path, capsys):  # noqa: F811
+def test_a_model_is_kept_only_when_its_training_is_finished(audit, tmp_path):  # noqa: F811
+    """A fold that is trained again, for its model, holds the best model so far meanwhile: not the one to be asked."""
+    table = {"seed": recipe(tmp_path), "looks": recipe(tmp_path, test_flip=True)}
+    comparison.compare({"seed": table["seed"]}, audit, tmp_path / "cv", ROOT, 3, (0,), (0,))
+    place = tmp_path / "cv" / "seed" / "fold-0-seed-0"
+    shutil.copytree(place, tmp_path / "before")
+    job = plan(table["seed"], audit, tmp_path / "cv" / "seed", 3, (0,), (0,), same_scenes(audit), 1.0)[0]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fold_runs, "fit", stopped_after_an_epoch)
+        with pytest.raises(KeyboardInterrupt):
+            fold_runs.run(job, audit, ROOT, keep_model=True)
+    assert (place / "best_model.pth").exists()
+    assert fold_runs.is_finished(place)
+    assert not fold_runs.is_finished(place, keep_model=True)
+    comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0,), (0,))
+    comparison.compare({"looks": table["looks"]}, audit, tmp_path / "trained", ROOT, 3, (0,), (0,))
+    said, trained = (tmp_path / name / "looks" / "fold-0-seed-0" / "predictions.csv" for name in ("cv", "trained"))
+    assert said.read_text() == trained.read_text()
+    assert (place / "predictions.csv").read_text() == (tmp_path / "before" / "predictions.csv").read_text()
+
+
+def stopped_after_an_epoch(model, feeds, criterion, optimizer, schedule, run, log):
+    def stop(text):
+        if text.startswith("Epoch 1/"):
+            run.save_best(model.state_dict(), Epoch(0, 0.1, 1.0, 0.5, 1.0, 0.5), feeds.classes)
+            raise KeyboardInterrupt
+
+    return fit(model, feeds, criterion, optimizer, schedule, run, stop)
+
+
+def test_another_recipes_models_are_not_asked(audit, tmp_path):  # noqa: F811
+    comparison.compare({"seed": recipe(tmp_path)}, audit, tmp_path / "cv", ROOT, 3, (0,), (0,))
+    table = {"seed": recipe(tmp_path), "looks": recipe(tmp_path, test_flip=True)}
+    comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0,), (0,))
+    shutil.rmtree(tmp_path / "cv" / "looks")
+    other = {name: replace(each, lr=0.5) for name, each in table.items()}
+    with pytest.raises(RunError, match=r"seed.fold-0-seed-0 holds another recipe \(lr = 0\.001, now 0\.5\)"):
+        comparison.compare(other, audit, tmp_path / "cv", ROOT, 3, (0,), (0,))
+    assert not (tmp_path / "cv" / "looks" / "fold-0-seed-0" / "fold.json").exists()
+
+
+def test_without_augmentation_the_size_at_test_is_that_of_training():
+    plain = Recipe.from_preset("fast", backbone="mobilenet_v2")
+    table = {"fast": plain, "larger": replace(plain, test_size=256), "mirrored": replace(plain, test_flip=True)}
+    assert comparison.asked_otherwise(table) == {"mirrored": "fast"}
+
+
+def test_a_recipe_that_runs_away_gets_no_row_and_the_others_do(audit, tmp_path, capsys, monkeypatch):  # noqa: F811
     table = {"seed": recipe(tmp_path), "wild": recipe(tmp_path, lr=1e30), "other": recipe(tmp_path, lr=0.05)}
-    numbers, results = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
-    assert [row["recipe"] for row in numbers] == list(results) == ["seed", "other"]
-    assert "wild gets no row: the training loss is no longer a number: lower lr" in capsys.readouterr().err
+    table |= {"looks": replace(table["wild"], test_flip=True), "taught": recipe(tmp_path, teacher="wild")}
+    for _ in range(2):
+        numbers, results = comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,))
+        assert [row["recipe"] for row in numbers] == list(results) == ["seed", "other"]
+        said = capsys.readouterr().err
+        assert "wild gets no row: the training loss is no longer a number: lower lr" in said
+        assert "looks gets no row: the training loss is no longer a number" in said
+        assert "taught gets no row: its teacher 'wild' ran away" in said
+        assert not [path for path in locks._held if path.is_relative_to(tmp_path)]  # another process may go on
+        monkeypatch.setattr(fold_runs, "fit", None)  # what ran away is not tried again
+    with pytest.raises(DivergedError, match="wild, with which the others are to be compared, ran away"):
+        comparison.compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1), (0,), base="wild")
+
+
+def test_a_comparison_in_which_all_ran_away_says_so(grow, tmp_path, capsys):
+    root = grow({"rose": 8, "tulip": 8})
+    command = ["--data", str(root), "--folds", "2", "--image-size", "32", "--epochs", "1", "--shares", "0.5"]
+    command += ["-p", "work_dir", str(tmp_path), "-p", "backbone", "squeezenet1_1", "-p", "weights", "none"]
+    command += ["-p", "lr", "1e30", "--rows", "seed + MixUp", "--photos", str(tmp_path / "photos.csv")]
+    assert comparison.main(command) == 1
+    assert "every training ran away" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [comparison.main, study.main])
+def test_an_unknown_backbone_is_named(main, grow, tmp_path, capsys):
+    command = ["--data", str(grow({"rose": 8, "tulip": 8})), "-p", "work_dir", str(tmp_path)]
+    assert main([*command, "-p", "backbone", "resnet18x"]) == 1
+    assert "backbone 'resnet18x' is unknown to torchvision: did you mean" in capsys.readouterr().err
 
 
 def test_changes_of_use_are_asked_of_the_recipe_without_them():

@@ -8,7 +8,7 @@ import threading
 import numpy as np
 import pytest
 
-from helpers import crossval
+from helpers import crossval, fold_runs, folds
 from helpers.audit import audit_photos
 from helpers.errors import ParameterError, RunError
 from helpers.photos import find_photos
@@ -39,22 +39,22 @@ def audit(grow):
     return audit_photos(find_photos(root))
 
 
-@pytest.mark.parametrize("folds", [2, 3, 5])
-def test_folds_have_every_class_in_equal_shares_and_scenes_whole(audit, folds):
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_folds_have_every_class_in_equal_shares_and_scenes_whole(audit, number):
     scenes = crossval.same_scenes(audit)
-    fold = crossval.stratified_folds(audit, scenes, folds)
+    fold = folds.stratified_folds(audit, scenes, number)
     labels = np.array(audit.photos.labels)
     for label in range(3):
-        counts = np.bincount(fold[labels == label], minlength=folds)
+        counts = np.bincount(fold[labels == label], minlength=number)
         assert counts.max() - counts.min() <= 2
-    assert np.ptp(np.bincount(fold, minlength=folds)) <= 3
+    assert np.ptp(np.bincount(fold, minlength=number)) <= 3
     assert all(len(set(fold[scenes == scene])) == 1 for scene in set(scenes))
-    assert np.array_equal(fold, crossval.stratified_folds(audit, scenes, folds))
+    assert np.array_equal(fold, folds.stratified_folds(audit, scenes, number))
 
 
 def test_real_folds_are_even(real_folder):
     audit = audit_photos(find_photos(real_folder))
-    fold = crossval.stratified_folds(audit, crossval.same_scenes(audit), 5)
+    fold = folds.stratified_folds(audit, crossval.same_scenes(audit), 5)
     labels = np.array(audit.photos.labels)
     for label in range(5):
         assert np.ptp(np.bincount(fold[labels == label])) <= 2
@@ -62,7 +62,7 @@ def test_real_folds_are_even(real_folder):
 
 def test_more_folds_than_photos_are_refused(audit):
     with pytest.raises(ParameterError, match="folds = 8: class 'daisy' has 6 different photos"):
-        crossval.stratified_folds(audit, crossval.same_scenes(audit), 8)
+        folds.stratified_folds(audit, crossval.same_scenes(audit), 8)
 
 
 def test_every_photo_is_judged_once_by_a_run_that_has_not_seen_it(audit, tmp_path):
@@ -82,8 +82,8 @@ def test_every_photo_is_judged_once_by_a_run_that_has_not_seen_it(audit, tmp_pat
 
 def test_finished_folds_are_read_and_the_others_run(audit, tmp_path, monkeypatch):
     crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0, 2), log=lambda _: None)
-    run, ran = crossval._run_fold, []
-    monkeypatch.setattr(crossval, "_run_fold", lambda *args: (ran.append(args[0].place.name), run(*args)))
+    run, ran = fold_runs._run_fold, []
+    monkeypatch.setattr(fold_runs, "_run_fold", lambda *args: (ran.append(args[0].place.name), run(*args)))
     found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, log=lambda _: None)
     assert ran == ["fold-1-seed-0"]
     partly = crossval.cross_validate(
@@ -118,17 +118,17 @@ def test_folds_of_other_photos_are_not_taken_for_these(audit, grow, tmp_path):
 def test_a_share_of_the_training_photos_is_fair_and_part_of_a_larger_share(audit):
     rows = np.arange(3, len(audit.photos))
     labels = np.array(audit.photos.labels)
-    half, whole = (crossval._thinned(rows, audit, share, 7) for share in (0.5, 1.0))
+    half, whole = (folds._thinned(rows, audit, share, 7) for share in (0.5, 1.0))
     assert np.array_equal(whole, rows)
     assert set(half) < set(rows)
     for label in range(3):
         n = (labels[rows] == label).sum()
         assert abs((labels[half] == label).sum() - n / 2) <= 0.5
-    assert set(crossval._thinned(rows, audit, 0.25, 7)) < set(half)
-    assert not np.array_equal(half, crossval._thinned(rows, audit, 0.5, 8))
+    assert set(folds._thinned(rows, audit, 0.25, 7)) < set(half)
+    assert not np.array_equal(half, folds._thinned(rows, audit, 0.5, 8))
     for share in (0.0, 1.1):
         with pytest.raises(ParameterError, match="share"):
-            crossval._thinned(rows, audit, share, 7)
+            folds._thinned(rows, audit, share, 7)
 
 
 def test_a_fold_of_another_share_is_not_taken_for_this_one(audit, tmp_path):
@@ -139,15 +139,15 @@ def test_a_fold_of_another_share_is_not_taken_for_this_one(audit, tmp_path):
 
 def test_a_fold_that_another_process_is_at_is_left_to_it(audit, tmp_path):
     scenes = crossval.same_scenes(audit)
-    first, second = crossval.plan(recipe(tmp_path), audit, tmp_path / "cv", 3, (0,), (0, 1), scenes, 1.0)
+    first, second = folds.plan(recipe(tmp_path), audit, tmp_path / "cv", 3, (0,), (0, 1), scenes, 1.0)
     first.place.mkdir(parents=True)
     path = str(first.place / ".fold.lock")
     code = f"import filelock; a = filelock.FileLock({path!r}); a.acquire(); print('held', flush=True); input()"
     command = [sys.executable, "-c", code]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout.readline() == "held\n"
-        assert not crossval.run(first, audit, ROOT, patience=0)
-        assert crossval.run(second, audit, ROOT, patience=0)
+        assert not fold_runs.run(first, audit, ROOT, patience=0)
+        assert fold_runs.run(second, audit, ROOT, patience=0)
         assert not (first.place / "fold.json").exists()
         threading.Timer(0.5, other.stdin.close).start()
         found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0, 1), scenes=scenes)
@@ -158,8 +158,8 @@ def test_a_fold_that_another_process_is_at_is_left_to_it(audit, tmp_path):
 def test_a_fold_says_by_which_code_on_which_machine_it_was_made(audit, tmp_path):
     found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0,), log=lambda _: None)
     place = tmp_path / "cv" / "fold-0-seed-0"
-    assert ((found.commits[0], found.machines[0]),) == (crossval.origin_of(place),)
+    assert ((found.commits[0], found.machines[0]),) == (fold_runs.origin_of(place),)
     assert "thread" in found.machines[0]
-    (place / "environment.json").write_text("{}")
+    (place / "fold.json").write_text("{}")
     with pytest.raises(RunError, match="is not finished, or damaged"):
-        crossval.origin_of(place)
+        fold_runs.origin_of(place)

@@ -46,6 +46,17 @@ def test_it_computes_in_float32_and_answers_in_the_precision_of_autocast(precisi
     assert torch.equal(eased.weight.grad, plain.weight.grad)
 
 
+def test_without_a_gradient_it_is_the_plain_layer():
+    plain = nn.Conv2d(8, 8, 3, stride=2, padding=1, groups=8)
+    eased = copy.deepcopy(plain)
+    ease_depthwise(eased)
+    images = torch.randn(2, 8, 9, 9)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(eased(images), plain(images))
+        with torch.no_grad():
+            assert torch.equal(eased(images.requires_grad_()), plain(images))
+
+
 def test_every_strided_depthwise_layer_of_mobilenet_is_eased():
     model = build_model("mobilenet_v2", "none", 5, 0.2, seed=0)
     strides = [module.stride for module in model.modules() if isinstance(module, StridedDepthwise)]

@@ -8,7 +8,7 @@ import optuna
 import pytest
 
 from helpers import study
-from helpers.errors import DivergedError, RunError
+from helpers.errors import DivergedError, ParameterError, RunError
 from helpers.recipe import Recipe
 from helpers.runs import git_commit
 from tests.test_crossval import ROOT, audit, recipe  # noqa: F401 (a fixture)
@@ -17,7 +17,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def settings(tmp_path):
-    return recipe(tmp_path, epochs=1)
+    return recipe(tmp_path, epochs=1, schedule="cosine")
 
 
 def test_every_suggestion_is_a_valid_recipe():
@@ -31,8 +31,9 @@ def test_every_suggestion_is_a_valid_recipe():
 
 def test_the_search_begins_with_the_recipe_itself_unless_that_lies_outside():
     assert study.starting_point(Recipe.from_preset("best", backbone="mobilenet_v2"))["lr"] == 3e-3
-    assert study.starting_point(Recipe.from_preset("seed", lr=0.5)) == {}
-    assert study.starting_point(Recipe.from_preset("seed", mixup=0.3)) == {}
+    assert study.starting_point(Recipe.from_preset("seed", lr=0.5, schedule="cosine")) == {}
+    assert study.starting_point(Recipe.from_preset("seed", mixup=0.3, schedule="cosine")) == {}
+    assert study.starting_point(Recipe.from_preset("seed")) == {}  # trials have another schedule than its own
 
 
 def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
@@ -132,6 +133,25 @@ def test_importances_are_those_of_finished_trials_that_differ(tmp_path):
     trial.suggest_float("lr", 0.0, 1.0)
     opened.tell(trial, 0.5)
     assert list(study.importances_of(opened)) == ["lr"]
+
+
+def test_the_first_trial_is_still_the_first_when_it_is_tried_again(tmp_path, monkeypatch):
+    opened = study.open_study(tmp_path)
+    opened.enqueue_trial({"lr": 1e-3}, user_attrs={"start": True})
+    opened.ask().suggest_float("lr", 3e-4, 3e-2, log=True)
+    monkeypatch.setattr(study, "GRACE", study.timedelta(0))
+    study.take_over(opened, tmp_path, lambda _: None)
+    assert [trial.user_attrs.get("start") for trial in opened.trials] == [True, True]
+    assert opened.trials[1].state.name == "WAITING"
+
+
+def test_a_study_around_another_recipe_is_not_continued(audit, tmp_path):  # noqa: F811
+    opened = study.open_study(tmp_path)
+    study.begin(opened, settings(tmp_path), audit, tmp_path)
+    study.begin(opened, settings(tmp_path / "elsewhere"), audit, tmp_path)
+    assert len(opened.trials) == 1
+    with pytest.raises(ParameterError, match="is a search around another recipe, or on other photos: choose another"):
+        study.begin(opened, recipe(tmp_path, epochs=1, clip_norm=5.0), audit, tmp_path)
 
 
 def test_a_damaged_study_is_named(tmp_path):

@@ -1,0 +1,172 @@
+"""One fold of a cross-validation: trained, or asked of a model that is trained already; written down, and read again.
+
+A fold's folder holds ``fold.json`` when it is finished. A model that other rows need is the last epoch's, in a folder
+of its own: ``best_model.pth`` beside it would be the best one so far, which was chosen on the photos held out.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helpers import checkpoint, locks, machine
+from helpers.assemble import assemble
+from helpers.audit import Audit
+from helpers.errors import DivergedError, RunError
+from helpers.evaluate import Predictions, predict
+from helpers.feeds import open_feeds
+from helpers.folds import KEPT, Fold
+from helpers.recipe import PLACES, Recipe
+from helpers.runs import Run, environment, git_commit, open_run
+from helpers.saved import load_best_model
+from helpers.training import fit, make_loss
+from helpers.views import as_tested
+
+SAME_RESULT = (*PLACES, "device", "pipeline", "memory_limit_gb", "workers", "preset", "dataset", "train_fraction")
+ASKED = ("test_size", "test_flip", "test_scales", "val_resize")  # how a model is asked: no part of its training
+
+
+def run(job: Fold, audit: Audit, root: Path, patience: float = -1, keep_model: bool = False) -> bool:
+    """Run a training unless it is finished, or another process is at it.
+
+    Args:
+        keep_model: keep the last epoch's model for other rows; the folds of a comparison are many.
+        patience: seconds to wait for that process; negative: until it is done.
+
+    Returns:
+        Whether it is finished. It is not if another process is at it, or its teacher is missing.
+    """
+    if is_finished(job.place, keep_model):
+        return True
+    if job.teacher and not has_model(root / job.teacher):
+        return False
+    job.place.mkdir(parents=True, exist_ok=True)
+    try:
+        locks.hold(job.place, "fold", patience)
+    except RunError:
+        return False
+    try:
+        if not is_finished(job.place, keep_model):  # it may have been finished meanwhile
+            _run_fold(job, audit, root, keep_model)
+    finally:
+        locks.release(job.place)
+        locks.release(job.place, "fold")
+    return True
+
+
+def has_model(place: Path) -> bool:
+    """Whether the fold's last model was kept, and is whole."""
+    return (place / KEPT / "best_model.json").exists()  # is written after the weights
+
+
+def is_finished(place: Path, keep_model: bool = False) -> bool:
+    """Whether the fold has been run; with ``keep_model``, whether its model is there too, if it has one."""
+    path = place / "fold.json"
+    return path.exists() and (not keep_model or has_model(place) or '"diverged"' in path.read_text(encoding="utf-8"))
+
+
+def _run_fold(job: Fold, audit: Audit, root: Path, keep_model: bool) -> None:
+    """Train on the other folds, and write what the last epoch's model says about this one."""
+    start, place = time.perf_counter(), job.place
+    run = open_run(job.recipe, root, place)
+    run.save_environment(environment(run, audit.fingerprint))
+    names = [audit.photos.names[i] for i in job.split.val]
+    facts = {"recipe": job.recipe.to_dict(), "fingerprint": audit.fingerprint, "names": names}
+    facts |= {"train_photos": len(job.split.train)}
+    origin = {"commit": git_commit(root), "machine": machine.describe(run.device)}
+    try:
+        if job.trained and not keep_model and is_finished(job.trained, keep_model=True):
+            predictions, seconds, before = _ask(job, run, audit)
+            origin = {key: ", ".join(dict.fromkeys([before[key], value])) for key, value in origin.items()}
+        else:
+            predictions, seconds = _train(job, run, audit, keep_model)
+        run.save_predictions(predictions, names, audit.photos.classes)
+        facts |= {"right": (predictions.predicted == predictions.labels).int().tolist(), "seconds": seconds}
+    except DivergedError as error:
+        facts |= {"diverged": str(error)}
+    facts |= origin | {"whole_seconds": time.perf_counter() - start}
+    checkpoint.write_json(place / "fold.json", facts)
+    for rest in ("last.ckpt", "previous.ckpt", "best_model.pth", "best_model.json"):
+        (place / rest).unlink(missing_ok=True)
+
+
+def _train(job: Fold, run: Run, audit: Audit, keep_model: bool) -> tuple[Predictions, float]:
+    """What the last epoch's model says, and the seconds of its training."""
+    recipe = job.recipe
+    model, feeds, optimizer, schedule = assemble(run, audit, job.split, run.cache)
+    history = fit(model, feeds, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
+    if not torch.isfinite(run.last_predictions.logits).all():  # the very last step may have done it
+        raise DivergedError("after the last step the model's answers are no numbers: lower lr")
+    if keep_model:
+        (job.place / KEPT).mkdir(exist_ok=True)
+        kept = replace(run, folder=job.place / KEPT)
+        kept.save_best(run.last_model.state_dict(), history[-1], audit.photos.classes)
+    return run.last_predictions, run.training_seconds
+
+
+def _ask(job: Fold, run: Run, audit: Audit) -> tuple[Predictions, float, dict[str, Any]]:
+    """What the model that was trained for another row says, the seconds of its training, and that row's facts."""
+    before = read(job.trained, job.recipe, audit, len(job.split.train), ASKED)
+    model = as_tested(load_best_model(job.trained / KEPT, run.device), job.recipe).eval()
+    feeds = open_feeds(audit, job.split, job.recipe, run.device, cache=run.cache)
+    commit, described = origin_of(job.trained)
+    return predict(model, feeds.val, run.precision), before["seconds"], {"commit": commit, "machine": described}
+
+
+def read(place: Path, recipe: Recipe, audit: Audit, train_photos: int, ignored: Sequence[str] = ()) -> dict[str, Any]:
+    """What a finished fold found: ``right`` (float, a number per photo held out), ``seconds`` and more.
+
+    Args:
+        ignored: settings in which it may differ from ``recipe``.
+
+    Raises:
+        DivergedError: its training ran away.
+        RunError: it is damaged, or of other photos or another recipe.
+    """
+    path = place / "fold.json"
+    try:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        before = facts["recipe"]
+        right = [] if "diverged" in facts else [float(value) for value in facts["right"]]
+        if facts["fingerprint"] != audit.fingerprint:
+            raise RunError(f"{path} is of other photos: choose another folder, or delete this one")
+        if facts["train_photos"] != train_photos:
+            raise RunError(f"{path} was trained on {facts['train_photos']} photos, not {train_photos}: delete it")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        if isinstance(error, RunError):
+            raise
+        raise RunError(f"{path} is damaged ({error}): delete the folder, and the fold is run again") from error
+    # What an earlier version did not know, it did as the default says.
+    now, before = recipe.to_dict(), Recipe().to_dict() | before
+    same = (*SAME_RESULT, *ignored)
+    if changed := [name for name in now if name not in same and before.get(name) != now[name]]:
+        raise RunError(
+            f"{place} holds another recipe ({changed[0]} = {before.get(changed[0])!r}, now {now[changed[0]]!r}): "
+            "choose another name for this one, or delete the folder"
+        )
+    if "diverged" in facts:
+        raise DivergedError(facts["diverged"])
+    return facts | {"right": right}
+
+
+def origin_of(place: Path) -> tuple[str, str]:
+    """The commit of the code that ran a finished fold, and the machine that it ran on.
+
+    Raises:
+        RunError: the fold is not finished, or what it says of itself is damaged.
+    """
+    try:
+        facts, environment = (
+            json.loads((place / name).read_text(encoding="utf-8")) for name in ("fold.json", "environment.json")
+        )
+        return facts["commit"], facts.get("machine") or environment["device_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(
+            f"{place} is not finished, or damaged ({error}): delete it, and the fold is run again"
+        ) from error
