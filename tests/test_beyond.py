@@ -130,6 +130,7 @@ def test_the_smallest_difference_by_hand():
     assert "at least 9 more of them than the other, 9.00 points" in text
     assert "0.1 would leave out zero if no change did anything; 2 do" in text
     assert "leaves 1; no longer among them: fast." in text
+    assert "compared with the same trainings of seed" in text
     assert "One seed" in text
 
 
