@@ -130,8 +130,8 @@ def limits(photos: Sequence[Row], rows: Sequence[Row], base: str = "seed") -> st
         parts.append(
             "**One seed.** Each fold was trained once. The intervals know that other photos would have given other "
             "numbers; they do not know that another seed would have, too. Differences of a few photos may be its "
-            f"doing. And all recipes are compared with the same trainings of {base}: if chance made these poor, every recipe "
-            "looks better than it is, and all of them together."
+            f"doing. And all recipes are compared with the same trainings of {base}: if chance made these poor, "
+            "every recipe looks better than it is, and all of them together."
         )
     return "\n\n".join(part for part in parts if part)
 
