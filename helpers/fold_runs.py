@@ -6,6 +6,7 @@ of its own: ``best_model.pth`` beside it would be the best one so far, which was
 
 from __future__ import annotations
 
+import gc
 import json
 import time
 from collections.abc import Sequence
@@ -55,6 +56,7 @@ def run(job: Fold, audit: Audit, root: Path, patience: float = -1, keep_model: b
         if not is_finished(job.place, keep_model):  # it may have been finished meanwhile
             _run_fold(job, audit, root, keep_model)
     finally:
+        gc.collect()  # ends the processes that read its photos; the next fold's would inherit what is left of them
         locks.release(job.place)
         locks.release(job.place, "fold")
     return True

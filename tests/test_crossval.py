@@ -1,6 +1,7 @@
 """Cross-validation: folds that are fair, runs that are resumed, results that are not mixed up."""
 
 import json
+import multiprocessing
 import subprocess
 import sys
 import threading
@@ -153,6 +154,12 @@ def test_a_fold_that_another_process_is_at_is_left_to_it(audit, tmp_path):
         found = crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, 3, only=(0, 1), scenes=scenes)
     assert found.held_out.sum() == len(first.split.val) + len(second.split.val)
     assert len(found.commits) == 1
+
+
+def test_a_finished_fold_leaves_no_process_behind(audit, tmp_path):
+    streamed = recipe(tmp_path, pipeline="stream", workers=1, epochs=1)
+    crossval.cross_validate(streamed, audit, tmp_path / "cv", ROOT, 3, only=(0,), log=lambda _: None)
+    assert multiprocessing.active_children() == []
 
 
 def test_a_fold_says_by_which_code_on_which_machine_it_was_made(audit, tmp_path):
