@@ -23,7 +23,8 @@ from helpers.audit import Audit, audit_photos
 from helpers.evaluate import predict, wilson_interval
 from helpers.features import FeatureFeed, what_is_trained
 from helpers.feeds import Feeds, open_feeds
-from helpers.model import build_model, head_module
+from helpers.heads import head_module
+from helpers.model import build_model
 from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe

@@ -5,7 +5,6 @@ Nothing here trains. What is missing stays empty; ``helpers.beyond_words`` then 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from helpers import compare, comparison_table, suspects
-from helpers.comparison import cheaper
-from helpers.errors import ParameterError, RunError
+from helpers import compare, comparison_table, searched, suspects
+from helpers.changes import cheaper
+from helpers.errors import ParameterError
 from helpers.presets import PRESETS
 from helpers.recipe import Recipe
 from helpers.suspects import Suspect
@@ -97,7 +96,7 @@ def read(folder: Path) -> Committed:
         comparison_table.read(rows) if rows.exists() else [],
         [comparison_table.read_photos(path) for path in photos],
         suspects.read(names) if names.exists() else [],
-        _read_search(trials) if trials.exists() else {},
+        searched.read(trials) if trials.exists() else {},
     )
 
 
@@ -215,14 +214,3 @@ def never_right(photos: Sequence[Row], recipes: Sequence[str]) -> list[str]:
     """Names of the photos that every one of these recipes gets wrong in every run."""
     answers = np.array([right(photos, name) for name in recipes])
     return [row["name"] for row, wrong in zip(photos, (answers == 0).all(0), strict=True) if wrong]
-
-
-def _read_search(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        names = ("preset", "backbone", "cost", "commit", "machine", "importances", "trials")
-        return {name: found[name] for name in names}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise RunError(
-            f"{path} is damaged, or of another version ({error}): python -m helpers.study --trials 0 writes it again"
-        ) from error

@@ -11,6 +11,7 @@ from helpers.beyond import Committed, Comparison, Conditions, Row
 from helpers.comparison_table import mistakes_of
 from helpers.discussion import PAPER_PHOTOS
 from helpers.evaluate import wilson_interval
+from helpers.searched import finished
 from helpers.suspects import Suspect
 from helpers.verdicts import BETTER, UNDECIDED, WORSE, verdict
 
@@ -27,7 +28,9 @@ COMMANDS = {  # what makes each part, for the reader in front of an empty sectio
     "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3 {OUTPUT}",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best {OUTPUT}",
     "search": ".venv/bin/python -m helpers.study --data photos -p preset best -p backbone mobilenet_v2 --trials 20\n"
-    f"cp work_dir/study/trials.json {RESULTS}/",
+    f"cp work_dir/study/trials.json {RESULTS}/\n"
+    f"{COMPARE} mobilenet_v2 --rows fast best --searched {RESULTS}/trials.json {OUTPUT} "
+    f"--photos {RESULTS}/photos-mobilenet_v2.csv",
 }
 
 
@@ -163,7 +166,7 @@ def searched(search: dict[str, Any]) -> str:
     if not search:
         return missing("search")
     states = Counter(row["state"] for row in search["trials"])
-    whole = [row for row in search["trials"] if row["state"] == "complete"]
+    whole = finished(search)
     text = (
         f"{len(search['trials'])} trials around `{search['preset']}`, {search['backbone']} at {search['cost']}: "
         f"{states['complete']} finished, "
@@ -172,7 +175,7 @@ def searched(search: dict[str, Any]) -> str:
     )
     if not whole:
         return text + " None is finished, so there is nothing to say."
-    top = max(whole, key=lambda row: row["accuracy"])
+    top = whole[0]
     values = ", ".join(
         f"`{name}` {value:.3g}" if isinstance(value, float) else f"`{name}` {value}"
         for name, value in top["settings"].items()

@@ -12,7 +12,7 @@ from torch import nn
 from helpers import processes
 from helpers.errors import ParameterError
 from helpers.feeds import Feeds, ResidentFeed
-from helpers.model import find_head, head_module
+from helpers.heads import find_head, head_module
 from helpers.progress import progress
 from helpers.recipe import Recipe
 from helpers.views import Averaged, as_tested

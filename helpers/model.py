@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,6 +12,8 @@ from torchvision import models
 
 from helpers.depthwise import ease_depthwise
 from helpers.errors import WeightsError
+from helpers.freezing import freeze_backbone, freeze_norms, freeze_stages
+from helpers.heads import find_head, head_module, replace_head
 from helpers.seeds import derive_seed
 from helpers.weights import imagenet_weights, load_into, read_weights
 
@@ -78,49 +79,6 @@ def check_backbone(backbone: str) -> None:
         raise WeightsError(f"backbone {backbone!r} is unknown to torchvision: {hint}")
 
 
-def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """Dotted name and module of the layer that makes the class logits.
-
-    It is the last linear layer. SqueezeNet has none: there it is the 1 × 1 convolution ``classifier.1``
-    (512 channels in, one per class out), whose map a ReLU and an average pool turn into logits ≥ 0.
-    """
-    kind = nn.Conv2d if isinstance(model, models.SqueezeNet) else nn.Linear
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, kind)][-1]
-
-
-def head_module(model: nn.Module) -> nn.Module | None:
-    """The new head, dropout included, if the model ends in it: features ``(n, k)`` → logits ``(n, classes)``.
-
-    None for SqueezeNet, which averages over its map behind the head.
-    """
-    if isinstance(model, models.SqueezeNet):
-        return None
-    return model.get_submodule(find_head(model)[0].rpartition(".")[0])
-
-
-def replace_head(model: nn.Module, classes: int, dropout: float) -> str:
-    """Put Dropout (Srivastava et al., 2014) and a fresh layer for ``classes`` in the head's place.
-
-    A dropout that stands just before the old head gives way to the new one.
-
-    Returns:
-        The name of the head in the model.
-    """
-    name, old = find_head(model)
-    if isinstance(old, nn.Conv2d):
-        layer: nn.Module = nn.Conv2d(old.in_channels, classes, old.kernel_size)
-    else:
-        layer = nn.Linear(old.in_features, classes)
-    parent_name, _, leaf = name.rpartition(".")
-    parent = model.get_submodule(parent_name)
-    # In GoogLeNet and Inception the dropout is a neighbour of this name, not the item before.
-    before = str(int(leaf) - 1) if leaf.isdecimal() else "dropout"
-    if isinstance(getattr(parent, before, None), nn.Dropout):
-        setattr(parent, before, nn.Identity())
-    setattr(parent, leaf, nn.Sequential(nn.Dropout(dropout), layer))
-    return name
-
-
 def original_head(backbone: str) -> str:
     """The head that the backbone comes with, in words, such as ``fc: Linear(512 → 1000)``."""
     return _in_words(*find_head(_shapes_only(backbone)))
@@ -144,68 +102,6 @@ def describe_head(model: nn.Module) -> str:
     if isinstance(parent, nn.Sequential) and len(parent) == 2 and isinstance(parent[0], nn.Dropout):
         return _in_words(parent_name, layer, f"Dropout({parent[0].p:g}), ")
     return _in_words(name, layer)
-
-
-def head_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """The parameters of the layer that makes the logits."""
-    return find_head(model)[1].parameters()
-
-
-def backbone_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """All parameters but the head's."""
-    head = {id(parameter) for parameter in head_parameters(model)}
-    return (parameter for parameter in model.parameters() if id(parameter) not in head)
-
-
-def freeze_backbone(model: nn.Module) -> None:
-    """Let training change nothing but the head, batch-norm statistics included, whatever ``model.train()`` says."""
-    for parameter in backbone_parameters(model):
-        parameter.requires_grad_(False)
-    freeze_norms(model)
-
-
-def freeze_norms(model: nn.Module) -> None:
-    """Let batch normalization use the statistics that it came with, whatever ``model.train()`` says."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.register_forward_pre_hook(_stay_in_eval)
-
-
-def stages(model: nn.Module) -> list[list[nn.Parameter]]:
-    """The backbone's parameters, cut into stages from the input to the head.
-
-    A stage is a block of the longest sequence that the backbone consists of (MobileNetV2: 19, ``features.0`` and
-    on), or a module beside it that comes before (ResNet: ``conv1``, ``bn1``, ``layer1`` …).
-    """
-    seen = {id(parameter) for parameter in head_parameters(model)}
-    found = []
-    for child in model.children():
-        blocks = list(child.children()) if isinstance(child, nn.Sequential) and len(child) > 4 else [child]
-        for block in blocks:
-            own = [parameter for parameter in block.parameters() if id(parameter) not in seen]
-            seen |= {id(parameter) for parameter in own}
-            if own:
-                found.append(own)
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in seen]
-    return [rest, *found] if rest else found
-
-
-def freeze_stages(model: nn.Module, share: float) -> None:
-    """Let training change nothing in the first stages, batch-norm statistics included.
-
-    Args:
-        share: of the stages, in [0, 1], rounded down: 0.6 are 11 of MobileNetV2's 19, and 3 of ResNet's 6 (up to
-            ``layer1``).
-    """
-    parts = stages(model)
-    count = int(share * len(parts))
-    frozen = {id(parameter) for stage in parts[:count] for parameter in stage}
-    for parameter in model.parameters():
-        if id(parameter) in frozen:
-            parameter.requires_grad_(False)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and id(module.weight) in frozen:
-            module.register_forward_pre_hook(_stay_in_eval)
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
@@ -238,12 +134,6 @@ def _shapes_only(backbone: str) -> nn.Module:
             return _bare(backbone)
     finally:
         hook.remove()
-
-
-def _stay_in_eval(module: nn.Module, inputs: tuple) -> None:
-    # A hook at each call, since ``model.train()`` undoes ``module.eval()``. A named function, so
-    # that the model can still be copied and pickled.
-    module.training = False
 
 
 def _refuse_larger(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> None:

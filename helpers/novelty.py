@@ -25,7 +25,7 @@ from torch import nn
 
 from helpers import checkpoint
 from helpers.errors import RunError
-from helpers.model import find_head
+from helpers.heads import find_head
 from helpers.views import Averaged
 
 VERSION = 1  # of known.pth

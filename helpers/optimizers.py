@@ -16,7 +16,8 @@ from torch.optim.lr_scheduler import (
     StepLR,
 )
 
-from helpers.model import head_parameters, stages
+from helpers.freezing import stages
+from helpers.heads import head_parameters
 from helpers.recipe import Recipe
 
 

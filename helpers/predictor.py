@@ -23,7 +23,7 @@ from helpers.decode import load_photo
 from helpers.errors import PhotosError, RunError
 from helpers.feeds import val_batch_size
 from helpers.finished import FinishedRun, read_run
-from helpers.model import find_head
+from helpers.heads import find_head
 from helpers.recipe import Recipe
 from helpers.saved import load_best_model, read_facts
 from helpers.views import as_tested

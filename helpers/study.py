@@ -18,69 +18,24 @@ from typing import Any
 import numpy as np
 import optuna
 from filelock import FileLock, Timeout
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from helpers import checkpoint, comparison_plots
 from helpers.audit import Audit
-from helpers.comparison import cheaper
+from helpers.changes import COST, UNTOLD, cheaper
 from helpers.crossval import cross_validate
 from helpers.data import look_at
 from helpers.duplicates import same_scenes
 from helpers.errors import DivergedError, ParameterError, RunError, UserError
 from helpers.fold_runs import SAME_RESULT, origin_of
-from helpers.model import ends_in_head
 from helpers.parameters import add_parameter_options, collect_parameters
 from helpers.recipe import Recipe
 from helpers.runs import project_root
+from helpers.search_space import starting_point, suggest
 
 FINISHED = (optuna.trial.TrialState.COMPLETE,)  # a trial that was given up has an accuracy too, of its first folds
-SCHEDULE = "cosine"  # of all trials: it ends low, whatever lr it starts from
 GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
-
-
-def space(backbone: str) -> dict[str, BaseDistribution]:
-    """What is searched: the settings of which a change may help, and the range in which it may."""
-    return {
-        "lr": FloatDistribution(3e-4, 3e-2, log=True),
-        "crop": CategoricalDistribution(["center", "random_resized"]),
-        "crop_scale": FloatDistribution(0.1, 0.8),
-        "rotation": FloatDistribution(0.0, 30.0),
-        "vertical_flip": CategoricalDistribution([0.0, 0.5]),
-        "mixup": CategoricalDistribution([0.0, 0.2]),
-        "cutmix": CategoricalDistribution([0.0, 1.0]),
-        "label_smoothing": CategoricalDistribution([0.0, 0.1]),
-        "dropout": FloatDistribution(0.0, 0.6),
-        "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
-        "layer_decay": FloatDistribution(0.7, 1.0),
-        "head_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
-        "ema": CategoricalDistribution([0.0, 0.99]),
-    }
-
-
-def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
-    """Settings for a trial, from the space."""
-    settings: dict[str, Any] = {"schedule": SCHEDULE}
-    for name, values in space(backbone).items():
-        if isinstance(values, CategoricalDistribution):
-            settings[name] = trial.suggest_categorical(name, values.choices)
-        else:
-            settings[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
-    return settings
-
-
-def starting_point(base: Recipe) -> dict[str, Any]:
-    """The searched settings as ``base`` has them; empty if it cannot be a trial, for it lies outside of the space."""
-
-    def inside(values: BaseDistribution, value: Any) -> bool:
-        if isinstance(values, CategoricalDistribution):
-            return value in values.choices
-        return values.low <= value <= values.high
-
-    own = {name: getattr(base, name) for name in space(base.backbone)}
-    fits = base.schedule == SCHEDULE and all(inside(values, own[name]) for name, values in space(base.backbone).items())
-    return own if fits else {}
 
 
 def open_study(folder: Path, seed: int = 0) -> optuna.Study:
@@ -211,8 +166,23 @@ def write_up(study: optuna.Study, folder: Path, base: Recipe) -> None:
     origins = [origin_of(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
     commits, machines = (sorted(set(each)) for each in zip(*origins, strict=True)) if origins else ([], [])
     facts = {"preset": base.preset, "backbone": base.backbone, "cost": f"{base.image_size} px, {base.epochs} epochs"}
-    facts |= {"commit": ", ".join(commits), "machine": "; ".join(machines), "importances": importances_of(study)}
+    facts |= {
+        "changed": _changed(base),
+        "commit": ", ".join(commits),
+        "machine": "; ".join(machines),
+        "importances": importances_of(study),
+    }
     checkpoint.write_json(folder / "trials.json", facts | {"trials": rows_of(study)})
+
+
+def _changed(base: Recipe) -> dict[str, Any]:
+    """Settings that the user gave, beside the preset; but for places and the cost."""
+    preset = Recipe.from_preset(base.preset).to_dict()
+    return {
+        name: value
+        for name, value in base.to_dict().items()
+        if value != preset[name] and name not in (*COST, *UNTOLD, *SAME_RESULT)
+    }
 
 
 def draw(study: optuna.Study, folder: Path) -> list[Path]:

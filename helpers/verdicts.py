@@ -7,13 +7,12 @@ from statistics import median
 
 from helpers import compare
 from helpers.beyond import Row, against, discordant
+from helpers.changes import COST
 from helpers.presets import PRESETS
 from helpers.recipe import Recipe
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
 LEVEL = 0.05
-# What follows from the cost of a comparison, and is no choice of a row.
-COST = ("epochs", "image_size", "crop_size", "val_resize", "test_size", "lr_step", "lr_milestones")
 
 
 def verdict(row: Row) -> str:

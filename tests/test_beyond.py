@@ -211,6 +211,7 @@ def test_the_better_buy():
 
 SEARCH = {
     "preset": "best",
+    "changed": {},
     "backbone": "mobilenet_v2",
     "cost": "96 px, 6 epochs",
     "commit": COMMIT,
@@ -292,7 +293,9 @@ def test_what_is_missing_is_named_with_its_command():
 
 def test_damaged_results_are_named(tmp_path):
     (tmp_path / "trials.json").write_text("[]")
-    with pytest.raises(RunError, match=r"trials\.json is damaged, or of another version .* --trials 0 writes it again"):
+    with pytest.raises(
+        RunError, match=r"trials\.json is missing, damaged, or of another version .* --trials 0 writes it again"
+    ):
         beyond.read(tmp_path)
 
 
@@ -319,7 +322,8 @@ def test_the_parameters_are_checked():
 
 
 def write_results(folder, photos):
-    names = ("seed", "best", "fast", "best - MixUp")
+    photos = [each | {"searched": each["best"]} for each in photos]
+    names = ("seed", "best", "fast", "best - MixUp", "searched")
     rows = asked_rows(photos, *names)
     rows += [rows[2] | {"train_photos": 80}, *(each | {"backbone": "squeezenet1_1"} for each in rows[:3])]
     (folder / "comparison.json").write_text(json.dumps(rows))

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from helpers import comparison, comparison_plots, comparison_table, fold_runs, locks, study
+from helpers import changes, comparison, comparison_plots, comparison_table, fold_runs, locks, study
 from helpers.duplicates import same_scenes
 from helpers.errors import DivergedError, ParameterError, RunError
 from helpers.evaluate import predict
@@ -25,14 +25,14 @@ SEED = Recipe.from_preset("seed", backbone="mobilenet_v2")
 
 
 def test_every_change_alone_is_a_valid_recipe_that_differs_in_nothing_else():
-    table = comparison.rows(SEED)
-    for name, change in comparison.CHANGES.items():
+    table = changes.rows(SEED)
+    for name, change in changes.CHANGES.items():
         row, seed = table[f"seed + {name}"].to_dict(), SEED.to_dict()
         assert {key for key in row if row[key] != seed[key]} == set(change), name
 
 
 def test_the_table_begins_with_the_seed_and_holds_the_presets():
-    table = comparison.rows(SEED)
+    table = changes.rows(SEED)
     assert next(iter(table)) == "seed"
     assert set(PRESETS) - {"demo"} <= set(table)
     assert {each.backbone for each in table.values()} == {"mobilenet_v2"}
@@ -40,20 +40,20 @@ def test_the_table_begins_with_the_seed_and_holds_the_presets():
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
 def test_whoever_teaches_is_a_row(backbone):
-    table = comparison.rows(Recipe.from_preset("seed", backbone=backbone))
+    table = changes.rows(Recipe.from_preset("seed", backbone=backbone))
     teachers = {recipe.teacher for recipe in table.values()} - {""}
     assert teachers
     assert teachers <= set(table)
 
 
 def test_each_change_of_the_best_can_be_taken_away():
-    table = comparison.rows(SEED)
+    table = changes.rows(SEED)
     without = [name for name in table if name.startswith("best - ")]
     assert "best - cosine" in without
     assert "best - one cycle" not in without  # best has a schedule of its own, but not this one
     for name in without:
         row, best = table[name].to_dict(), table["best"].to_dict()
-        change = comparison.CHANGES[name.removeprefix("best - ")]
+        change = changes.CHANGES[name.removeprefix("best - ")]
         assert {key for key in row if row[key] != best[key]} == set(change)
         assert all(row[key] == getattr(SEED, key) for key in change)
 
@@ -64,19 +64,19 @@ def test_each_change_of_the_best_can_be_taken_away():
     + [("squeezenet1_1", {"frozen batch-norm statistics", "head first"})],
 )
 def test_changes_that_would_do_nothing_are_no_rows(backbone, left_out):
-    table = comparison.rows(Recipe.from_preset("seed", backbone=backbone))
-    assert {name for name in comparison.CHANGES if f"seed + {name}" not in table} == left_out
+    table = changes.rows(Recipe.from_preset("seed", backbone=backbone))
+    assert {name for name in changes.CHANGES if f"seed + {name}" not in table} == left_out
     in_best = {"frozen batch-norm statistics", "head first"}
     assert {name for name in in_best if f"best - {name}" not in table} == left_out
 
 
 def test_cheaper_recipes_shrink_in_proportion():
-    small = comparison.cheaper(SEED, 1 / 2, 10)
+    small = changes.cheaper(SEED, 1 / 2, 10)
     assert (small.image_size, small.crop_size, small.val_resize, small.test_size) == (112, 224, 128, 0)
     assert (small.epochs, small.lr_step, small.milestones) == (10, 3, [3, 6])
-    assert comparison.cheaper(SEED, 1, 25) is SEED
-    for name, row in comparison.rows(SEED).items():
-        assert comparison.cheaper(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
+    assert changes.cheaper(SEED, 1, 25) is SEED
+    for name, row in changes.rows(SEED).items():
+        assert changes.cheaper(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
 
 
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):
@@ -107,7 +107,7 @@ def test_another_row_can_be_the_one_that_the_others_are_compared_with(audit, tmp
 
 
 def test_rows_are_chosen_by_name():
-    chosen = [name for name in comparison.rows(SEED) if comparison.chosen(name, ["fast", "seed + C*"])]
+    chosen = [name for name in changes.rows(SEED) if comparison.chosen(name, ["fast", "seed + C*"])]
     assert chosen == ["fast", "seed + CutMix"]
 
 
@@ -159,7 +159,7 @@ def test_a_taught_row_learns_from_the_same_fold_of_its_teacher(audit, tmp_path):
 def test_rows_that_only_ask_otherwise_train_nothing_and_say_the_same(audit, tmp_path, monkeypatch):  # noqa: F811
     asked = {"test_flip": True, "test_size": 48, "val_resize": 48}
     table = {"seed": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05), "looks": recipe(tmp_path, **asked)}
-    assert comparison.asked_otherwise(table) == {"looks": "seed"}
+    assert changes.asked_otherwise(table) == {"looks": "seed"}
     with monkeypatch.context() as patch:
         ran, fit = [], fold_runs.fit
         patch.setattr(fold_runs, "fit", lambda *args: (ran.append(args[5].folder.parent.name), fit(*args))[1])
@@ -221,7 +221,7 @@ def test_another_recipes_models_are_not_asked(audit, tmp_path):  # noqa: F811
 def test_without_augmentation_the_size_at_test_is_that_of_training():
     plain = Recipe.from_preset("fast", backbone="mobilenet_v2")
     table = {"fast": plain, "larger": replace(plain, test_size=256), "mirrored": replace(plain, test_flip=True)}
-    assert comparison.asked_otherwise(table) == {"mirrored": "fast"}
+    assert changes.asked_otherwise(table) == {"mirrored": "fast"}
 
 
 def test_a_recipe_that_runs_away_gets_no_row_and_the_others_do(audit, tmp_path, capsys, monkeypatch):  # noqa: F811
@@ -257,12 +257,10 @@ def test_an_unknown_backbone_is_named(main, grow, tmp_path, capsys):
 
 
 def test_changes_of_use_are_asked_of_the_recipe_without_them():
-    same = comparison.asked_otherwise(comparison.rows(SEED))
+    same = changes.asked_otherwise(changes.rows(SEED))
     at_test = ("mirrored at test", "three scales at test", "larger at test")
     expected = {f"seed + {name}": "seed" for name in at_test}
-    assert same == expected | {
-        f"best - {name}": "best" for name in at_test if f"best - {name}" in comparison.rows(SEED)
-    }
+    assert same == expected | {f"best - {name}": "best" for name in at_test if f"best - {name}" in changes.rows(SEED)}
 
 
 def test_the_command_names_wrong_rows_and_photos(capsys):

@@ -11,7 +11,8 @@ from helpers.errors import ParameterError
 from helpers.evaluate import predict
 from helpers.features import PULL, fit_head, penultimate, what_is_trained
 from helpers.feeds import open_feeds
-from helpers.model import build_model, find_head, head_module
+from helpers.heads import find_head, head_module
+from helpers.model import build_model
 from helpers.optimizers import make_optimizer, make_schedule
 from helpers.photos import find_photos
 from helpers.recipe import Recipe

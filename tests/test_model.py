@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision import models
 
+from helpers import heads
 from helpers import model as m
 from helpers.errors import WeightsError
 from tests.conftest import WEIGHTS
@@ -18,7 +19,7 @@ def test_every_classifier_gets_a_head_for_our_classes(backbone):
     size = 299 if backbone == "inception_v3" else 224
     with torch.device("meta"):  # shapes without numbers: all of them in seconds
         model = m._bare(backbone)
-        name = m.replace_head(model, 5, 0.3)
+        name = heads.replace_head(model, 5, 0.3)
         assert model.eval()(torch.empty(2, 3, size, size)).shape == (2, 5)
     assert m.describe_head(model).startswith(f"{name}: Dropout(0.3), ")
     assert m.describe_head(model).endswith(("→ 5)", "→ 5, 1 × 1)"))
@@ -125,6 +126,6 @@ def test_real_imagenet_weights_load(backbone):
         pytest.skip(f"the weights are not here ({path.name}); set FLOWER_WEIGHTS to their folder")
     random = m.build_model(backbone, "none", 5, 0.5, seed=0)
     model = m.build_model(backbone, str(path), 5, 0.5, seed=0)
-    first, name = next(model.parameters()), m.find_head(model)[0]
+    first, name = next(model.parameters()), heads.find_head(model)[0]
     assert not torch.equal(first, next(random.parameters()))
     assert torch.equal(model.get_submodule(name).weight, random.get_submodule(name).weight)

@@ -11,7 +11,8 @@ from benchmarks import novelty as measured
 from helpers import novelty
 from helpers.checkpoint import save_tensors
 from helpers.errors import RunError
-from helpers.model import build_model, find_head
+from helpers.heads import find_head
+from helpers.model import build_model
 from helpers.novelty import Seen
 from helpers.views import Averaged
 from tests.tiny import tiny_recipe

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from helpers import optimizers
-from helpers.model import build_model, find_head, stages
+from helpers.freezing import stages
+from helpers.heads import find_head
+from helpers.model import build_model
 from helpers.recipe import Recipe
 from tests.tiny import tiny_model
 

@@ -7,7 +7,7 @@ import sys
 import optuna
 import pytest
 
-from helpers import study
+from helpers import changes, search_space, study
 from helpers.errors import DivergedError, ParameterError, RunError
 from helpers.recipe import Recipe
 from helpers.runs import git_commit
@@ -24,16 +24,16 @@ def test_every_suggestion_is_a_valid_recipe():
     trials = optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=0))
     for _ in range(100):
         trial = trials.ask()
-        suggested = study.suggest(trial, "mobilenet_v2")
+        suggested = search_space.suggest(trial, "mobilenet_v2")
         Recipe.from_preset("seed", **suggested)
         assert set(trial.params) <= set(suggested)
 
 
 def test_the_search_begins_with_the_recipe_itself_unless_that_lies_outside():
-    assert study.starting_point(Recipe.from_preset("best", backbone="mobilenet_v2"))["lr"] == 3e-3
-    assert study.starting_point(Recipe.from_preset("seed", lr=0.5, schedule="cosine")) == {}
-    assert study.starting_point(Recipe.from_preset("seed", mixup=0.3, schedule="cosine")) == {}
-    assert study.starting_point(Recipe.from_preset("seed")) == {}  # trials have another schedule than its own
+    assert search_space.starting_point(Recipe.from_preset("best", backbone="mobilenet_v2"))["lr"] == 3e-3
+    assert search_space.starting_point(Recipe.from_preset("seed", lr=0.5, schedule="cosine")) == {}
+    assert search_space.starting_point(Recipe.from_preset("seed", mixup=0.3, schedule="cosine")) == {}
+    assert search_space.starting_point(Recipe.from_preset("seed")) == {}  # trials have another schedule than its own
 
 
 def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
@@ -47,7 +47,7 @@ def test_it_goes_on_where_it_was(audit, tmp_path):  # noqa: F811
     assert len(rows) == 3
     own = next(row for row in rows if row["trial"] == 0)
     assert own["start"]
-    assert own["settings"] == study.starting_point(settings(tmp_path))
+    assert own["settings"] == search_space.starting_point(settings(tmp_path))
     assert not any("start" in row for row in rows if row is not own)
     assert (facts["backbone"], facts["cost"]) == ("squeezenet1_1", "32 px, 1 epochs")
     assert facts["commit"] == git_commit(ROOT)
@@ -64,7 +64,7 @@ def test_a_trial_whose_process_is_gone_is_tried_again_and_one_that_runs_is_not(a
     folder = tmp_path / "study"
     opened = study.open_study(folder)
     dead, alive = opened.ask(), opened.ask()
-    study.suggest(dead, "squeezenet1_1"), study.suggest(alive, "squeezenet1_1")
+    search_space.suggest(dead, "squeezenet1_1"), search_space.suggest(alive, "squeezenet1_1")
     for trial in (dead, alive):
         (folder / f"trial-{trial.number:04}").mkdir()
     said = []
@@ -152,6 +152,14 @@ def test_a_study_around_another_recipe_is_not_continued(audit, tmp_path):  # noq
     assert len(opened.trials) == 1
     with pytest.raises(ParameterError, match="is a search around another recipe, or on other photos: choose another"):
         study.begin(opened, recipe(tmp_path, epochs=1, clip_norm=5.0), audit, tmp_path)
+
+
+def test_what_was_given_besides_the_preset_is_written_down_but_no_places_and_no_cost(tmp_path):
+    base = Recipe.from_preset("best", clip_norm=2.0, backbone="mobilenet_v2", work_dir=str(tmp_path), epochs=3)
+    study.write_up(study.open_study(tmp_path), tmp_path, changes.cheaper(base, 0.5, 2))
+    facts = json.loads((tmp_path / "trials.json").read_text())
+    assert facts["changed"] == {"clip_norm": 2.0}
+    assert (facts["preset"], facts["backbone"]) == ("best", "mobilenet_v2")
 
 
 def test_a_damaged_study_is_named(tmp_path):

@@ -1,0 +1,55 @@
+"""What a search tries: the settings of which a change may help, and the range in which it may."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+
+from helpers.model import ends_in_head
+from helpers.recipe import Recipe
+from helpers.searched import SCHEDULE
+
+
+def space(backbone: str) -> dict[str, BaseDistribution]:
+    """What is searched: the settings of which a change may help, and the range in which it may."""
+    return {
+        "lr": FloatDistribution(3e-4, 3e-2, log=True),
+        "crop": CategoricalDistribution(["center", "random_resized"]),
+        "crop_scale": FloatDistribution(0.1, 0.8),
+        "rotation": FloatDistribution(0.0, 30.0),
+        "vertical_flip": CategoricalDistribution([0.0, 0.5]),
+        "mixup": CategoricalDistribution([0.0, 0.2]),
+        "cutmix": CategoricalDistribution([0.0, 1.0]),
+        "label_smoothing": CategoricalDistribution([0.0, 0.1]),
+        "dropout": FloatDistribution(0.0, 0.6),
+        "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
+        "layer_decay": FloatDistribution(0.7, 1.0),
+        "head_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
+        "ema": CategoricalDistribution([0.0, 0.99]),
+    }
+
+
+def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
+    """Settings for a trial, from the space."""
+    settings: dict[str, Any] = {"schedule": SCHEDULE}
+    for name, values in space(backbone).items():
+        if isinstance(values, CategoricalDistribution):
+            settings[name] = trial.suggest_categorical(name, values.choices)
+        else:
+            settings[name] = trial.suggest_float(name, values.low, values.high, log=values.log)
+    return settings
+
+
+def starting_point(base: Recipe) -> dict[str, Any]:
+    """The searched settings as ``base`` has them; empty if it cannot be a trial, for it lies outside of the space."""
+
+    def inside(values: BaseDistribution, value: Any) -> bool:
+        if isinstance(values, CategoricalDistribution):
+            return value in values.choices
+        return values.low <= value <= values.high
+
+    own = {name: getattr(base, name) for name in space(base.backbone)}
+    fits = base.schedule == SCHEDULE and all(inside(values, own[name]) for name, values in space(base.backbone).items())
+    return own if fits else {}
