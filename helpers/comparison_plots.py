@@ -39,18 +39,28 @@ def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
 
 
 def second_opinion(pairs: Sequence[Opinions]) -> Figure:
-    """For every change its gain with two backbones, in points above each one's own seed recipe, with intervals."""
+    """For every change its gain with two backbones, in points above each one's own seed recipe, with intervals.
+
+    What lies far outside is drawn as an arrow with its number at the edge, so that the rest stays readable.
+    """
     figure, axes = plt.subplots(figsize=(WIDTH, 1.4 + 0.3 * len(pairs)))
-    for i, offset in ((1, 0.16), (2, -0.16)):
-        rows = [pair[i] for pair in pairs]
-        mean, low, high = (
-            np.array([100 * row[f"difference_{end}"] for row in rows]) for end in ("to_seed", "low", "high")
-        )
-        style = {"color": COLOURS[i - 1], "markersize": 5, "capsize": 2, "label": rows[0]["backbone"]}
-        places = np.arange(len(rows))[::-1] + offset
-        axes.errorbar(mean, places, xerr=[mean - low, high - mean], fmt=MARKERS[i - 1], **style)
+    gains = np.array([[100 * row["difference_to_seed"] for row in pair[1:]] for pair in pairs])
+    edge = max(1.0, 3 * np.percentile(np.abs(gains), 90))
+    places = np.arange(len(pairs))[::-1]
+    for i, offset in ((0, 0.16), (1, -0.16)):
+        rows = [pair[1 + i] for pair in pairs]
+        low, high = (np.array([100 * row[f"difference_{end}"] for row in rows]) for end in ("low", "high"))
+        mean, near = gains[:, i], np.abs(gains[:, i]) <= edge
+        ends = [(mean - low)[near], (high - mean)[near]]
+        style = {"color": COLOURS[i], "markersize": 5, "capsize": 2, "label": rows[0]["backbone"]}
+        axes.errorbar(mean[near], (places + offset)[near], xerr=ends, fmt=MARKERS[i], **style)
+        for y, gain in zip((places + offset)[~near], mean[~near], strict=True):
+            side = np.sign(gain)
+            axes.plot(side * edge, y, "<" if side < 0 else ">", color=COLOURS[i], markersize=5)
+            aligned = {"ha": "left" if side < 0 else "right", "va": "center", "fontsize": 8, "color": COLOURS[i]}
+            axes.text(side * edge * 0.97, y, f"{gain:+.1f}", **aligned)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(pairs)), [pair.change for pair in pairs][::-1])
+    axes.set_yticks(places, [pair.change for pair in pairs])
     axes.set_ylim(-0.7, len(pairs) - 0.3)
     axes.set_xlabel("points above the backbone's own seed recipe, 95 % interval")
     _legend_above(axes)

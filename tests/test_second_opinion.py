@@ -60,8 +60,18 @@ def test_agreement_and_contradiction_are_told_apart():
 def test_the_figure_shows_both_backbones_for_every_change():
     figure = comparison_plots.second_opinion(second_opinion.both(*opinions()))
     axes = figure.axes[0]
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["CutMix", "Adam", "MixUp", "cosine", "fast"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["fast", "cosine", "MixUp", "Adam", "CutMix"]
+    assert list(axes.get_yticks()) == [4, 3, 2, 1, 0]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mobilenet_v2", "squeezenet1_1"]
     first, second = (container.lines[0].get_xdata() for container in axes.containers)
     assert first.tolist() == pytest.approx([3.0, 2.0, 0.5, -0.5, -3.0])
     assert second.tolist() == pytest.approx([2.0, -0.5, -4.0, 0.0, 3.0])
+
+
+def test_what_lies_far_outside_is_an_arrow_at_the_edge_and_does_not_squeeze_the_rest():
+    pairs = second_opinion.both(*opinions())
+    far = pairs[0].second | {"difference_to_seed": -0.6, "difference_low": -0.7, "difference_high": -0.5}
+    pairs += [second_opinion.Opinions(f"same {i}", pairs[1].first, pairs[1].second) for i in range(20)]
+    axes = comparison_plots.second_opinion([pairs[0]._replace(second=far), *pairs[1:]]).axes[0]
+    assert [text.get_text() for text in axes.texts] == ["-60.0"]
+    assert axes.get_xlim()[0] > -15
