@@ -1,14 +1,19 @@
 """The committed notebooks are executed, tidy and small; headless runs of them succeed and fail as they should."""
 
+import ast
 import hashlib
+import importlib
+import inspect
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import nbformat
 import pytest
+from IPython.display import Code
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -58,6 +63,22 @@ def test_every_graded_block_of_the_assignment_is_tagged():
     source = "\n".join(c.source for c in code_cells(DELIVERABLE) if "graded" in c.metadata.get("tags", []))
     for call in ("train_transform", "build_model", "make_loss", "make_optimizer", "fit(", "load_best_model"):
         assert call in source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_source_shown_is_the_source_that_runs(path):
+    """Known here within a second, rather than at the end of the notebook's re-execution."""
+    module_of = {}
+    for cell in code_cells(path):
+        for node in ast.walk(ast.parse(cell.source)):
+            if isinstance(node, ast.ImportFrom):
+                module_of |= {alias.name: node.module for alias in node.names}
+        for name in re.findall(r"^show_source\((\w+)\)$", cell.source, re.MULTILINE):
+            function = getattr(importlib.import_module(module_of[name]), name)
+            shown = [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})]
+            assert shown == [Code(inspect.getsource(function), language="python")._repr_html_()], (
+                f"{path.name} shows another {name} than the helpers hold: make notebook executes it again"
+            )
 
 
 def papermill(tmp_path, **parameters):
