@@ -144,9 +144,10 @@ def main(arguments: list[str] | None = None) -> int:
         seed = Recipe.from_preset(**given)
         size, epochs = options.image_size or seed.image_size, min(options.epochs or seed.epochs, seed.epochs)
         known = rows(seed, searched.read(Path(options.searched)) if options.searched else None)
-        if unknown := [name for name in options.rows if not any(chosen(each, [name]) for each in known)]:
+        asked = [*options.rows, "searched"] if options.rows and options.searched else options.rows
+        if unknown := [name for name in asked if not any(chosen(each, [name]) for each in known)]:
             raise ParameterError(f"--rows: there is no {unknown[0]!r}; known are {', '.join(known)}")
-        wanted = options.rows if options.shares or not options.rows else ["seed", *options.rows]
+        wanted = asked if options.shares or not asked else ["seed", *asked]
         scale = size / seed.image_size
         table = {name: cheaper(recipe, scale, epochs) for name, recipe in known.items() if chosen(name, wanted)}
         only = tuple(options.only) if options.only else tuple(range(options.folds))
