@@ -38,6 +38,7 @@ MEANINGS = {
     "seed_throughput_ratio": "training photos per second, our seed preset / literal baseline",
     "seed_cpu_seconds_ratio": "user + sys seconds per training photo, literal baseline / our seed preset",
     "ceiling_ratio": "training throughput with real photos / with one resident batch",
+    "depthwise_ratio": "CPU seconds of a training step, PyTorch's strided depthwise convolutions / ours",
     "augment_ratio": "seed augmentation on one core, ms per photo, torchvision on PIL / ours",
     "fast_time_ratio": f"literal baseline's {BASELINE_EPOCHS} epochs / fast preset, decoding included",
     "fast_accuracy": "fast preset, mean of the last five epochs",
@@ -93,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     try:
-        for part in (throughput, ceiling, augmentation, fast, saving, sizes, streaming, startup):
+        for part in (throughput, ceiling, depthwise, augmentation, fast, saving, sizes, streaming, startup):
             print(f"{part.__doc__.splitlines()[0]}", flush=True)
             part(bench)
     finally:
@@ -160,6 +161,13 @@ def ceiling(bench: Bench) -> None:
     folder = tree(bench, "ceiling", bench.plan.photos)
     found = measure("ceiling", folder=folder, repetitions=bench.plan.repetitions + 1, **bench.settings)
     bench.record("ceiling_ratio", found["ratios"])
+
+
+def depthwise(bench: Bench) -> None:
+    """(b'') One kind of layer, in our arithmetic against PyTorch's own."""
+    folder = tree(bench, "depthwise", bench.plan.photos)
+    found = measure("depthwise", folder=folder, repetitions=2 * bench.plan.repetitions + 1, **bench.settings)
+    bench.record("depthwise_ratio", found["ratios"])
 
 
 def augmentation(bench: Bench) -> None:

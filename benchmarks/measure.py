@@ -24,6 +24,7 @@ import numpy as np  # noqa: E402
 import psutil  # noqa: E402
 import torch  # noqa: E402
 import torchvision  # noqa: E402, F401
+from torch import nn  # noqa: E402
 
 LIBRARIES = time.time()
 
@@ -32,6 +33,7 @@ from helpers import machine, resident  # noqa: E402
 from helpers.assemble import assemble  # noqa: E402
 from helpers.audit import Audit, audit_photos  # noqa: E402
 from helpers.decode import load_photo  # noqa: E402
+from helpers.depthwise import StridedDepthwise  # noqa: E402
 from helpers.feeds import Feeds, decoded_bytes, open_feeds  # noqa: E402
 from helpers.photos import find_photos  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
@@ -112,6 +114,23 @@ def ceiling(repetitions: int, **settings) -> dict[str, Any]:
         fed = bench.pass_over(bench.feeds.train.epoch(epoch))[0] / len(bench.feeds.train.labels)
         ratios.append(synthetic / fed)
     return {"ratios": ratios}
+
+
+def depthwise(repetitions: int, **settings) -> dict[str, Any]:
+    """CPU seconds of training steps with PyTorch's own strided depthwise convolutions against those with ours."""
+    bench = Bench(preset="seed", **settings)
+    bench.build()
+    batches = [next(bench.feeds.train.epoch(0))] * 4
+    layers = [layer for layer in bench.model.modules() if isinstance(layer, StridedDepthwise)]
+
+    def seconds(kind: type[nn.Conv2d]) -> float:
+        for layer in layers:
+            layer.__class__ = kind
+        _, user, system = bench.pass_over(batches)
+        return user + system
+
+    seconds(nn.Conv2d), seconds(StridedDepthwise)  # the first steps choose algorithms and fill pools
+    return {"ratios": [seconds(nn.Conv2d) / seconds(StridedDepthwise) for _ in range(repetitions)]}
 
 
 def augment(repetitions: int, folder: str) -> dict[str, Any]:
@@ -266,7 +285,7 @@ def startup(began: float, **settings) -> dict[str, Any]:
     }
 
 
-MEASUREMENTS = {f.__name__: f for f in (seed, ceiling, augment, fast, saving, size, stream, startup)}
+MEASUREMENTS = {f.__name__: f for f in (seed, ceiling, depthwise, augment, fast, saving, size, stream, startup)}
 
 
 def main() -> int:

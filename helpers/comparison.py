@@ -136,7 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--searched", help="trials.json of helpers.study: its winner is a row as well, at full cost")
     parser.add_argument("--output", help="JSON file to put the rows into; it keeps rows of other backbones and costs")
     parser.add_argument("--photos", help="CSV file for what each recipe said of each photo")
-    parser.add_argument("--suspects", help="CSV file for photos that best takes to be labelled wrongly")
+    parser.add_argument("--suspects", help="CSV file for photos whose label may be wrong")
     options = parser.parse_args(arguments)
     try:
         root = project_root()
@@ -164,8 +164,9 @@ def main(arguments: list[str] | None = None) -> int:
         if options.photos and results:
             checkpoint.write_atomically(Path(options.photos), to_csv(results, audit).encode())
         if options.suspects and results:
-            last = "best" if "best" in results else list(results)[-1]
-            suspects.write(Path(options.suspects), suspects.suspects_of(place_of(folder, last, share)))
+            doubted = suspects.suspects_of(place_of(folder, judge(results), share))
+            suspects.write(Path(options.suspects), doubted)
+            print(f"{len(doubted)} labels in doubt, by {judge(results)}", flush=True)
         if not numbers:
             raise RunError("every training ran away, so there is nothing to compare: lower lr")
     except UserError as error:
@@ -178,6 +179,20 @@ def main(arguments: list[str] | None = None) -> int:
 def chosen(name: str, wanted: list[str]) -> bool:
     """Whether this row is one of those, which may end in ``*``. All are if none is named."""
     return not wanted or any(name == each or (each.endswith("*") and name.startswith(each[:-1])) for each in wanted)
+
+
+def judge(results: dict[str, CrossValidation]) -> str:
+    """Who is asked about doubtful labels: the most accurate of the recipes that believe every label wholly.
+
+    Smoothed, blended or taught targets flatten certainties: hardly a photo is then as sure of another class as that
+    class's own photos are, and confident learning finds nothing.
+    """
+
+    def believes(recipe: Recipe) -> bool:
+        return not (recipe.label_smoothing or recipe.mixup or recipe.cutmix or recipe.teacher)
+
+    plain = {name: found for name, found in results.items() if believes(found.recipe)} or results
+    return max(plain, key=lambda name: plain[name].accuracy.mean)
 
 
 def place_of(folder: Path, name: str, share: float = 1.0) -> Path:

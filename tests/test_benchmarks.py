@@ -27,6 +27,7 @@ NUMBERS = [
     "fast_accuracy",
     "baseline_accuracy",
     "augment_ratio",
+    "depthwise_ratio",
     "cost_ratio_8x",
     "checkpoint_share",
     "startup_seconds",
@@ -82,6 +83,12 @@ def test_measurements_leave_numbers(small, name):
     found = bench.measure(name, folder=bench.tree(small, "m", 8), **small.settings, **extra)
     assert 0 < found["seconds"] < 120
     assert name == "startup" or found["peak_megabytes"] > 100
+
+
+def test_a_network_without_such_layers_is_as_fast_with_either(small):
+    small.plan = bench.Plan(photos=32, repetitions=1)
+    bench.depthwise(small)
+    assert 0.5 < small.results["depthwise_ratio"] < 2  # resnet18: both sides are the same code
 
 
 def test_streaming_stays_below_what_resident_photos_take(small):

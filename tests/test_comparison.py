@@ -3,6 +3,7 @@
 import json
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -222,6 +223,17 @@ def test_without_augmentation_the_size_at_test_is_that_of_training():
     plain = Recipe.from_preset("fast", backbone="mobilenet_v2")
     table = {"fast": plain, "larger": replace(plain, test_size=256), "mirrored": replace(plain, test_flip=True)}
     assert changes.asked_otherwise(table) == {"mirrored": "fast"}
+
+
+def test_doubtful_labels_are_judged_by_the_most_accurate_that_believes_labels_wholly():
+    accuracies = {"seed": (0.9, {}), "fast": (0.95, {}), "smoothed": (0.97, {"label_smoothing": 0.1})}
+    accuracies |= {name: (0.98, {name: 0.2}) for name in ("mixup", "cutmix")} | {"taught": (0.99, {"teacher": "fast"})}
+    results = {
+        name: SimpleNamespace(recipe=Recipe(**settings), accuracy=SimpleNamespace(mean=accuracy))
+        for name, (accuracy, settings) in accuracies.items()
+    }
+    assert comparison.judge(results) == "fast"
+    assert comparison.judge({"smoothed": results["smoothed"], "mixup": results["mixup"]}) == "mixup"
 
 
 def test_a_recipe_that_runs_away_gets_no_row_and_the_others_do(audit, tmp_path, capsys, monkeypatch):  # noqa: F811

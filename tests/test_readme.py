@@ -51,6 +51,39 @@ def test_every_file_that_the_house_names_exists():
         assert (ROOT / name).exists(), name
 
 
+def comparison(backbone, cost):
+    """The rows of one comparison, as far as all photos were trained on."""
+    rows = json.loads((ROOT / "report" / "results" / "comparison.json").read_text(encoding="utf-8"))
+    rows = [row for row in rows if (row["backbone"], row["cost"]) == (backbone, cost)]
+    return {row["recipe"]: row for row in rows if row["train_photos"] > 0.7 * row["photos"]}
+
+
+def test_the_comparison_quoted_is_the_committed_one():
+    rows = comparison("mobilenet_v2", "224 px, 25 epochs")
+    quoted = re.findall(r"^\| `(\w+)` \| (\S+ % \(.+?\)) \| (.+?) \| (\d+) s \|$", README, re.MULTILINE)
+    assert {name for name, *_ in quoted} == set(rows)
+    for name, accuracy, gain, seconds in quoted:
+        row = rows[name]
+        mean, low, high = (100 * row[f"accuracy_{which}"] for which in ("mean", "low", "high"))
+        assert accuracy == f"{mean:.2f} % ({low:.1f} to {high:.1f})"
+        mean, low, high = (100 * row[f"difference_{which}"] for which in ("to_seed", "low", "high"))
+        assert gain == ("–" if name == "seed" else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
+        assert seconds == f"{row['seconds_per_run']:.0f}"
+
+
+@pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
+def test_the_single_changes_are_counted_as_they_are_committed(backbone):
+    rows = comparison(backbone, "128 px, 8 epochs")
+    changes = [row for name, row in rows.items() if name.startswith("seed + ")]
+    better = sum(row["difference_low"] > 0 for row in changes)
+    worse = sum(row["difference_high"] < 0 for row in changes)
+    (number,) = {row["photos"] for row in changes}
+    text = " ".join(README.split())
+    assert f"{number} photos held out" in text
+    name = {"mobilenet_v2": "MobileNetV2", "squeezenet1_1": "SqueezeNet 1.1"}[backbone]
+    assert f"{better} of {len(changes)} changed {name} for the better and {worse} for the worse" in text
+
+
 def changed(path):
     """Whether somebody has measured anew since the last commit."""
     return bool(
