@@ -53,13 +53,18 @@ def provenance(found: Committed) -> str:
         "|---|---|---|---|---|---|",
     ]
     for conditions, rows in beyond.groups(found.rows).items():
-        commits = sorted({each[:7] + each[40:] for row in rows for each in row["commit"].split(", ")})
+        commits = _codes(rows)
         machines = sorted({row.get("machine", "not recorded") for row in rows})
         lines.append(
             f"| {conditions} | {rows[0]['photos']:,} | {conditions.folds} × {conditions.seeds} | {len(rows)} "
             f"| {', '.join(commits)} | {'; '.join(machines)} |"
         )
     return "\n".join(lines) + "\n\n" + _other_conditions(found.rows)
+
+
+def _codes(rows: Sequence[Row]) -> list[str]:
+    """The versions of the code that ran the folds of these rows, short."""
+    return sorted({each[:7] + each[40:] for row in rows for each in row["commit"].split(", ")})
 
 
 def _other_conditions(rows: Sequence[Row]) -> str:
@@ -130,7 +135,9 @@ def curve(rows: Sequence[Row]) -> str:
             f"{before['train_photos']:,}, brought {step:+.1f} points; "
             + ("the intervals lie apart." if apart else "the intervals overlap: by them alone, nothing is decided.")
         )
-    return "\n".join(lines)
+    codes = _codes(rows)
+    text = "\n".join(lines)
+    return text + (f"\n\nThe points are of different versions of the code: {', '.join(codes)}." if codes[1:] else "")
 
 
 def cost(rows: Sequence[Row]) -> str:

@@ -196,6 +196,9 @@ def test_the_end_of_a_learning_curve(last, words):
     text = beyond_words.curve(rows)
     assert text.startswith(f"- **fast**: 50.0% with 80 photos, {last:.1%} with 800. The last step, from 300, brought")
     assert words in text
+    assert "versions of the code" not in text
+    older = [rows[0], rows[1] | {"commit": "1234567" + 33 * "0"}, rows[2]]
+    assert f"of different versions of the code: {COMMIT[:7]}, 1234567." in beyond_words.curve(older)
 
 
 def test_the_better_buy():
