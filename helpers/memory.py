@@ -13,7 +13,6 @@ from torch import nn
 from helpers import processes
 from helpers.errors import RunError
 from helpers.recipe import Recipe
-from helpers.stream import worker_died
 
 # PyTorch's, the C++ library's and oneDNN's words for it, where it is not an exception of its own.
 _WORDS = ("allocate memory", "out of memory", "not enough memory", "bad_alloc", "could not create a")
@@ -25,8 +24,6 @@ def explained(
 ) -> Iterator[None]:
     """Turn an out-of-memory error of the training step inside into one that names the batch size that fits.
 
-    The death of a process that reads photos, which the system kills first, becomes one that names ``workers``.
-
     Args:
         save: is called before smaller batches are tried: without memory, native code may end the process.
 
@@ -37,11 +34,6 @@ def explained(
         yield
         return
     except Exception as error:
-        if worker_died(error):
-            raise RunError(
-                f"a process that reads photos died, most likely for lack of memory: use workers = 0. "
-                f"What was learned until then is saved. PyTorch said: {error}"
-            ) from error
         if not is_out_of_memory(error):
             raise
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

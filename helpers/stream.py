@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import signal
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -54,22 +56,22 @@ class StreamFeed:
         self.batches[:] = [[(epoch, position) for position in order[share].tolist()] for share in shares]
         done = 0
         try:
-            for batch in self.loader:
+            for batch in _errors_kept_here(self.loader):
                 yield self._on_device(*batch)
                 done += 1
+            return
         except UserError as error:  # of another process, which PyTorch tells with that one's whole traceback
             raise type(error)(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
-        except RuntimeError as error:
-            if not worker_died(error):
+        except (RuntimeError, OSError, EOFError) as error:
+            if not self.recipe.workers or not _handover_failed(error):
                 raise
-            print(
-                "a process that reads photos failed (too little memory, or /dev/shm too small): this one reads them now"
-            )
-            self.recipe = replace(self.recipe, workers=0)
-            self.loader = self._loader()
-            del self.batches[:done]
-            for batch in self.loader:
-                yield self._on_device(*batch)
+        # Outside of the handler, which would hold the error and with it the other processes.
+        print("a process that reads photos failed (too little memory, or /dev/shm too small): this one reads them now")
+        self.recipe = replace(self.recipe, workers=0)
+        self.loader = self._loader()
+        del self.batches[:done]
+        for batch in self.loader:
+            yield self._on_device(*batch)
 
     def _on_device(self, images: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         images = images.to(self.device, non_blocking=True, memory_format=torch.channels_last)
@@ -87,11 +89,29 @@ class StreamFeed:
         )
 
 
-def worker_died(error: BaseException) -> bool:
-    """Whether this is how a ``DataLoader`` says that a process of its is gone, or has no room to hand over photos."""
+def _errors_kept_here(loader: DataLoader) -> Iterator[list[torch.Tensor]]:
+    """An iterator over this loader that tells of a dead process when it is asked for a batch, and at no other time.
+
+    PyTorch installs a signal handler that raises where the main thread happens to be, be it in the
+    middle of a training step. Without it the loader still looks after its processes, every five seconds.
+    """
+    if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
+        return iter(loader)  # where PyTorch installs no handler either
+    before = signal.getsignal(signal.SIGCHLD)
+    try:
+        return iter(loader)
+    finally:
+        signal.signal(signal.SIGCHLD, before or signal.SIG_DFL)
+
+
+def _handover_failed(error: Exception) -> bool:
+    """Whether this says that a process which reads photos is gone, or has no room to hand them over."""
     said = str(error)
-    gone = "DataLoader worker" in said and ("killed" in said or "exited" in said)
-    return isinstance(error, RuntimeError) and (gone or "shared memory" in said)
+    if isinstance(error, RuntimeError):
+        return "shared memory" in said or ("DataLoader worker" in said and ("killed" in said or "exited" in said))
+    # The way to a process that has just been killed, before the loader sees that it is gone. "Caught" begins
+    # what a living one says: an error of a transform, for instance.
+    return isinstance(error, (ConnectionError, EOFError, FileNotFoundError)) and not said.startswith("Caught ")
 
 
 class PhotoDataset(Dataset):

@@ -3,6 +3,8 @@
 import os
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import psutil
@@ -140,18 +142,78 @@ def test_resident_refuses_transforms_of_your_own(data):
         feeds(data, train=v2.Compose([v2.Grayscale(3)]), pipeline="resident")
 
 
-def test_if_a_process_that_reads_photos_is_killed_the_batches_are_the_same(data, capsys):
+def readers(train):
+    """The processes that read photos for this feed."""
+    return [psutil.Process(each.pid) for each in train.loader._iterator._workers]
+
+
+def kill(children):
+    """Kill them all, and wait until the system has sent word of it."""
+    for child in children:
+        child.kill()
+    while any(child.is_running() and child.status() != psutil.STATUS_ZOMBIE for child in children):
+        time.sleep(0.01)
+
+
+def stop_then_kill(children):
+    """Kill them while this process waits in the middle of taking over a batch from one of them."""
+    for child in children:
+        child.suspend()
+    threading.Timer(0.3, kill, [children]).start()
+
+
+@pytest.mark.parametrize("how", [kill, stop_then_kill])
+def test_if_a_process_that_reads_photos_is_killed_the_batches_are_the_same(data, capsys, how):
     expected = [images for images, _ in feeds(data, pipeline="stream", batch_size=1, workers=0).train.epoch(2)]
     train = feeds(data, pipeline="stream", batch_size=1, workers=2).train
     batches = train.epoch(2)
     found = [next(batches)[0]]
-    for each in psutil.Process().children():
-        each.kill()
+    how(readers(train))  # as in the middle of a training step: no error may come up here
     found += [images for images, _ in batches]
     assert len(found) == 12
     assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
-    assert "a process that reads photos failed" in capsys.readouterr().out
+    assert capsys.readouterr().out.count("a process that reads photos failed") == 1
     assert len(list(train.epoch(3))) == 12
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "Connection reset by peer"), EOFError()])
+def test_a_process_that_dies_while_it_hands_over_a_batch_counts_as_killed(data, capsys, error):
+    """For a moment the way to it is closed, but the loader takes it to be alive."""
+    train = feeds(data, pipeline="stream", workers=2).train
+    expected = [labels for _, labels in train.epoch(2)]
+
+    class Dying:
+        def __init__(self, loader):
+            self.loader = loader
+
+        def __iter__(self):
+            yield next(iter(self.loader))
+            raise error
+
+    train.loader = Dying(train.loader)
+    assert all(torch.equal(a, b) for a, (_, b) in zip(expected, train.epoch(2), strict=True))
+    assert "a process that reads photos failed" in capsys.readouterr().out
+
+
+def test_a_process_that_is_killed_between_two_epochs_costs_nothing_but_time(data, capsys):
+    train = feeds(data, pipeline="stream", batch_size=1, workers=2).train
+    assert len(list(train.epoch(2))) == 12
+    kill(readers(train)[:1])
+    assert len(list(train.epoch(3))) == 12
+    assert "a process that reads photos failed" in capsys.readouterr().out
+
+
+class Missing(v2.Transform):
+    def forward(self, photo):
+        raise FileNotFoundError("the colour profile is missing")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_error_of_your_own_transform_is_not_taken_for_a_dead_process(data, capsys, workers):
+    train = feeds(data, train=Missing(), pipeline="stream", workers=workers).train
+    with pytest.raises(FileNotFoundError, match="the colour profile is missing"):
+        list(train.epoch(0))
+    assert "a process that reads photos failed" not in capsys.readouterr().out
 
 
 SMALL = """
