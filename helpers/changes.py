@@ -12,7 +12,7 @@ from helpers.presets import PRESETS
 from helpers.recipe import Recipe
 
 # What follows from the cost of a comparison, and is no choice of a row.
-COST = ("epochs", "image_size", "crop_size", "val_resize", "test_size", "lr_step", "lr_milestones")
+COST = ("epochs", "image_size", "val_resize", "test_size", "lr_step", "lr_milestones")
 UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
 
 # One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
@@ -104,12 +104,13 @@ def asked_otherwise(table: dict[str, Recipe]) -> dict[str, str]:
 def cheaper(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     """The same recipe at a fraction of the cost: pictures of ``scale`` the size, and no more than ``epochs``.
 
-    What has fewer epochs of its own keeps them; the steps of a longer one's schedule come earlier in proportion.
+    The network sees the same parts of the photos, smaller: ``crop_size`` is in the photo's own pixels and stays. What
+    has fewer epochs of its own keeps them; the steps of a longer one's schedule come earlier in proportion.
     """
     share = min(1, epochs / recipe.epochs)
     if scale == 1 and share == 1:
         return recipe
-    sizes = ("image_size", "crop_size", "val_resize", "test_size")
+    sizes = ("image_size", "val_resize", "test_size")
     return replace(
         recipe,
         **{name: round(getattr(recipe, name) * scale) for name in sizes},

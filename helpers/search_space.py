@@ -9,14 +9,13 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution, Floa
 
 from helpers.model import ends_in_head
 from helpers.recipe import Recipe
-from helpers.searched import SCHEDULE
+from helpers.searched import FIXED
 
 
 def space(backbone: str) -> dict[str, BaseDistribution]:
     """What is searched: the settings of which a change may help, and the range in which it may."""
     return {
         "lr": FloatDistribution(3e-4, 3e-2, log=True),
-        "crop": CategoricalDistribution(["center", "random_resized"]),
         "crop_scale": FloatDistribution(0.1, 0.8),
         "rotation": FloatDistribution(0.0, 30.0),
         "vertical_flip": CategoricalDistribution([0.0, 0.5]),
@@ -33,7 +32,7 @@ def space(backbone: str) -> dict[str, BaseDistribution]:
 
 def suggest(trial: optuna.Trial, backbone: str) -> dict[str, Any]:
     """Settings for a trial, from the space."""
-    settings: dict[str, Any] = {"schedule": SCHEDULE}
+    settings: dict[str, Any] = dict(FIXED)
     for name, values in space(backbone).items():
         if isinstance(values, CategoricalDistribution):
             settings[name] = trial.suggest_categorical(name, values.choices)
@@ -51,5 +50,6 @@ def starting_point(base: Recipe) -> dict[str, Any]:
         return values.low <= value <= values.high
 
     own = {name: getattr(base, name) for name in space(base.backbone)}
-    fits = base.schedule == SCHEDULE and all(inside(values, own[name]) for name, values in space(base.backbone).items())
-    return own if fits else {}
+    fixed = all(getattr(base, name) == value for name, value in FIXED.items())
+    inner = all(inside(values, own[name]) for name, values in space(base.backbone).items())
+    return own if fixed and inner else {}

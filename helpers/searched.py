@@ -9,7 +9,9 @@ from typing import Any
 from helpers.errors import ParameterError, RunError
 from helpers.recipe import Recipe
 
-SCHEDULE = "cosine"  # of all trials: it ends low, whatever lr it starts from
+# Of all trials: a schedule that ends low whatever lr it starts from; and a crop on which crop_scale has an effect, so
+# that no trial is told apart from another by a setting that does nothing in it.
+FIXED = {"schedule": "cosine", "crop": "random_resized"}
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -47,5 +49,5 @@ def winner(search: dict[str, Any], **places: Any) -> Recipe:
     """
     if not (whole := finished(search)):
         raise ParameterError("no trial of the search is finished: raise --trials")
-    settings = {**search["changed"], "schedule": SCHEDULE, **whole[0]["settings"], **places}
+    settings = {**search["changed"], **FIXED, **whole[0]["settings"], **places}
     return Recipe.from_preset(search["preset"], **settings)

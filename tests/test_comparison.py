@@ -7,8 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
-from helpers import changes, comparison, comparison_plots, comparison_table, fold_runs, locks, study
+from helpers import changes, comparison, comparison_plots, comparison_table, fold_runs, locks, resident, study
 from helpers.duplicates import same_scenes
 from helpers.errors import DivergedError, ParameterError, RunError
 from helpers.evaluate import predict
@@ -73,11 +74,22 @@ def test_changes_that_would_do_nothing_are_no_rows(backbone, left_out):
 
 def test_cheaper_recipes_shrink_in_proportion():
     small = changes.cheaper(SEED, 1 / 2, 10)
-    assert (small.image_size, small.crop_size, small.val_resize, small.test_size) == (112, 224, 128, 0)
+    assert (small.image_size, small.val_resize, small.test_size) == (112, 128, 0)
     assert (small.epochs, small.lr_step, small.milestones) == (10, 3, [3, 6])
     assert changes.cheaper(SEED, 1, 25) is SEED
     for name, row in changes.rows(SEED).items():
         assert changes.cheaper(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
+
+
+def test_cheaper_recipes_show_the_network_the_same_parts_of_a_photo():
+    """A crop in the photo's own pixels may not shrink with the pictures, or what is compared is another recipe."""
+    photo = Image.new("RGB", (320, 240), "white")
+    seen = []
+    for each in (SEED, changes.cheaper(SEED, 1 / 2, 10)):
+        canvas = resident.train_canvas(photo, each)
+        seen.append((canvas > 127).mean())
+    assert seen[0] == pytest.approx(seen[1], abs=0.01)
+    assert seen[0] < 0.3  # the black border
 
 
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):

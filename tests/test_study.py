@@ -17,7 +17,7 @@ optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
 def settings(tmp_path):
-    return recipe(tmp_path, epochs=1, schedule="cosine")
+    return recipe(tmp_path, epochs=1, schedule="cosine", crop="random_resized")
 
 
 def test_every_suggestion_is_a_valid_recipe():
@@ -31,8 +31,11 @@ def test_every_suggestion_is_a_valid_recipe():
 
 def test_the_search_begins_with_the_recipe_itself_unless_that_lies_outside():
     assert search_space.starting_point(Recipe.from_preset("best", backbone="mobilenet_v2"))["lr"] == 3e-3
-    assert search_space.starting_point(Recipe.from_preset("seed", lr=0.5, schedule="cosine")) == {}
-    assert search_space.starting_point(Recipe.from_preset("seed", mixup=0.3, schedule="cosine")) == {}
+    inside = {"schedule": "cosine", "crop": "random_resized"}
+    assert search_space.starting_point(Recipe.from_preset("seed", **inside))["crop_scale"]
+    assert search_space.starting_point(Recipe.from_preset("seed", **inside, lr=0.5)) == {}
+    assert search_space.starting_point(Recipe.from_preset("seed", **inside, mixup=0.3)) == {}
+    assert search_space.starting_point(Recipe.from_preset("seed", schedule="cosine")) == {}  # another crop
     assert search_space.starting_point(Recipe.from_preset("seed")) == {}  # trials have another schedule than its own
 
 
