@@ -2,7 +2,8 @@
 
 Each row is a cross-validation on the same folds, compared with the seed recipe photo by photo. Rows and folds that
 are finished are read: the same command goes on where it was interrupted, and started twice it shares the work. With
-``--shares`` the rows are learning curves: the same recipe on a part of the training photos.
+``--shares`` the rows are learning curves: the same recipe on a part of the training photos. Settings given with ``-p``
+are those of the seed recipe and of its single changes; the presets have their own.
 """
 
 from __future__ import annotations
@@ -141,6 +142,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         root = project_root()
         given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
+        _check(options, given)
         seed = Recipe.from_preset(**given)
         size, epochs = options.image_size or seed.image_size, min(options.epochs or seed.epochs, seed.epochs)
         known = rows(seed, searched.read(Path(options.searched)) if options.searched else None)
@@ -174,6 +176,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     print(comparison_table.as_text(numbers))
     return 0
+
+
+def _check(options: argparse.Namespace, given: dict[str, Any]) -> None:
+    for name in ("image_size", "val_resize", "test_size"):
+        if name in given:
+            raise ParameterError(f"{name} would change some rows and not others: use --image-size, which all follow")
+    least = {"folds": 2, "seeds": 1, "image_size": 16, "epochs": 1}
+    for name, low in least.items():
+        if (value := getattr(options, name)) is not None and value < low:
+            raise ParameterError(f"--{name.replace('_', '-')} {value}: must be at least {low}")
+    if wrong := [fold for fold in options.only or () if not 0 <= fold < options.folds]:
+        raise ParameterError(f"--only {wrong[0]}: the folds are 0 to {options.folds - 1}")
 
 
 def chosen(name: str, wanted: list[str]) -> bool:

@@ -92,7 +92,7 @@ def cross_validate(
     for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher, trained):
         if not run(job, audit, root):
             raise RunError(f"{job.place} is to learn from {job.teacher}, which has kept no model: run that one first")
-        facts = read(job.place, job.recipe, audit, len(job.split.train))
+        facts = read(job.place, job.recipe, audit, job.split)
         right[job.seed_index, list(job.split.val)] = facts["right"]
         seconds.append(facts["seconds"])
         sizes.append(len(job.split.train))

@@ -26,6 +26,7 @@ from helpers.folds import KEPT, Fold
 from helpers.recipe import PLACES, Recipe
 from helpers.runs import Run, environment, git_commit, open_run
 from helpers.saved import load_best_model
+from helpers.split import Split
 from helpers.training import fit, make_loss
 from helpers.views import as_tested
 
@@ -114,14 +115,14 @@ def _train(job: Fold, run: Run, audit: Audit, keep_model: bool) -> tuple[Predict
 
 def _ask(job: Fold, run: Run, audit: Audit) -> tuple[Predictions, float, dict[str, Any]]:
     """What the model that was trained for another row says, the seconds of its training, and that row's facts."""
-    before = read(job.trained, job.recipe, audit, len(job.split.train), ASKED)
+    before = read(job.trained, job.recipe, audit, job.split, ASKED)
     model = as_tested(load_best_model(job.trained / KEPT, run.device), job.recipe).eval()
     feeds = open_feeds(audit, job.split, job.recipe, run.device, cache=run.cache)
     commit, described = origin_of(job.trained)
     return predict(model, feeds.val, run.precision), before["seconds"], {"commit": commit, "machine": described}
 
 
-def read(place: Path, recipe: Recipe, audit: Audit, train_photos: int, ignored: Sequence[str] = ()) -> dict[str, Any]:
+def read(place: Path, recipe: Recipe, audit: Audit, split: Split, ignored: Sequence[str] = ()) -> dict[str, Any]:
     """What a finished fold found: ``right`` (float, a number per photo held out), ``seconds`` and more.
 
     Args:
@@ -138,8 +139,10 @@ def read(place: Path, recipe: Recipe, audit: Audit, train_photos: int, ignored: 
         right = [] if "diverged" in facts else [float(value) for value in facts["right"]]
         if facts["fingerprint"] != audit.fingerprint:
             raise RunError(f"{path} is of other photos: choose another folder, or delete this one")
-        if facts["train_photos"] != train_photos:
-            raise RunError(f"{path} was trained on {facts['train_photos']} photos, not {train_photos}: delete it")
+        if facts["train_photos"] != len(split.train):
+            raise RunError(f"{path} was trained on {facts['train_photos']} photos, not {len(split.train)}: delete it")
+        if facts["names"] != [audit.photos.names[i] for i in split.val]:  # by another version of a library, perhaps
+            raise RunError(f"{path} held out other photos than this fold does now: choose another name, or delete it")
     except (OSError, ValueError, KeyError, TypeError) as error:
         if isinstance(error, RunError):
             raise

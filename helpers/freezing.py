@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from torch import nn
 
 from helpers.heads import backbone_parameters, head_parameters
@@ -25,19 +27,32 @@ def stages(model: nn.Module) -> list[list[nn.Parameter]]:
     """The backbone's parameters, cut into stages from the input to the head.
 
     A stage is a block of the longest sequence that the backbone consists of (MobileNetV2: 19, ``features.0`` and
-    on), or a module beside it that comes before (ResNet: ``conv1``, ``bn1``, ``layer1`` …).
+    on; ViT-B/16: 12 layers of its encoder, and what comes before and after), or a module beside it that comes before
+    (ResNet: ``conv1``, ``bn1``, ``layer1`` …).
     """
     seen = {id(parameter) for parameter in head_parameters(model)}
+    whole = sum(parameter.numel() for parameter in backbone_parameters(model))
     found = []
-    for child in model.children():
-        blocks = list(child.children()) if isinstance(child, nn.Sequential) and len(child) > 4 else [child]
-        for block in blocks:
-            own = [parameter for parameter in block.parameters() if id(parameter) not in seen]
-            seen |= {id(parameter) for parameter in own}
-            if own:
-                found.append(own)
+    for block in _blocks(model, 0.9 * whole):
+        own = [parameter for parameter in block.parameters() if id(parameter) not in seen]
+        seen |= {id(parameter) for parameter in own}
+        if own:
+            found.append(own)
     rest = [parameter for parameter in model.parameters() if id(parameter) not in seen]
     return [rest, *found] if rest else found
+
+
+def _blocks(module: nn.Module, most: float) -> Iterator[nn.Module]:
+    """The parts of a module in order; in place of a long sequence, or of a part with ``most`` parameters, its parts."""
+    for child in module.children():
+        sequence = isinstance(child, nn.Sequential) and len(child) > 4
+        wraps = any(True for _ in child.children()) and sum(p.numel() for p in child.parameters()) > most
+        if sequence:
+            yield from child.children()
+        elif wraps:
+            yield from _blocks(child, most)
+        else:
+            yield child
 
 
 def freeze_stages(model: nn.Module, share: float) -> None:

@@ -275,26 +275,32 @@ def _check_together(recipe: Recipe) -> None:
     if recipe.schedule == "multistep" and not (increasing and recipe.milestones):
         raise ParameterError(f"lr_milestones = {recipe.lr_milestones!r}: rising epochs are needed, such as '7,14'")
     _refuse_without_effect(recipe)
-    if recipe.nesterov and recipe.momentum == 0:
+    if recipe.optimizer == "sgd" and recipe.nesterov and recipe.momentum == 0:
         raise ParameterError("nesterov = True needs momentum > 0: raise momentum or set nesterov to False")
     if recipe.run and ("/" in recipe.run or "\\" in recipe.run or recipe.run.startswith(".")):
         raise ParameterError(f"run = {recipe.run!r}: a plain folder name is needed; put paths into work_dir")
 
 
 def _refuse_without_effect(recipe: Recipe) -> None:
-    """What would be done by nobody is refused, or a comparison would compare a recipe with itself."""
+    """What asks for something and would get nothing is refused, or a comparison would compare a recipe with itself."""
     changed = {f.name for f in dataclasses.fields(Recipe) if getattr(recipe, f.name) != f.default}
-    mixing = sorted(changed & {"mixup", "cutmix"})
-    if recipe.frozen_backbone and not recipe.augmentation and mixing:
+    on_photos = sorted(changed & {"mixup", "cutmix", "teacher"})
+    if recipe.frozen_backbone and not recipe.augmentation and on_photos:
+        back = "empty" if on_photos[0] == "teacher" else "0"
         raise ParameterError(
-            f"{mixing[0]} needs photos, but with frozen_backbone and without augmentation the head learns from "
-            f"features that are computed once: set frozen_backbone to False, or {mixing[0]} to 0"
+            f"{on_photos[0]} needs photos, but with frozen_backbone and without augmentation the head learns from "
+            f"features that are computed once: set frozen_backbone to False, or {on_photos[0]} to {back}"
         )
     random = sorted(changed & {"crop", "auto_augment", "random_erasing"})
     if not recipe.augmentation and random:
         raise ParameterError(f"{random[0]} does nothing without augmentation: set augmentation to True")
-    tuning = sorted(changed & {"frozen_share", "layer_decay", "l2_sp", "head_first"})
+    tuning = sorted(changed & {"frozen_share", "frozen_norms", "layer_decay", "l2_sp", "head_first"})
     if recipe.frozen_backbone and tuning:
         raise ParameterError(f"{tuning[0]} does nothing with frozen_backbone: set one of them back")
-    if recipe.optimizer != "sgd" and recipe.nesterov and "nesterov" in changed:
-        raise ParameterError("nesterov is SGD's: set optimizer to sgd")
+    if not recipe.teacher and (taught := sorted(changed & {"teacher_weight", "teacher_temperature"})):
+        raise ParameterError(f"{taught[0]} does nothing without a teacher: name one, or set it back")
+    if recipe.warmup_epochs and recipe.schedule != "cosine":
+        raise ParameterError(
+            f"warmup_epochs = {recipe.warmup_epochs} does nothing with schedule = {recipe.schedule!r}: "
+            "set it to 0, or schedule to cosine"
+        )

@@ -50,6 +50,23 @@ def test_validation_is_never_random_and_training_is(noise_photo):
     assert not torch.equal(train_transform(SEED)(noise_photo), train_transform(SEED)(noise_photo))
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"), [("trivial", "TrivialAugmentWide"), ("rand", "RandAugment"), ("imagenet", "AutoAugment")]
+)
+def test_automatic_augmentation_comes_after_the_five_and_changes_the_picture(noise_photo, name, kind):
+    plain = {"rotation": 0.0, "horizontal_flip": 0.0, "vertical_flip": 0.0, "hue": 0.0}
+    plain |= {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
+    without, automatic = (
+        train_transform(Recipe.from_preset("seed", **plain, auto_augment=each)) for each in ("none", name)
+    )
+    assert names(automatic) == [*names(without)[:5], kind, *names(without)[5:]]
+    torch.manual_seed(0)
+    pictures = [automatic(noise_photo) for _ in range(8)]
+    assert all(picture.shape == (3, 224, 224) and picture.isfinite().all() for picture in pictures)
+    assert sum(not torch.equal(picture, without(noise_photo)) for picture in pictures) >= 4
+    assert not torch.equal(pictures[0], pictures[1])
+
+
 def test_the_two_transforms_share_nothing():
     train, val = train_transform(SEED).transforms, val_transform(SEED).transforms
     assert not any(a is b for a in train for b in val)

@@ -294,6 +294,22 @@ def test_the_command_names_wrong_rows_and_photos(capsys):
     assert "nowhere" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--folds", "1"], "--folds 1: must be at least 2"),
+        (["--seeds", "0"], "--seeds 0: must be at least 1"),
+        (["--epochs", "0"], "--epochs 0: must be at least 1"),
+        (["--image-size", "0"], "--image-size 0: must be at least 16"),
+        (["--folds", "3", "--only", "1", "3"], "--only 3: the folds are 0 to 2"),
+        (["-p", "image_size", "128"], "image_size would change some rows and not others: use --image-size"),
+    ],
+)
+def test_the_command_names_what_it_cannot_compare(capsys, options, message):
+    assert comparison.main(["-p", "dataset", "demo", *options]) == 1
+    assert message in capsys.readouterr().err
+
+
 def test_a_missing_table_is_named(tmp_path):
     with pytest.raises(ParameterError, match=r"comparison\.json cannot be read .*helpers\.comparison writes it"):
         comparison_table.read(tmp_path / "comparison.json")

@@ -116,6 +116,16 @@ def test_folds_of_other_photos_are_not_taken_for_these(audit, grow, tmp_path):
         crossval.cross_validate(recipe(tmp_path), others, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
 
 
+def test_a_fold_that_held_out_others_is_not_taken_for_this_one(audit, tmp_path):
+    """As when another version of the library that finds near-duplicates divides the photos otherwise."""
+    crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+    path = tmp_path / "cv" / "fold-0-seed-0" / "fold.json"
+    facts = json.loads(path.read_text())
+    path.write_text(json.dumps(facts | {"names": facts["names"][::-1]}))
+    with pytest.raises(RunError, match="held out other photos"):
+        crossval.cross_validate(recipe(tmp_path), audit, tmp_path / "cv", ROOT, folds=3, only=(0,), log=lambda _: None)
+
+
 def test_a_share_of_the_training_photos_is_fair_and_part_of_a_larger_share(audit):
     rows = np.arange(3, len(audit.photos))
     labels = np.array(audit.photos.labels)

@@ -90,13 +90,24 @@ def test_the_recipe_is_frozen():
         ({"schedule": "multistep", "lr_milestones": ""}, "rising epochs are needed"),
         ({"frozen_backbone": True, "augmentation": False, "cutmix": 1.0}, "cutmix needs photos"),
         ({"augmentation": False, "random_erasing": 0.5}, "random_erasing does nothing without augmentation"),
+        (
+            {"frozen_backbone": True, "augmentation": False, "teacher": "a-run"},
+            "set frozen_backbone to False, or teacher",
+        ),
         ({"frozen_backbone": True, "l2_sp": 0.1}, "l2_sp does nothing with frozen_backbone"),
+        ({"frozen_backbone": True, "frozen_norms": True}, "frozen_norms does nothing with frozen_backbone"),
+        ({"teacher_weight": 0.9}, "teacher_weight does nothing without a teacher"),
+        ({"warmup_epochs": 2}, "warmup_epochs = 2 does nothing with schedule = 'step': set it to 0"),
     ],
 )
 def test_bad_values_are_named(changes, message):
     with pytest.raises(ParameterError) as error:
         Recipe.from_preset("seed", **changes)
     assert message in str(error.value)
+
+
+def test_momentum_is_needed_by_nesterov_alone():
+    assert Recipe.from_preset("seed", optimizer="adam", momentum=0.0).momentum == 0
 
 
 def test_an_unknown_preset_is_named():
