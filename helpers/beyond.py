@@ -41,7 +41,8 @@ class Conditions(NamedTuple):
     seeds: int
 
     def __str__(self) -> str:
-        return f"{self.backbone}, {self.cost}"
+        """``cost`` is a cap: a recipe of fewer epochs keeps its own."""
+        return f"{self.backbone}, {self.cost.replace(' px, ', ' px, at most ')}"
 
 
 class Comparison(NamedTuple):
@@ -64,7 +65,7 @@ class Committed:
 
 
 def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
-    """The parameters of the notebook whose ``globals()`` these are; crops and tests shrink with the pictures.
+    """The parameters of the notebook whose ``globals()`` these are; validation pictures shrink with the others.
 
     Raises:
         ParameterError: a name is unknown, or a value cannot be used.

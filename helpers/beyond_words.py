@@ -149,7 +149,7 @@ def cost(rows: Sequence[Row]) -> str:
     cheap = min(alike, key=lambda row: row["seconds_per_run"])
     text = f"Most accurate is {_bought(top)}. "
     if cheap is top:
-        text += "No cheaper recipe has an interval that reaches into its own."
+        text += "No cheaper one of these has an interval that reaches into its own."
     else:
         share = cheap["seconds_per_run"] / top["seconds_per_run"]
         text += (
@@ -165,7 +165,8 @@ def cost(rows: Sequence[Row]) -> str:
 def _bought(row: Row) -> str:
     seconds = row["seconds_per_run"]
     time = f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
-    return f"**{row['recipe']}** ({beyond.conditions_of(row)}): {row['accuracy_mean']:.2%} for {time} of training"
+    at = f"{row['backbone']}, {row['image_size']} px, {row['epochs']} epochs"
+    return f"**{row['recipe']}** ({at}): {row['accuracy_mean']:.2%} for {time} of training"
 
 
 def searched(search: dict[str, Any]) -> str:

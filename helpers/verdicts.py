@@ -74,6 +74,21 @@ def best_settings(row: Row) -> str:
     return "\n".join(lines)
 
 
+def meanings(rows: Sequence[Row]) -> str:
+    """What each single change of the seed recipe sets, and what that setting means, as a Markdown table."""
+    known = {name: (value, words) for name, value, words in Recipe().table()}
+    lines = ["| change | setting | seed | changed to | meaning |", "|---|---|---|---|---|"]
+    for row in rows:
+        if not row["recipe"].startswith("seed + "):
+            continue
+        change = row["recipe"].removeprefix("seed + ")
+        for name, value in row["settings"].items():
+            before, words = known.get(name, ("–", "a setting of another version"))
+            lines.append(f"| {change} | `{name}` | {before or 'none'} | {value} | {words} |")
+            change = ""  # of several settings, at the first
+    return "\n".join(lines)
+
+
 def _changed_since(row: Row) -> list[str]:
     """Settings that the preset ``best`` has otherwise now, but for those that follow the cost of a comparison."""
     if "best" not in PRESETS:

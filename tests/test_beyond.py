@@ -110,6 +110,20 @@ def test_settings_of_best_are_explained():
     assert "| `gone` | – | 1 | a setting of another version |" in text
 
 
+def test_every_change_is_explained_by_its_settings():
+    rows = [SEED, row("fast", settings={"frozen_backbone": True}), row("seed + MixUp", settings={"mixup": 0.2})]
+    text = verdicts.meanings([*rows, row("seed + Adam", settings={"optimizer": "adam", "lr": 1e-4})])
+    assert text.count("\n") == 4
+    assert "| MixUp | `mixup` | 0.0 | 0.2 | blend pairs of photos" in text
+    assert "| Adam | `optimizer` | sgd | adam | " in text
+    assert "|  | `lr` | 0.001 | 0.0001 | step size at the start |" in text
+
+
+def test_the_time_of_a_recipe_stands_beside_its_own_epochs():
+    text = beyond_words.cost([row("best", 0.97, epochs=8, image_size=224, cost="224 px, 25 epochs")])
+    assert "**best** (mobilenet_v2, 224 px, 8 epochs): 97.00%" in text
+
+
 def test_a_preset_that_has_changed_since_is_pointed_out(monkeypatch):
     monkeypatch.setitem(verdicts.PRESETS, "best", {"mixup": 0.2, "epochs": 30})
     assert "has changed" not in verdicts.best_settings(row("best", settings={"mixup": 0.2}))
@@ -208,7 +222,7 @@ def test_the_better_buy():
     assert "**fast** (mobilenet_v2, 96 px, 6 epochs): 94.00% for 5.0 s of training, 5% of that" in text
     assert "With one backbone alone" in text
     alone = beyond_words.cost([rows[0], rows[2] | {"backbone": "squeezenet1_1"}])
-    assert "No cheaper recipe has an interval that reaches into its own." in alone
+    assert "No cheaper one of these has an interval that reaches into its own." in alone
     assert "backbone alone" not in alone
 
 
@@ -261,13 +275,14 @@ def test_the_conclusion_follows_the_intervals():
 
     changes = [row("seed + MixUp", 0.9, 0.0), row("seed + CutMix", 0.9, -0.02), row("best - MixUp", 0.9, 0.02)]
     text = said(row("best", 0.93, 0.03), row("fast", 0.87, -0.03), *changes)
-    assert "With mobilenet_v2, 96 px, 6 epochs, the published recipe is right about 90.0% of 1,000 photos" in text
+    assert "With mobilenet_v2, 96 px, at most 6 epochs, the published recipe is right about 90.0% of" in text
     assert "`best` is right about 93.0%: 3.0 points more, between 2.0 and 4.0. That is a difference." in text
     assert "`fast` is right about 87.0%: 3.0 points less, between 2.0 and 4.0. That is a difference, the wrong" in text
     assert (
-        "Of 2 single changes (mobilenet_v2, 96 px, 6 epochs), 0 made it better by their intervals and 1 worse; 1 "
+        "Of 2 single changes (mobilenet_v2, 96 px, at most 6 epochs), 0 made it better by their intervals and 1 worse"
         in text
     )
+    assert "1 worse; 1 cannot be told from it" in text
     assert "ResNet-18" in text.split("Not tried here")[1]
     undecided = said(row("best", 0.905, 0.005))
     assert "anything from -0.5 to +1.5 fits: nothing is decided" in undecided
@@ -276,7 +291,7 @@ def test_the_conclusion_follows_the_intervals():
 
 def test_where_numbers_come_from():
     text = beyond_words.provenance(beyond.Committed(Path(), ROWS, [], [], {}))
-    assert "| mobilenet_v2, 96 px, 6 epochs | 1,000 | 5 × 1 | 4 | 0123456 | abacus |" in text
+    assert "| mobilenet_v2, 96 px, at most 6 epochs | 1,000 | 5 × 1 | 4 | 0123456 | abacus |" in text
     assert "none of these are, but mobilenet_v2's" in text
     dirty = [row("seed", 0.9, 0.0, backbone="resnet18", photos=2848, commit=f"{COMMIT}+changes, {'f' * 40}")]
     text = beyond_words.provenance(beyond.Committed(Path(), dirty, [], [], {}))
@@ -314,7 +329,7 @@ def parameters(**given):
 
 def test_the_parameters_are_checked():
     found = beyond.read_parameters(parameters(), ROOT)
-    assert (found.recipe.image_size, found.recipe.crop_size, found.recipe.val_resize) == (64, 128, 73)
+    assert (found.recipe.image_size, found.recipe.val_resize) == (64, 73)
     assert (found.results, found.photos) == (ROOT / "report" / "results", None)
     wrong = {"folds": 1, "image_size": "64", "results": "nowhere", "photos": "nowhere", "preset": "fastt"}
     for name, value in wrong.items():
