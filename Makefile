@@ -26,7 +26,7 @@ setup: .venv/installed ## create .venv with the pinned packages (once; run and t
 	@touch $@
 
 run: setup ## execute the notebook; PARAMS=notebooks/parameters/seed.yaml DATA=path for another run
-	@$(BIN)/python -m helpers.headless $(if $(PARAMS),-f "$(PARAMS)") $(if $(DATA),--data "$(DATA)") $(ARGS)
+	@$(BIN)/python -m helpers run $(if $(PARAMS),-f "$(PARAMS)") $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterLab in a browser
 	$(BIN)/ruff check .
@@ -37,26 +37,26 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider notebooks
 
 report: setup ## report/report.pdf from RUN=work_dir/<run>; ARGS='--author "…" --email … --course "…"'
-	@$(BIN)/python -m helpers.report "$(or $(RUN),report/results/seed-mobilenet_v2)" $(ARGS)
+	@$(BIN)/python -m helpers report "$(or $(RUN),report/results/seed-mobilenet_v2)" $(ARGS)
 
 figures: setup ## draw every figure of a finished run again; RUN=work_dir/<run>, DATA=path if its photos were moved
-	@$(BIN)/python -m helpers.analyse "$(RUN)" $(if $(DATA),--data "$(DATA)")
+	@$(BIN)/python -m helpers figures "$(RUN)" $(if $(DATA),--data "$(DATA)")
 
 predict: setup ## ask a finished run about photos of your own: DATA=photo or folder, RUN=work_dir/<run>
-	@$(BIN)/python -m helpers.predict "$(DATA)" $(if $(RUN),--run "$(RUN)") $(ARGS)
+	@$(BIN)/python -m helpers predict "$(DATA)" $(if $(RUN),--run "$(RUN)") $(ARGS)
 
 export: setup ## a run's model as files for use elsewhere, checked and timed: RUN=work_dir/<run>, DATA=path if its photos moved
 	@test -n "$(RUN)" || { echo "Name a finished run: make export RUN=work_dir/demo-resnet18"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-export.txt
-	$(BIN)/python -m helpers.export "$(RUN)" --onnx --time $(if $(DATA),--data "$(DATA)")
+	$(BIN)/python -m helpers export "$(RUN)" --onnx --time $(if $(DATA),--data "$(DATA)")
 
 runs: setup ## all finished runs in one table and one figure (work_dir/runs.png); ARGS="--csv" or names of runs
-	@$(BIN)/python -m helpers.run_table $(ARGS)
+	@$(BIN)/python -m helpers runs $(ARGS)
 
 faults: setup ## 200 trainings and notebooks killed and resumed, 20,000 fuzzed inputs; under 30 minutes
 	FUZZ=20000 $(BIN)/python -m pytest -q tests/test_fuzz.py tests/test_archives.py tests/test_decode.py tests/test_resume.py \
 		tests/test_trees.py tests/test_security.py tests/test_interrupted_notebook.py
-	$(BIN)/python -m tests.kills --kills 200 --notebooks 12
+	$(BIN)/python -m tests.faults.kills --kills 200 --notebooks 12
 
 audit: setup ## check the pinned packages against known vulnerabilities (asks a server)
 	$(BIN)/python -m venv .venv/audit && .venv/audit/bin/python -m pip install --quiet pip-audit
@@ -69,7 +69,7 @@ lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
 
 notebook: setup ## re-execute the committed notebooks in place, after a change to them or to the helpers
-	$(BIN)/python -m helpers.refresh notebooks/*.ipynb
+	$(BIN)/python -m helpers refresh_notebooks notebooks/*.ipynb
 
 lock: setup ## compile requirements.in into requirements.txt, for every platform
 	$(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

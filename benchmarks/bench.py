@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.plot import draw
-from helpers.audit import Audit, audit_photos
-from helpers.errors import UserError
-from helpers.photos import find_photos
-from helpers.sources import locate_photos
-from helpers.split import Split, split_photos
+from helpers.common.errors import UserError
+from helpers.data.audit import Audit, audit_photos
+from helpers.data.image_folder import find_photos
+from helpers.data.sources.locate import locate_photos
+from helpers.data.split import Split, split_photos
 
 ROOT = Path(__file__).resolve().parent.parent
 BASELINE_EPOCHS = 25
@@ -328,8 +328,8 @@ def circumstances(bench: Bench, options: argparse.Namespace, seconds: float) -> 
     import torch
     import torchvision
 
-    from helpers.machine import describe
-    from helpers.runs import git_commit
+    from helpers.common.device import describe
+    from helpers.runs.environment import git_commit
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     return {

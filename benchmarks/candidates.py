@@ -18,18 +18,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from helpers import machine
-from helpers.audit import Audit, audit_photos
-from helpers.evaluate import predict, wilson_interval
-from helpers.features import FeatureFeed, what_is_trained
-from helpers.feeds import Feeds, open_feeds
-from helpers.heads import head_module
-from helpers.model import build_model
-from helpers.optimizers import make_optimizer, make_schedule
-from helpers.photos import find_photos
+from helpers.common import device
+from helpers.data.audit import Audit, audit_photos
+from helpers.data.image_folder import find_photos
+from helpers.data.loading.loaders import Feeds, open_feeds
+from helpers.data.split import Split, split_photos
+from helpers.evaluation.predictions import predict
+from helpers.evaluation.statistics import wilson_interval
+from helpers.models.build import build_model
+from helpers.models.head import head_module
 from helpers.recipe import Recipe
-from helpers.split import Split, split_photos
-from helpers.training import make_loss, train_one_epoch
+from helpers.training.linear_probe import FeatureFeed, what_is_trained
+from helpers.training.loop import train_one_epoch
+from helpers.training.optimization import make_loss, make_optimizer, make_schedule
 
 FOLDS = 5
 SIZES = ((128, 146), (160, 183), (192, 220), (224, 256), (256, 293))
@@ -42,7 +43,7 @@ def main() -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--backbone", default="mobilenet_v2")
     options = parser.parse_args()
-    machine.prepare(0, True)
+    device.prepare(0, True)
     audit = audit_photos(find_photos(options.data))
     fast = Recipe.from_preset("fast", backbone=options.backbone, weights=options.weights)
     rows = []
@@ -119,7 +120,7 @@ def new_model(recipe: Recipe, frozen: bool) -> nn.Module:
 
 
 def machine_precision() -> torch.dtype:
-    return machine.pick_precision("auto", CPU)
+    return device.pick_precision("auto", CPU)
 
 
 def folds(audit: Audit) -> np.ndarray:

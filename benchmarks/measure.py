@@ -29,18 +29,21 @@ from torch import nn  # noqa: E402
 LIBRARIES = time.time()
 
 from benchmarks.baseline import data_transforms  # noqa: E402
-from helpers import machine, resident  # noqa: E402
-from helpers.assemble import assemble  # noqa: E402
-from helpers.audit import Audit, audit_photos  # noqa: E402
-from helpers.decode import load_photo  # noqa: E402
-from helpers.depthwise import StridedDepthwise  # noqa: E402
-from helpers.feeds import Feeds, decoded_bytes, open_feeds  # noqa: E402
-from helpers.photos import find_photos  # noqa: E402
+from helpers.common import device  # noqa: E402
+from helpers.common.seeding import generator  # noqa: E402
+from helpers.data.audit import Audit, audit_photos  # noqa: E402
+from helpers.data.decode import load_photo  # noqa: E402
+from helpers.data.image_folder import find_photos  # noqa: E402
+from helpers.data.loading import batch_augmentation  # noqa: E402
+from helpers.data.loading.canvases import frame, train_canvas  # noqa: E402
+from helpers.data.loading.loaders import Feeds, decoded_bytes, open_feeds  # noqa: E402
+from helpers.data.split import Split, split_photos  # noqa: E402
+from helpers.models.depthwise import StridedDepthwise  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
-from helpers.runs import open_run  # noqa: E402
-from helpers.seeds import generator  # noqa: E402
-from helpers.split import Split, split_photos  # noqa: E402
-from helpers.training import fit, make_loss, train_one_epoch  # noqa: E402
+from helpers.runs.run import open_run  # noqa: E402
+from helpers.training.loop import fit, train_one_epoch  # noqa: E402
+from helpers.training.optimization import make_loss  # noqa: E402
+from helpers.training.setup import assemble  # noqa: E402
 
 IMPORTED = time.time()
 
@@ -137,17 +140,17 @@ def augment(repetitions: int, folder: str) -> dict[str, Any]:
     """The seed recipe's training transforms on one core: torchvision's on PIL photos, and ours."""
     torch.set_num_threads(1)
     recipe = Recipe()
-    machine.prepare(0, True)
+    device.prepare(0, True)
     audit, split = look_at(folder)
     photos = [load_photo(audit.photos.path(i)) for i in split.train[:64]]
     literal = data_transforms()["train"]
-    canvases = torch.from_numpy(np.stack([resident.train_canvas(photo, recipe) for photo in photos]))
-    frames = torch.from_numpy(np.stack([resident.frame(photo, recipe) for photo in photos]))
-    augmenter = resident.Augmenter(recipe, torch.device("cpu"))
+    canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
+    frames = torch.from_numpy(np.stack([frame(photo, recipe) for photo in photos]))
+    augmenter = batch_augmentation.Augmenter(recipe, torch.device("cpu"))
 
     def ours() -> None:
-        draws = resident.draw(recipe, len(photos), generator(0))
-        plan = resident.epoch_plan(draws, frames, recipe, torch.device("cpu"))
+        draws = batch_augmentation.draw(recipe, len(photos), generator(0))
+        plan = batch_augmentation.epoch_plan(draws, frames, recipe, torch.device("cpu"))
         for start in range(0, len(photos), 32):
             rows = slice(start, start + 32)
             augmenter(canvases[rows], {name: part[rows] for name, part in plan.items()})
@@ -214,7 +217,7 @@ def stream(limit: float, folder: str, workers: int = 2) -> dict[str, Any]:
     """Memory while photos are decoded and fed once, if they may take ``limit`` · 10⁶ bytes."""
     audit, split = look_at(folder)
     recipe = Recipe(workers=workers, memory_limit_gb=1.001 * limit / 1e3)
-    machine.prepare(0, True)
+    device.prepare(0, True)
     before = memory_of_all()
     with Watch() as watch:
         feeds: Feeds = open_feeds(audit, split, recipe, torch.device("cpu"))

@@ -24,22 +24,24 @@ from PIL import Image
 from scipy import stats
 
 from benchmarks.candidates import CPU, FOLDS, folds, machine_precision, new_model
-from helpers import checkpoint, garden, machine, novelty
-from helpers.audit import Audit, audit_photos
-from helpers.decoded import val_pictures
-from helpers.features import FeatureFeed
-from helpers.feeds import ResidentFeed, val_batch_size
-from helpers.novelty import Seen
-from helpers.optimizers import make_optimizer, make_schedule
-from helpers.photos import find_photos
+from helpers.common import device, files
+from helpers.data.audit import Audit, audit_photos
+from helpers.data.image_folder import find_photos
+from helpers.data.loading.canvases import val_picture, val_pictures
+from helpers.data.loading.loaders import ResidentFeed, val_batch_size
+from helpers.data.sources import garden
+from helpers.evaluation.features import Seen, look_at_all
+from helpers.inference import out_of_distribution
+from helpers.inference.out_of_distribution import MOST
 from helpers.recipe import Recipe
-from helpers.remember import MOST
-from helpers.resident import val_picture
-from helpers.runs import git_commit, project_root
-from helpers.training import make_loss, train_one_epoch
+from helpers.runs.environment import git_commit
+from helpers.runs.run import project_root
+from helpers.training.linear_probe import FeatureFeed
+from helpers.training.loop import train_one_epoch
+from helpers.training.optimization import make_loss, make_optimizer, make_schedule
 
 OUTPUT = "report/results/novelty.json"
-CHOSEN = f"ViM, normalized, {novelty.DIRECTIONS} of {MOST} photos"
+CHOSEN = f"ViM, normalized, {out_of_distribution.DIRECTIONS} of {MOST} photos"
 Doubt = Callable[[Seen], torch.Tensor]  # (n,): the larger, the less like the training photos
 SOURCES = {
     "maximum probability": "Hendrycks & Gimpel, 2017",
@@ -62,7 +64,7 @@ def main() -> int:
     parser.add_argument("--weights", required=True)
     parser.add_argument("--backbone", default="mobilenet_v2")
     options = parser.parse_args()
-    machine.prepare(0, True)
+    device.prepare(0, True)
     audit = audit_photos(find_photos(options.data))
     recipe = Recipe.from_preset("fast", backbone=options.backbone, weights=options.weights)
     model = new_model(recipe, frozen=True).eval()
@@ -75,7 +77,7 @@ def main() -> int:
             f"{name:<20} AUROC {row['auroc']:.3f}  flagged {row['flagged']:.1%}  false alarms {row['false_alarms']:.1%}"
         )
     others = flag_others(model, features, labels, fold, recipe)
-    checkpoint.write_json(project_root() / OUTPUT, facts(options.backbone, audit, flowers, others))
+    files.write_json(project_root() / OUTPUT, facts(options.backbone, audit, flowers, others))
     return 0
 
 
@@ -116,7 +118,7 @@ def one_round(
     out = {}
     for name, doubt in rules(seen_by(head, features[train]), renumbered[train]).items():
         threshold_set, held_out, strange = (doubt(seen) for seen in sets)
-        threshold = novelty.threshold_of(threshold_set)
+        threshold = out_of_distribution.threshold_of(threshold_set)
         flagged, alarms = ((doubts > threshold).float().mean().item() for doubts in (strange, held_out))
         out[name] = (auroc(held_out, strange), flagged, alarms)
     return out
@@ -133,9 +135,9 @@ def rules(train: Seen, labels: torch.Tensor) -> dict[str, Doubt]:
         "ViM": as_published(train),
     }
     for count in (16, 32, 64, 128):
-        table[f"ViM, normalized, {count}"] = novelty.learn(train, train, count).doubt
+        table[f"ViM, normalized, {count}"] = out_of_distribution.learn(train, train, count).doubt
     some = torch.linspace(0, len(labels) - 1, MOST).long()
-    table[CHOSEN] = novelty.learn(Seen(train.features[some], train.logits[some]), train).doubt
+    table[CHOSEN] = out_of_distribution.learn(Seen(train.features[some], train.logits[some]), train).doubt
     return table
 
 
@@ -202,7 +204,7 @@ def flag_others(
         stacked = torch.from_numpy(np.stack([val_picture(picture, recipe) for picture in pictures]))
         seen = seen_by(head, features_of(model, stacked))
         rows[kind] = {"pictures": len(pictures)} | {
-            f"flagged by {name}": int((table[name](seen) > novelty.threshold_of(table[name](val))).sum())
+            f"flagged by {name}": int((table[name](seen) > out_of_distribution.threshold_of(table[name](val))).sum())
             for name in ("maximum probability", "ViM", CHOSEN)
         }
         print(kind, rows[kind], flush=True)
@@ -227,7 +229,7 @@ def other_pictures() -> Iterator[tuple[str, list[Image.Image]]]:
 
 def features_of(model: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     feed = ResidentFeed(pictures, torch.zeros(len(pictures)), val_batch_size(CPU))
-    return novelty.look_at_all(model, feed.epoch(), machine_precision()).features.clone()
+    return look_at_all(model, feed.epoch(), machine_precision()).features.clone()
 
 
 def auroc(known: torch.Tensor, strange: torch.Tensor) -> float:

@@ -12,11 +12,11 @@ from PIL import Image
 from torchvision import transforms
 
 from benchmarks import baseline, bench, plot
-from helpers.audit import audit_photos
-from helpers.augment import train_transform, val_transform
-from helpers.photos import find_photos
+from helpers.data.audit import audit_photos
+from helpers.data.augmentation import train_transform, val_transform
+from helpers.data.image_folder import find_photos
+from helpers.data.split import split_photos
 from helpers.recipe import Recipe
-from helpers.split import split_photos
 
 ROOT = Path(__file__).parent.parent
 NUMBERS = [

@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from helpers.errors import ParameterError
-from helpers.presets import PRESETS
-from helpers.recipe import Recipe
+from helpers.common.errors import ParameterError
+from helpers.recipe import PRESETS, Recipe
 
 PARAMETERS = Path(__file__).parent.parent / "notebooks" / "parameters"
 

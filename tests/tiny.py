@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from helpers.feeds import AugmentedFeed, Feeds, ResidentFeed
+from helpers.data.loading.canvases import canvas_sides
+from helpers.data.loading.loaders import AugmentedFeed, Feeds, ResidentFeed
 from helpers.recipe import Recipe
-from helpers.resident import canvas_sides
-from helpers.runs import Run
+from helpers.runs.run import Run
 
 CPU = torch.device("cpu")
 

@@ -8,11 +8,11 @@ import torch.distributed as dist
 from torch import nn
 from torchvision.models import resnet18
 
-from helpers import processes
-from helpers.evaluate import predict
-from helpers.feeds import ResidentFeed
-from helpers.train import _even_without_photos
-from helpers.training import train_one_epoch
+from helpers.commands.train import _even_without_photos
+from helpers.common import distributed
+from helpers.data.loading.loaders import ResidentFeed
+from helpers.evaluation.predictions import predict
+from helpers.training.loop import train_one_epoch
 
 
 def build():
@@ -32,8 +32,8 @@ def compare(photos):
     images, labels = torch.randn(photos, 3, 64, 64), torch.randint(0, 5, (photos,))
     alone, shared = build(), build()
     gradients(alone, images, labels)
-    share = processes.shares(photos, photos)[0]
-    gradients(processes.share_training(shared), images[share], labels[share])
+    share = distributed.shares(photos, photos)[0]
+    gradients(distributed.share_training(shared), images[share], labels[share])
     pairs = zip(alone.parameters(), shared.parameters(), strict=True)
     gradient = max(float((p.grad - q.grad).norm() / p.grad.norm()) for p, q in pairs)
     statistics = max(float((p - q).abs().max()) for p, q in zip(alone.buffers(), shared.buffers(), strict=True))
@@ -48,7 +48,7 @@ def epoch_of(photos, batch_size):
     )
     model = build()
     before = predict(model.eval(), feed, torch.float32)
-    network = processes.share_training(model)
+    network = distributed.share_training(model)
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
     loss, accuracy = train_one_epoch(
         network, feed.epoch(), _even_without_photos(nn.CrossEntropyLoss()), frozen, torch.float32
@@ -62,18 +62,18 @@ def main():
     dist.init_process_group("gloo")
     together = epoch_of(17, 8)
     findings = {
-        "processes": processes.count(),
+        "processes": distributed.count(),
         "even": compare(12),
         "ragged": compare(7),
         "lonely": compare(3),
         "alone": alone,
         "together": together,
-        "agreed": processes.agreed(lambda: f"said by {processes.rank()}"),
+        "agreed": distributed.agreed(lambda: f"said by {distributed.rank()}"),
     }
-    everyone = [None] * processes.count()
+    everyone = [None] * distributed.count()
     dist.all_gather_object(everyone, findings["agreed"])
     findings["agreed"] = everyone
-    if processes.is_main():
+    if distributed.is_main():
         print(json.dumps(findings))
     dist.destroy_process_group()
     return 0

@@ -1,0 +1,10 @@
+"""One command line for everything that a person runs: ``python -m helpers <command> …``."""
+
+from __future__ import annotations
+
+import sys
+
+from helpers.commands import main
+
+if __name__ == "__main__":
+    sys.exit(main())

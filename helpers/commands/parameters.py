@@ -1,0 +1,68 @@
+"""Parameters from the command line and from YAML files, as papermill takes them."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from helpers.common.errors import ParameterError
+
+
+def add_parameter_options(parser: argparse.ArgumentParser) -> None:
+    """The options from which ``collect_parameters`` collects."""
+    parser.add_argument("-f", "--file", action="append", default=[], help="YAML file with parameters; may be repeated")
+    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
+
+
+def collect_parameters(files: list[str], pairs: list[list[str]], data: str | None) -> dict[str, Any]:
+    """Parameters from YAML files, then from ``-p name value``, then ``--data``; later ones win.
+
+    Raises:
+        ParameterError: a file cannot be read or holds something else than names with values.
+    """
+    parameters: dict[str, Any] = {}
+    for file in files:
+        parameters |= _mapping(_text(file), file)
+    for name, value in pairs:
+        parameters[name] = _typed(value)
+    if data:
+        parameters["dataset"] = str(Path(data).resolve()) if Path(data).exists() else data
+    return parameters
+
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/") from error
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"parameter file {file!r} is not UTF-8 text: save it anew as UTF-8") from error
+    except (OSError, ValueError) as error:
+        raise ParameterError(f"parameter file {file!r} cannot be read: {error}") from error
+
+
+def _mapping(text: str, file: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(text) or {}
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
+        raise ParameterError(f"parameter file {file!r} is not YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ParameterError(f"parameter file {file!r} must hold lines like 'epochs: 25'")
+    return {str(name): value for name, value in values.items()}
+
+
+def _typed(text: str) -> Any:
+    """The value as papermill's own ``-p`` reads it: whole number, number, True, False, None, or text."""
+    words = {"True": True, "False": False, "None": None}
+    if text in words:
+        return words[text]
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    return text

@@ -1,0 +1,204 @@
+"""Running a notebook without a screen: ``python -m helpers run -f notebooks/parameters/seed.yaml``.
+
+Papermill does the work. Around it: a wrong parameter is refused before a kernel starts, the
+executed notebook lands in the run's own folder, and the last lines say where everything is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from helpers.commands.parameters import add_parameter_options, collect_parameters
+from helpers.common.errors import ParameterError, RunError, UserError
+from helpers.recipe import Recipe
+
+NOTEBOOK = "notebooks/flower_classification.ipynb"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run from the command line. Returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        parameters = collect_parameters(options.file, options.parameter, options.data)
+        folder = execute(Path(options.notebook), parameters)
+    except UserError as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"interrupted{f' ({error})' if str(error) else ''}: the same command continues", file=sys.stderr)
+        return 130
+    print(summary(folder))
+    write_report(folder)
+    return 0
+
+
+def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
+    """Check the parameters, choose the run's folder, and execute the notebook into it.
+
+    Returns:
+        The run's folder.
+
+    Raises:
+        UserError: a parameter, the photos or anything else that the user gave cannot be used.
+    """
+    if not notebook.is_file():
+        raise ParameterError(f"notebook {str(notebook)!r} does not exist: the default is {NOTEBOOK}")
+    recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
+    from helpers.common.files import write_json
+    from helpers.runs import locks  # after the check: importing torch takes seconds
+    from helpers.runs.run import make_folder, plan_run, project_root
+
+    root = project_root(notebook.resolve().parent)
+    folder = plan_run(recipe, root)
+    make_folder(folder)
+    locks.hold(folder, "notebook")
+    locks.wait_until_free(folder)  # a killed run's kernel may still be ending
+    continued = (folder / "recipe.json").exists()
+    print(f"{folder.name}: {'continues an unfinished run' if continued else 'a new run'}", flush=True)
+    write_json(folder / "recipe.json", recipe.to_dict())  # the folder is taken
+    # Results of a notebook that came to no end would make the kernel choose a new folder. They are written again.
+    (folder / "results.json").unlink(missing_ok=True)
+    _run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
+    locks.release(folder, "notebook")
+    return folder
+
+
+def summary(folder: Path) -> str:
+    """Where everything is, and what accuracy was reached."""
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    where = Path(os.path.relpath(folder))
+    demo = "  (drawn demo photos, not real flowers)" if results["demo"] else ""
+    return "\n".join(
+        [
+            "",
+            f"notebook  {where / 'flower_classification.ipynb'}",
+            f"figures   {where / 'figures'}",
+            f"model     {where / 'best_model.pth'}",
+            f"accuracy  {results['best_val_accuracy']:.2%} of {results['val_photos']} validation photos "
+            f"in the best epoch ({results['best_epoch']}){demo}",
+            f"          95 % interval {results['interval_low']:.1%} to {results['interval_high']:.1%}",
+            f"          {results['last_five_mean']:.2%} on average over the last five epochs",
+            f"training  {results['training_seconds']:.0f} s",
+        ]
+    )
+
+
+def write_report(folder: Path) -> None:
+    """``report.pdf`` beside the run. The run is complete without it, so what is wrong with it is only said."""
+    from helpers.report import build  # brings torch, matplotlib and typst
+
+    try:
+        done = build.build(folder, folder / "report.pdf")
+    except UserError as error:
+        print(f"no report: {error}", file=sys.stderr)
+    else:
+        print(f"report    {os.path.relpath(done.path)}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m helpers run", description=__doc__.splitlines()[0])
+    add_parameter_options(parser)
+    parser.add_argument("--notebook", default=NOTEBOOK)
+    return parser
+
+
+def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
+    os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
+    os.environ.setdefault("FLOWERS_PROGRESS", "0")  # a kernel started from a JupyterLab cell would think it is watched
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    for name in ("papermill", "papermill.translators", "traitlets", "asyncio"):
+        logging.getLogger(name).setLevel(logging.INFO if name == "papermill" else logging.ERROR)
+    logging.getLogger("papermill").addFilter(_interesting)
+    try:
+        with _interrupts_for_the_kernel():
+            papermill.execute_notebook(
+                notebook,
+                folder / notebook.name,
+                parameters,
+                kernel_name="python3",
+                cwd=root / "notebooks",
+                log_output=True,
+                progress_bar=False,
+                autosave_cell_every=5,
+                extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
+            )
+    except papermill.PapermillExecutionError as error:
+        if error.ename == "KeyboardInterrupt":
+            raise KeyboardInterrupt(error.evalue) from error
+        raise _as_user_error(error, folder) from error
+    except OSError as error:
+        raise RunError(
+            f"{folder / notebook.name} cannot be written ({error.strerror}): free some space or choose another "
+            "work_dir. What was saved before is intact, and the same command continues"
+        ) from error
+    except DeadKernelError as error:
+        raise RunError(
+            "the kernel died, most likely for lack of memory: lower batch_size or memory_limit_gb. "
+            "The same command continues where the run was last saved"
+        ) from error
+
+
+@contextlib.contextmanager
+def _interrupts_for_the_kernel() -> Iterator[None]:
+    """Give the first Ctrl-C or SIGTERM on to the kernel, which saves the run before it stops.
+
+    The kernel has a process group of its own, so that Ctrl-C in a terminal does not reach it.
+    """
+    asked = False
+
+    def give_on(number: int, frame: object) -> None:
+        nonlocal asked
+        kernels = [each for each in psutil.Process().children() if "ipykernel_launcher" in " ".join(each.cmdline())]
+        if asked or not kernels or os.name == "nt":
+            raise KeyboardInterrupt
+        asked = True
+        print("stopping: what was learned is being saved (once more: stop at once)", file=sys.stderr, flush=True)
+        for kernel in kernels:
+            kernel.send_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = {number: signal.signal(number, give_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _interesting(record: logging.LogRecord) -> bool:
+    """What the notebook prints, without papermill's own account of cells, files and folders."""
+    dull = (
+        "Executing ",
+        "Ending Cell",
+        "Input Notebook",
+        "Output Notebook",
+        "Working directory",
+        "<Figure",
+        "<IPython",
+    )
+    return not record.getMessage().startswith(dull)
+
+
+def _as_user_error(error, folder: Path) -> UserError:
+    """The kernel's error with its own name; the traceback stays in the executed notebook."""
+    kind = type(error.ename, (UserError,), {})
+    return kind(
+        f"{error.evalue}\n(cell {error.exec_count} of {os.path.relpath(folder / 'flower_classification.ipynb')})"
+    )

@@ -1,0 +1,62 @@
+"""Saving and loading: whole files or none, and nothing but tensors and plain values inside."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from helpers.common.errors import RunError
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_atomically(path: Path, content: bytes | memoryview, previous: Path | None = None) -> None:
+    """Write a file so that a reader sees the old content or the new, never a part.
+
+    Args:
+        previous: where the file that was there before is kept. For a moment then neither is at ``path``.
+
+    Raises:
+        RunError: the disk is full, read-only, or otherwise refuses.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            os.replace(path, previous)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # a disk that became read-only keeps it
+            temporary.unlink(missing_ok=True)
+        if not isinstance(error, OSError):  # an interruption
+            raise
+        raise RunError(
+            f"{path} cannot be written ({error.strerror}; {len(content):,} bytes needed): "
+            "free some space or choose another work_dir. What was saved before is intact"
+        ) from error
+
+
+def write_json(path: Path, value: Any) -> None:
+    write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "nt":  # Windows cannot open folders; its rename is durable enough
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

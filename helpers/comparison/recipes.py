@@ -1,0 +1,122 @@
+"""The recipes that are compared: the seed recipe, single changes of it, the presets, and best without its parts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from helpers.comparison import search_space
+from helpers.comparison.folds import ASKED
+from helpers.models.build import ends_in_head, has_batch_norm
+from helpers.recipe import PRESETS, Recipe
+
+# What follows from the cost of a comparison, and is no choice of a row.
+COST = ("epochs", "image_size", "val_resize", "test_size", "lr_step", "lr_milestones")
+
+
+UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
+
+
+# One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
+CHANGES: dict[str, dict[str, Any]] = {
+    "random resized crops": {"crop": "random_resized"},
+    "no augmentation": {"augmentation": False},
+    "no vertical flips": {"vertical_flip": 0.0},
+    "no rotation": {"rotation": 0.0},
+    "less change of hue": {"hue": 0.03},
+    "random erasing": {"random_erasing": 0.25},
+    "TrivialAugment": {"auto_augment": "trivial"},
+    "MixUp": {"mixup": 0.2},
+    "CutMix": {"cutmix": 1.0},
+    "label smoothing": {"label_smoothing": 0.1},
+    "less dropout": {"dropout": 0.2},
+    "head first": {"head_first": True},
+    "head at ten times the rate": {"head_lr": 1e-2},
+    "layer-wise decay": {"layer_decay": 0.85},
+    "frozen batch-norm statistics": {"frozen_norms": True},
+    "first stages frozen": {"frozen_share": 0.6},
+    "L2-SP": {"l2_sp": 1e-2},
+    "no decay on norms": {"norm_decay": False},
+    "larger rate": {"lr": 3e-3},
+    "shortened gradients": {"clip_norm": 5.0},
+    "cosine": {"schedule": "cosine", "warmup_epochs": 1},
+    "one cycle": {"schedule": "onecycle"},
+    "Adam": {"optimizer": "adam", "lr": 1e-4},
+    "AdamW": {"optimizer": "adamw", "lr": 1e-4, "weight_decay": 0.05},
+    "RMSprop": {"optimizer": "rmsprop", "lr": 1e-5},
+    "average of the weights": {"ema": 0.99},
+    "mirrored at test": {"test_flip": True},
+    "three scales at test": {"test_scales": True},
+    "larger at test": {"test_size": 256},
+    "taught by fast": {"teacher": "fast"},  # a row's name: the same fold of that row
+}
+
+
+def rows(seed: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe]:
+    """The recipes by name: seed, the presets, each change alone, and best without each of its changes.
+
+    Args:
+        search: of ``searched.read``; its winner is a row as well.
+    """
+    places = {
+        name: getattr(seed, name) for name in ("dataset", "backbone", "weights", "work_dir", "device", "precision")
+    }
+    table = {"seed": seed}
+    changes = dict(CHANGES)
+    # What does nothing would be compared with itself.
+    if not has_batch_norm(seed.backbone):
+        del changes["frozen batch-norm statistics"]
+        places["frozen_norms"] = False
+    if not ends_in_head(seed.backbone):
+        del changes["head first"]
+        places["head_first"] = False
+    table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
+    if search:
+        table["searched"] = search_space.winner(search, **places)
+    table |= {f"seed + {name}": replace(seed, **change) for name, change in changes.items()}
+    if "best" in PRESETS:
+        table |= {
+            f"best - {name}": replace(table["best"], **back) for name, back in removals(table["best"], seed).items()
+        }
+    return table
+
+
+def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
+    """What has to be set back to take each single change away from ``best``."""
+    return {
+        name: {setting: getattr(seed, setting) for setting in change}
+        for name, change in CHANGES.items()
+        if all(getattr(best, setting) == value for setting, value in change.items())
+    }
+
+
+def asked_otherwise(table: dict[str, Recipe]) -> dict[str, str]:
+    """Rows whose training is that of an earlier row, by name: they differ only in how a finished model is asked."""
+    first: dict[tuple, str] = {}
+    found = {}
+    for name, recipe in table.items():
+        # Without augmentation a training photo is prepared as a validation photo is.
+        asked = ASKED if recipe.augmentation else ("test_flip", "test_scales")
+        training = tuple(value for key, value in recipe.to_dict().items() if key not in (*asked, "preset"))
+        if first.setdefault(training, name) != name:
+            found[name] = first[training]
+    return found
+
+
+def cheaper(recipe: Recipe, scale: float, epochs: int) -> Recipe:
+    """The same recipe at a fraction of the cost: pictures of ``scale`` the size, and no more than ``epochs``.
+
+    The network sees the same parts of the photos, smaller: ``crop_size`` is in the photo's own pixels and stays. What
+    has fewer epochs of its own keeps them; the steps of a longer one's schedule come earlier in proportion.
+    """
+    share = min(1, epochs / recipe.epochs)
+    if scale == 1 and share == 1:
+        return recipe
+    sizes = ("image_size", "val_resize", "test_size")
+    return replace(
+        recipe,
+        **{name: round(getattr(recipe, name) * scale) for name in sizes},
+        epochs=max(1, round(recipe.epochs * share)),
+        lr_step=max(1, round(recipe.lr_step * share)),
+        lr_milestones=",".join(str(n) for n in sorted({max(1, round(m * share)) for m in recipe.milestones})),
+    )

@@ -1,0 +1,255 @@
+"""Which photos there are, and of which class: reading the folder layouts that people have.
+
+Two layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<class>/``, ``val/<class>/``,
+with optional ``classes.txt`` (their order), ``train.txt`` and ``val.txt`` (lines ``rose/a.jpg 2``).
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from helpers.common.errors import PhotosError
+from helpers.common.text import printable
+
+SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
+
+
+VAL_NAMES = ("val", "valid", "validation")
+
+
+# Names of parts of a data set. A problem that has only such classes is none.
+PART_NAMES = {"train", "training", *VAL_NAMES, "test", "testing"}
+
+
+@dataclass(frozen=True)
+class PhotoSet:
+    """``n`` photos in a fixed order."""
+
+    root: Path
+    classes: tuple[str, ...]  # a label is a position in it
+    names: tuple[str, ...]  # (n,) paths below root, with forward slashes
+    labels: tuple[int, ...]  # (n,)
+    subsets: tuple[str | None, ...]  # (n,) train or val where the layout says so
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def path(self, index: int) -> Path:
+        return self.root / self.names[index]
+
+    def counts(self) -> dict[str, int]:
+        """Photos per class, in the classes' order; 0 where there are none."""
+        return {name: self.labels.count(label) for label, name in enumerate(self.classes)}
+
+    def first_of_each(self, count: int) -> dict[str, list[int]]:
+        """Positions of the first ``count`` photos of each class."""
+        return {
+            name: [i for i, own in enumerate(self.labels) if own == label][:count]
+            for label, name in enumerate(self.classes)
+        }
+
+    def subset(self, indices: Iterable[int]) -> PhotoSet:
+        """Only these photos, with the same classes."""
+        chosen = list(indices)
+        names, labels, subsets = ([column[i] for i in chosen] for column in (self.names, self.labels, self.subsets))
+        return PhotoSet(self.root, self.classes, tuple(names), tuple(labels), tuple(subsets))
+
+
+def find_photos(root: Path | str) -> PhotoSet:
+    """The photos below ``root``, whichever layout it has.
+
+    Raises:
+        PhotosError: the folder does not exist, cannot be read, holds fewer than two classes, or
+            holds folders of folders. Taking those for classes is how several published solutions of
+            this assignment trained "train against val" and were stuck at an accuracy of 79.99 %.
+    """
+    try:
+        return _read_layout(_unwrapped(_existing(Path(root))))
+    except OSError as error:
+        raise PhotosError(
+            f"{error.filename or root} cannot be read ({error.strerror}): check its permissions"
+        ) from error
+
+
+def _read_layout(root: Path) -> PhotoSet:
+    folders = {folder.name: folder for folder in _folders(root)}
+    val = next((folders[name] for name in VAL_NAMES if name in folders), None)
+    if "train" in folders and val:
+        return _imagenet(root, folders["train"], val)
+    _refuse_nested(root, list(folders.values()))
+    classes = tuple(folders)
+    _refuse_no_problem(root, classes)
+    entries = [(path, label, None) for label, name in enumerate(classes) for path in _photos(folders[name])]
+    return _photo_set(root, classes, entries)
+
+
+def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
+    for part in (train, val):
+        _refuse_nested(part, _folders(part))
+    found = {folder.name for folder in _folders(train)}
+    if unknown := [folder.name for folder in _folders(val) if folder.name not in found]:
+        raise PhotosError(
+            f"{val} has a class {unknown[0]!r} that {train} has not: nothing could learn it. "
+            f"Add it to {train.name}/, rename it, or remove it"
+        )
+    classes = _listed_classes(root / "classes.txt", found) or tuple(sorted(found))
+    _refuse_no_problem(train, classes)
+    entries = []
+    for subset, part in (("train", train), ("val", val)):
+        listing = root / f"{subset}.txt"
+        if listing.is_file():
+            entries += [(path, label, subset) for path, label in _listed_photos(listing, part, classes)]
+        else:
+            entries += [(p, label, subset) for label, c in enumerate(classes) for p in _photos(part / c)]
+    photos = _photo_set(root, classes, entries)
+    for subset, part in (("train", train), ("val", val)):
+        if subset not in photos.subsets:
+            raise PhotosError(f"{part} holds no photos: a train and a val folder need photos both")
+    return photos
+
+
+def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, int, str | None]]) -> PhotoSet:
+    names = tuple(path.relative_to(root).as_posix() for path, _, _ in entries)
+    photos = PhotoSet(root, classes, names, tuple(e[1] for e in entries), tuple(e[2] for e in entries))
+    for name, count in photos.counts().items():
+        if count == 0:
+            raise PhotosError(f"class {name!r} in {root} has no photos: add some, or remove the folder")
+    return photos
+
+
+def _listed_classes(path: Path, found: set[str]) -> tuple[str, ...]:
+    if not path.is_file():
+        return ()
+    classes = tuple(line.strip() for line in _lines(path) if line.strip())
+    if missing := [name for name in classes if name not in found]:
+        raise PhotosError(f"{path} names {missing[0]!r}, but there is no such folder in train/")
+    if unlisted := sorted(found - set(classes)):
+        raise PhotosError(f"{path} does not name the folder {unlisted[0]!r}: add a line for it, or remove the folder")
+    if len(set(classes)) < len(classes):
+        raise PhotosError(f"{path} names a class twice: remove one of the lines")
+    return classes
+
+
+def _listed_photos(listing: Path, folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
+    entries: dict[Path, int] = {}
+    for number, line in enumerate(_lines(listing), 1):
+        if not line.strip():
+            continue
+        where = f"{listing}, line {number}"
+        name, label = _listed_photo(line, where, classes)
+        path = folder / name
+        if name.is_absolute() or ".." in name.parts or not path.is_file():
+            raise PhotosError(f"{where}: there is no photo {path}")
+        if name.parts[0] != classes[label]:
+            raise PhotosError(f"{where}: {name.as_posix()} has label {label}, which is {classes[label]!r}")
+        if path in entries:
+            raise PhotosError(f"{where}: {name.as_posix()} is listed twice: remove one of the lines")
+        entries[path] = label
+    return list(entries.items())
+
+
+def _listed_photo(line: str, where: str, classes: tuple[str, ...]) -> tuple[Path, int]:
+    name, _, label = line.strip().replace("\t", " ").rpartition(" ")
+    if not name or not label.isdecimal() or int(label) >= len(classes):
+        raise PhotosError(f"{where}: {line!r} is not 'class/photo.jpg label' with a label < {len(classes)}")
+    return Path(name.strip().replace("\\", "/")), int(label)  # lists written on Windows have backslashes
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin a file with a mark
+    except UnicodeDecodeError as error:
+        raise PhotosError(f"{path} is not UTF-8 text: save it anew as UTF-8") from error
+
+
+def _existing(root: Path) -> Path:
+    if root.is_dir():
+        return root
+    if root.exists():
+        raise PhotosError(f"{root} is a file: the folder of photos is needed")
+    siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
+    near = difflib.get_close_matches(root.name, siblings, n=1)
+    hint = f": did you mean {root.parent / near[0]}?" if near else ": check the path"
+    raise PhotosError(f"the photo folder {root} does not exist{hint}")
+
+
+def _unwrapped(root: Path) -> Path:
+    """Archives often hold one folder that holds everything. A lone ``train/`` is no wrapping: where is the rest?"""
+    folders = _folders(root)
+    while len(folders) == 1 and _is_wrapping(folders[0]):
+        root, folders = folders[0], _folders(folders[0])
+    return root
+
+
+def _is_wrapping(folder: Path) -> bool:
+    return folder.name.lower() not in PART_NAMES and not _photos(folder) and bool(_folders(folder))
+
+
+def _refuse_nested(root: Path, folders: list[Path]) -> None:
+    for folder in folders:
+        seen = {root.resolve(), folder.resolve()}
+        inner = [sub.name for sub in _folders(folder) if _holds_photos(sub, seen)]
+        if inner:
+            remedy = f"Point dataset to {_class_root(folder)}"
+            if folder.name.lower() in PART_NAMES:
+                remedy += " (it is then split), or put a train/ and a val/ side by side"
+            if _photos(folder):
+                remedy += f", or move the photos of {', '.join(inner[:3])} up into {folder.name}"
+            raise PhotosError(
+                f"{root} is one level too high: its folder {folder.name!r} holds folders of photos "
+                f"({', '.join(inner[:3])}). Folders must be classes; trained on these, the network would tell folders "
+                f"apart, not what the photos show, and be stuck at the share of the largest (79.99 % for train against "
+                f"val). {remedy}"
+            )
+
+
+def _holds_photos(folder: Path, seen: set[Path]) -> bool:
+    """Whether there are photos in it at any depth; ``seen`` ends a loop of links."""
+    if folder.resolve() in seen:
+        return False
+    seen.add(folder.resolve())
+    return bool(_photos(folder)) or any(_holds_photos(sub, seen) for sub in _folders(folder))
+
+
+def _class_root(folder: Path) -> Path:
+    """The next folder at or below this one with photos in its folders: what to point to instead."""
+    found = folder
+    for _ in range(8):
+        inner = _folders(found)
+        if not inner or any(_photos(sub) for sub in inner):
+            return found
+        found = inner[0]
+    return folder
+
+
+def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
+    if len(classes) == 0:
+        raise PhotosError(f"{root} holds no class folders: it should look like {root}/rose/photo.jpg")
+    if unprintable := [name for name in classes if printable(name) != name]:
+        raise PhotosError(f"{root}: the folder name {printable(unprintable[0])!r} is not UTF-8 text: rename the folder")
+    if len(classes) == 1:
+        raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
+    if all(name.lower() in PART_NAMES for name in classes):
+        raise PhotosError(
+            f"the folders of {root} ({', '.join(classes)}) are parts of a data set, not classes: a network trained on "
+            f"them would tell train from val. Photos belong into class folders: {root}/rose/photo.jpg"
+        )
+
+
+def _folders(folder: Path) -> list[Path]:
+    """Sub-folders by name; hidden ones and those that archives of macOS bring are passed over."""
+    if not folder.is_dir():
+        return []
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+
+
+def _photos(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    with os.scandir(folder) as entries:
+        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    return [folder / name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES]

@@ -1,0 +1,192 @@
+"""Training and validation photos: seeded, stratified, duplicates on one side."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from helpers.common.errors import ParameterError, PhotosError
+from helpers.common.seeding import derive_seed
+from helpers.data.audit import Audit
+from helpers.data.image_folder import PhotoSet
+
+
+def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+    """A fold for every photo, int64 ``(n,)``: classes in equal shares, scenes whole.
+
+    Raises:
+        ParameterError: a class has fewer scenes than there are folds.
+    """
+    labels = np.array(audit.photos.labels)
+    counts = np.zeros((folds, len(audit.photos.classes)))
+    for label, name in enumerate(audit.photos.classes):
+        if (n := len(np.unique(scenes[labels == label]))) < folds:
+            raise ParameterError(f"folds = {folds}: class {name!r} has {n} different photos, choose at most as many")
+    order = np.random.default_rng(derive_seed(seed, "folds")).permutation(scenes.max() + 1)
+    members = [np.flatnonzero(scenes == scene) for scene in order]
+    fold = np.empty(len(labels), dtype=np.int64)
+    for rows in sorted(members, key=len, reverse=True):  # a stable sort: large scenes first, else at random
+        # Where its classes are rarest so far; where that leaves a choice, the smallest fold.
+        classes = np.bincount(labels[rows], minlength=counts.shape[1])
+        best = min(range(folds), key=lambda k: (counts[k] @ classes, counts[k].sum()))
+        fold[rows], counts[best] = best, counts[best] + classes
+    return fold
+
+
+@dataclass(frozen=True)
+class Split:
+    """Positions in a PhotoSet, ascending; no position is on both sides."""
+
+    train: tuple[int, ...]
+    val: tuple[int, ...]
+    notes: tuple[str, ...] = field(default=(), compare=False)  # what was done to a given split; not in split.csv
+
+
+def split_photos(audit: Audit, train_fraction: float, seed: int) -> Split:
+    """``int(train_fraction * n)`` training photos, every class in the same proportion, as near as duplicates allow.
+
+    Where the layout brings its own split, that is used; of a photo on both of its sides the
+    training copy is left out. Otherwise byte-identical photos stay together, and go to the training
+    side first: validation then counts every photo once, and holds none under two labels.
+
+    Raises:
+        PhotosError: a class would have no photo on one of the sides.
+    """
+    photos = audit.photos
+    given = any(photos.subsets)
+    split = _given_split(audit) if given else _drawn_split(audit, train_fraction, seed)
+    for label, name in enumerate(photos.classes):
+        for side in ("train", "val"):
+            if not any(photos.labels[i] == label for i in getattr(split, side)):
+                raise PhotosError(
+                    f"class {name!r} has no photo on the {side} side: "
+                    + (f"add one to {side}/{name}" if given else "add photos, or change train_fraction")
+                )
+    return split
+
+
+def write_split(path: Path, photos: PhotoSet, split: Split) -> None:
+    """``split.csv``: a row (name, class, subset) per photo, in the PhotoSet's order."""
+    from helpers.common.files import write_atomically  # brings torch, which finding and splitting photos do without
+
+    side = {i: name for name in ("train", "val") for i in getattr(split, name)}
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "class", "subset"])
+    writer.writerows([photos.names[i], photos.classes[photos.labels[i]], side[i]] for i in sorted(side))
+    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_split(path: Path, photos: PhotoSet) -> Split:
+    """The split that ``write_split`` wrote.
+
+    Raises:
+        PhotosError: the file is missing or none of ours, or a photo that it names is not among the photos, has
+            another class there, or is named twice.
+    """
+    position = {name: i for i, name in enumerate(photos.names)}
+    sides: dict[str, list[int]] = {"train": [], "val": []}
+    for row in _rows(path):
+        i = position.pop(row["name"], None)
+        if i is None:
+            again = "twice" if row["name"] in photos.names else f"which is not among the photos in {photos.root}"
+            raise PhotosError(f"{path} names {row['name']!r}, {again}: make a new split")
+        if row["class"] != photos.classes[photos.labels[i]] or row["subset"] not in sides:
+            raise PhotosError(f"{path}: {row['name']!r} as {row['class']!r}, {row['subset']!r} does not fit the photos")
+        sides[row["subset"]].append(i)
+    return Split(tuple(sorted(sides["train"])), tuple(sorted(sides["val"])))
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
+            reader = csv.DictReader(file)
+            if reader.fieldnames != ["name", "class", "subset"]:
+                raise PhotosError(f"{path} is no split: its first line must be name,class,subset")
+            return list(reader)
+    except (OSError, csv.Error) as error:
+        raise PhotosError(f"{path} cannot be read as a split ({error}): make a new one") from error
+
+
+def _given_split(audit: Audit) -> Split:
+    photos = audit.photos
+    val = [i for i, subset in enumerate(photos.subsets) if subset == "val"]
+    examined = {audit.hashes[i] for i in val}
+    train = [i for i, subset in enumerate(photos.subsets) if subset == "train"]
+    leaked = [i for i in train if audit.hashes[i] in examined]
+    notes = tuple(f"{photos.names[i]} is in val/ too: left out of training" for i in leaked)
+    return Split(tuple(i for i in train if i not in set(leaked)), tuple(val), notes)
+
+
+def _drawn_split(audit: Audit, train_fraction: float, seed: int) -> Split:
+    photos = audit.photos
+    total = int(train_fraction * len(photos))
+    quota = _quotas(photos, total)
+    groups = _groups(audit)
+    shuffled = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
+    train: list[int] = []
+    for group in sorted(shuffled, key=len, reverse=True):  # a stable sort: duplicates first, else shuffled
+        needed = Counter(photos.labels[i] for i in group)
+        if all(quota[label] >= count for label, count in needed.items()):
+            quota.subtract(needed)
+            train += group
+    train += _missing(photos, total, train, [group[0] for group in shuffled if len(group) == 1])
+    chosen = set(train)
+    return Split(tuple(sorted(train)), tuple(i for i in range(len(photos)) if i not in chosen))
+
+
+def _missing(photos: PhotoSet, total: int, train: list[int], singles: list[int]) -> list[int]:
+    """Photos of other classes where one of duplicates only could not fill its quota: the total is kept."""
+    left = Counter(photos.labels) - Counter(photos.labels[i] for i in train)
+    taken, more = set(train), []
+    for i in singles:
+        if len(train) + len(more) >= total:
+            break
+        if i not in taken and left[photos.labels[i]] > 1:
+            left[photos.labels[i]] -= 1
+            more.append(i)
+    return more
+
+
+def _groups(audit: Audit) -> list[tuple[int, ...]]:
+    """All photos, each alone or with its duplicates."""
+    together = [*audit.cross_class_duplicates, *audit.duplicates]
+    member = {i for group in together for i in group}
+    return [*together, *((i,) for i in range(len(audit.photos)) if i not in member)]
+
+
+def _quotas(photos: PhotoSet, total: int) -> Counter[int]:
+    """Training photos per class: proportional, the rest to the largest remainders, and both sides with one of each.
+
+    Raises:
+        PhotosError: there are too few on one side for all classes.
+    """
+    counts = np.array(list(photos.counts().values()))
+    exact = counts * total / len(photos)
+    quotas = np.floor(exact).astype(int)
+    for label in np.argsort(quotas - exact, kind="stable")[: total - quotas.sum()]:
+        quotas[label] += 1
+    lowest, highest = np.ones_like(counts), np.maximum(counts - 1, 1)
+    if not lowest.sum() <= total <= highest.sum():
+        _refuse_sides(photos, total)
+    quotas = quotas.clip(lowest, highest)
+    while surplus := int(quotas.sum() - total):  # small classes were raised or lowered: others make up for it
+        step = -1 if surplus > 0 else 1
+        room = quotas > lowest if step < 0 else quotas < highest
+        quotas[np.where(room, (exact - quotas) * step, -np.inf).argmax()] += step
+    return Counter(dict(enumerate(quotas.tolist())))
+
+
+def _refuse_sides(photos: PhotoSet, total: int) -> None:
+    rarest, count = min(photos.counts().items(), key=lambda item: item[1])
+    if count == 1:
+        raise PhotosError(f"class {rarest!r} has no photo on the val side: it has one only; add photos")
+    raise PhotosError(
+        f"{total} training and {len(photos) - total} validation photos cannot hold one of each of the "
+        f"{len(photos.classes)} classes: add photos, or change train_fraction"
+    )

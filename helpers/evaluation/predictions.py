@@ -1,0 +1,93 @@
+"""How good the model is, with the interval that the number of photos allows."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from helpers.common import distributed
+from helpers.common.errors import RunError
+
+
+@dataclass(frozen=True)
+class Called:
+    """``predictions.csv``: what the saved model said of the validation photos."""
+
+    names: tuple[str, ...]  # (n,) of the photos, as the audit names them
+    classes: tuple[str, ...]
+    probabilities: torch.Tensor  # float64 (n, classes)
+    labels: torch.Tensor  # int64 (n,), the true classes
+
+    def as_predictions(self) -> Predictions:
+        """The same with logits: logarithms of the probabilities, which is all that softmax leaves of them."""
+        return Predictions(self.probabilities.clamp_min(1e-12).log().float(), self.labels)
+
+
+def read_called(path: Path) -> Called:
+    """``predictions.csv``, as ``Run.save_predictions`` writes it.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = csv.reader(file)
+        classes = tuple(header[3:])
+        if header[:3] != ["name", "class", "predicted"] or len(classes) < 2 or not lines:
+            raise ValueError("name, class, predicted and a column per class are needed, and at least one row")
+        probabilities = torch.tensor([[float(value) for value in line[3:]] for line in lines], dtype=torch.float64)
+        if not (torch.isfinite(probabilities).all() and (probabilities.sum(1) - 1).abs().max() < 1e-3):
+            raise ValueError("the probabilities of a photo do not sum to 1")
+        labels = torch.tensor([classes.index(line[1]) for line in lines])
+        return Called(tuple(line[0] for line in lines), classes, probabilities, labels)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist: run the notebook to its end") from error
+    except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:
+        raise RunError(f"{path} is damaged ({error}): run again") from error
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What the model says about ``n`` photos, in the feed's order, on the CPU."""
+
+    logits: torch.Tensor  # float32 (n, classes)
+    labels: torch.Tensor  # int64 (n,), the true classes
+
+    @property
+    def probabilities(self) -> torch.Tensor:
+        """float32 ``(n, classes)``; rows sum to 1."""
+        return self.logits.softmax(1)
+
+    @property
+    def predicted(self) -> torch.Tensor:
+        return self.logits.argmax(1)
+
+    @property
+    def correct(self) -> int:
+        return int((self.predicted == self.labels).sum())
+
+    @property
+    def accuracy(self) -> float:
+        return self.correct / len(self.labels)
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
+    """Run the model over one epoch of a feed, without gradients or randomness.
+
+    The model's train/eval mode is restored afterwards.
+    """
+    was_training = model.training
+    model.eval()
+    logits, labels = [], []
+    for images, truth in feed.epoch():
+        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+            logits.append(model(images).float())
+        labels.append(truth)
+    model.train(was_training)
+    together = (distributed.in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels))
+    return Predictions(*(part.cpu() for part in together))

@@ -1,0 +1,71 @@
+"""torchvision's names of networks as papers write them, and the papers, as keys of ``report/references.bib``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+FAMILIES = (
+    (r"resnet(\d+)", r"ResNet-\1", "he2016"),
+    (r"resnext(\d+)_.*", r"ResNeXt-\1", "xie2017"),
+    (r"mobilenet_v2", "MobileNetV2", "sandler2018"),
+    (r"mobilenet_v3_(\w+)", r"MobileNetV3-\1", "howard2019"),
+    (r"squeezenet(\d)_(\d)", r"SqueezeNet \1.\2", "iandola2016"),
+    (r"alexnet", "AlexNet", "krizhevsky2012"),
+    (r"vgg(\d+)(?:_bn)?", r"VGG-\1", "simonyan2014"),
+    (r"densenet(\d+)", r"DenseNet-\1", "huang2017"),
+    (r"googlenet", "GoogLeNet", "szegedy2015"),
+    (r"efficientnet_b(\d)", r"EfficientNet-B\1", "tan2019"),
+    (r"convnext_(\w+)", r"ConvNeXt-\1", "liu2022"),
+    (r"vit_([bl])_(\d+)", r"ViT-\1/\2", "dosovitskiy2021"),
+)
+
+
+def written_name(backbone: str) -> str:
+    """``ResNet-18`` for ``resnet18``; what is not known here stays as it is."""
+    return _found(backbone)[0]
+
+
+def paper(backbone: str) -> str:
+    """The key of its paper; of torchvision, if it is not known here."""
+    return _found(backbone)[1]
+
+
+def _found(backbone: str) -> tuple[str, str]:
+    for pattern, name, key in FAMILIES:
+        if match := re.fullmatch(pattern, backbone):
+            return match.expand(name), key
+    return backbone, "torchvision2016"
+
+
+FLOWERS = frozenset({"daisy", "dandelion", "rose", "sunflower", "tulip"})  # the assignment's classes
+
+
+PAPER = {  # the published log, in the names of results.json; its machine is not named
+    "backbone": "resnet18",
+    "photos": 2848,
+    "val_photos": 570,
+    "epochs": 25,
+    "best_val_correct": 550,
+    "best_val_accuracy": 0.964912,
+    "last_train_accuracy": 0.9908,
+    "last_val_accuracy": 0.9614,
+    "last_val_loss": 0.1008,
+    "training_seconds": 13 * 60 + 33,
+}
+
+
+PAPER_ACCURACY, PAPER_PHOTOS = PAPER["best_val_accuracy"], PAPER["photos"]
+
+
+def species(classes: Iterable[str]) -> frozenset[str]:
+    """The classes by which flower they mean, whatever the folders' spelling: lower case, a plural's s taken off.
+
+    TensorFlow's flower_photos has ``roses``, ``sunflowers`` and ``tulips``, the assignment's folder ``rose`` and so on.
+    """
+    return frozenset(name.lower().removesuffix("s") for name in classes)
+
+
+def are_the_flowers(classes: Sequence[str]) -> bool:
+    """Whether the classes are the assignment's five flowers, each of them once."""
+    return species(classes) == FLOWERS and len(classes) == len(FLOWERS)

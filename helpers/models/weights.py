@@ -1,0 +1,92 @@
+"""Weights from files: tensors only, and a message that names what does not fit."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torchvision import models
+
+from helpers.common.errors import WeightsError
+
+
+def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
+    """torchvision's default ImageNet weights, from its cache or by download.
+
+    Raises:
+        WeightsError: they can be had neither way; the message says which file to put where.
+    """
+    weights = models.get_model_weights(backbone).DEFAULT
+    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    try:
+        return _modern_names(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
+    except Exception as error:  # URLError, timeouts, a hash that does not match …
+        raise WeightsError(
+            f"ImageNet weights of {backbone} could not be downloaded ({error}). On a machine with a network, fetch "
+            f"{weights.url} and put it into {folder}, or set weights to the path of the file; "
+            "weights = none starts from random ones"
+        ) from error
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """A state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file, in float32.
+
+    Raises:
+        WeightsError: the file is missing, damaged, or holds other things than tensors.
+    """
+    if not path.is_file():
+        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
+        raise WeightsError(f"weights = {str(path)!r}: no such file" + (f"; did you mean {near[0]}?" if near else ""))
+    try:
+        state = load_file(path) if path.suffix == ".safetensors" else _load_pth(path)
+    except Exception as error:
+        raise WeightsError(
+            f"weights = {str(path)!r} cannot be loaded: it is damaged, or holds more than tensors "
+            f"({type(error).__name__}). Only plain state dicts are read; code inside a file is never run"
+        ) from error
+    for wrapper in ("state_dict", "model"):
+        state = state[wrapper] if isinstance(state.get(wrapper), dict) else state
+    tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not tensors:
+        raise WeightsError(f"weights = {str(path)!r} holds no tensors: a state dict is needed")
+    return _modern_names({k: value.float() if value.is_floating_point() else value for k, value in tensors.items()})
+
+
+def load_into(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> None:
+    """Copy a state dict into the model. What belongs to the head is taken only if it fits.
+
+    Raises:
+        WeightsError: the backbone's tensors are not the ones in the state dict.
+    """
+    own = model.state_dict()
+    backbone = {name: value for name, value in own.items() if not name.startswith(head + ".")}
+    missing = [name for name in backbone if name not in state and not name.endswith("num_batches_tracked")]
+    if missing:
+        raise WeightsError(
+            f"{source} is of another architecture: {len(missing)} of {len(backbone)} tensors are missing, "
+            f"such as {missing[0]!r}; it holds {next(iter(state))!r}. Choose the backbone that it was made for"
+        )
+    for name in backbone:
+        if name in state and state[name].shape != own[name].shape:
+            raise WeightsError(
+                f"{source} does not fit: {name!r} has shape {tuple(state[name].shape)}, "
+                f"the backbone needs {tuple(own[name].shape)}"
+            )
+    fitting = {name: state[name] for name in own if name in state and state[name].shape == own[name].shape}
+    model.load_state_dict(fitting, strict=False)
+
+
+def _modern_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """DenseNet's published weights are older than torchvision's names: ``norm.1`` became ``norm1``."""
+    return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name): v for name, v in state.items()}
+
+
+def _load_pth(path: Path) -> dict:
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict):
+        raise TypeError(f"a {type(state).__name__} instead of a state dict")
+    return state

@@ -1,0 +1,86 @@
+"""One process per run folder. The operating system gives the lock back when its holder dies."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import time
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from helpers.common.errors import RunError
+
+_held: dict[Path, FileLock] = {}
+
+
+def hold(folder: Path, name: str = "run", patience: float = 0.0) -> None:
+    """Hold the folder's lock until ``release`` or the end of this process, which may hold it already.
+
+    Args:
+        name: what is locked: ``run`` for training, ``notebook`` for executing a notebook into the folder.
+        patience: seconds to wait for another holder.
+
+    Raises:
+        RunError: another process holds it.
+    """
+    path = (folder / f".{name}.lock").resolve()
+    if path in _held:
+        return
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=patience)
+    except Timeout:
+        raise RunError(
+            f"{folder.name} is in use by another process{_holder(path)}: wait for it, close its notebook, "
+            "or start a run of your own with resume = False"
+        ) from None
+    _held[path] = lock
+    facts = {"process": os.getpid(), "machine": socket.gethostname(), "since": time.strftime("%Y-%m-%d %H:%M:%S")}
+    with contextlib.suppress(OSError):  # it only makes the refusal more helpful
+        _facts(path).write_text(json.dumps(facts), encoding="utf-8")
+
+
+def release(folder: Path, name: str = "run") -> None:
+    """Give the lock back, if this process holds it."""
+    path = (folder / f".{name}.lock").resolve()
+    if path in _held:
+        _facts(path).unlink(missing_ok=True)
+        _held.pop(path).release()
+
+
+def wait_until_free(folder: Path, name: str = "run", patience: float = 10.0) -> None:
+    """Wait for a process that is just ending.
+
+    Raises:
+        RunError: the lock is still held after ``patience`` seconds.
+    """
+    if (folder / f".{name}.lock").exists():
+        hold(folder, name, patience)
+        release(folder, name)
+
+
+def left_behind(folder: Path, name: str) -> bool:
+    """Whether a process held the lock and ended without giving it back."""
+    path = (folder / f".{name}.lock").resolve()
+    if path in _held or not _facts(path).exists():
+        return False
+    try:
+        with FileLock(path, timeout=0):
+            return True
+    except Timeout:
+        return False
+
+
+def _facts(path: Path) -> Path:
+    return path.with_suffix(".json")
+
+
+def _holder(path: Path) -> str:
+    try:
+        facts = json.loads(_facts(path).read_text(encoding="utf-8"))
+        return f" (number {facts['process']} on {facts['machine']}, since {facts['since']})"
+    except (OSError, ValueError, KeyError):
+        return ""

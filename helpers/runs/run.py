@@ -1,0 +1,242 @@
+"""A run's folder: what every run leaves behind, and how an interrupted one goes on."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import re
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from helpers.common import distributed, files, tensors
+from helpers.common.device import pick_device, pick_precision, prepare
+from helpers.common.errors import RunError
+from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
+from helpers.models.build import check_backbone
+from helpers.recipe import PLACES, Recipe
+from helpers.runs import locks
+from helpers.runs.finished import seal
+from helpers.runs.history import Epoch, History
+
+
+def project_root(start: Path | None = None) -> Path:
+    """The nearest folder upwards from ``start`` (default: here) that holds ``helpers/recipe.py``.
+
+    Raises:
+        RunError: there is none.
+    """
+    start = (start or Path.cwd()).resolve()
+    for folder in (start, *start.parents):
+        if (folder / "helpers" / "recipe.py").is_file():
+            return folder
+    raise RunError(f"{start} is not inside the project: start the notebook from the project's folder")
+
+
+def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
+    """The folder for this run: an unfinished run of the same recipe, or the next free name.
+
+    A finished run is never written to again; ``demo-2`` follows ``demo``.
+    """
+    work_dir = work_folder(recipe, root)
+    base = recipe.run or default_name(recipe)
+    for number in range(1, 10_000):
+        folder = work_dir / (base if number == 1 else f"{base}-{number}")
+        if _is_free(folder) or (recipe.resume and _continues(folder, recipe)):
+            return folder
+    raise RunError(f"{work_dir / base}: 9,999 runs have this name already; choose another with run = …")
+
+
+def work_folder(recipe: Recipe, root: Path | None = None) -> Path:
+    """The folder of all runs. The environment variable keeps runs that tests make out of the user's way."""
+    return (root or project_root()) / (os.environ.get("FLOWERS_WORK_DIR") or recipe.work_dir)
+
+
+def default_name(recipe: Recipe) -> str:
+    """A readable folder name, such as ``flower_photos-resnet18-seed``."""
+    dataset = re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", recipe.dataset.rstrip("/\\"))
+    parts = [re.split(r"[/\\]", dataset)[-1], recipe.backbone, recipe.preset]
+    name = "-".join(dict.fromkeys(parts))  # dataset demo and preset demo are one word
+    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "run"
+
+
+@dataclass
+class Run:
+    """An open run: its folder, its recipe, and the machine it runs on."""
+
+    folder: Path
+    recipe: Recipe
+    root: Path
+    device: torch.device
+    precision: torch.dtype
+    epoch_seconds: list[float] = field(default_factory=list)
+    saving_seconds: float = 0.0  # of them, for writing checkpoints; since the run was opened
+    last_model: Any = None  # nn.Module: as it was after the last epoch, averaged if the recipe says so
+    last_predictions: Any = None  # evaluate.Predictions of the last epoch's model on the validation photos
+
+    @property
+    def training_seconds(self) -> float:
+        return sum(self.epoch_seconds)
+
+    @property
+    def figures(self) -> Path:
+        return self.folder / "figures"
+
+    @property
+    def cache(self) -> Path:
+        """Where decoded photos are kept, for all runs."""
+        return self.root / self.recipe.work_dir / "cache"
+
+    @property
+    def best_model(self) -> Path:
+        return self.folder / "best_model.pth"
+
+    def locate(self, path: str) -> str:
+        """A path from the parameters, relative ones seen from the project's root."""
+        return path if path in ("none", "imagenet") else str(self.root / Path(path).expanduser())
+
+    def relative(self, path: Path) -> str:
+        """The path as seen from the project's root, with forward slashes, for printing."""
+        return Path(path).relative_to(self.root).as_posix() if Path(path).is_relative_to(self.root) else str(path)
+
+    def save_history(self, history: History) -> None:
+        """Write ``history.csv``."""
+        files.write_atomically(self.folder / "history.csv", history.to_csv().encode())
+
+    def save_best(self, weights: dict[str, torch.Tensor], best: Epoch, classes: tuple[str, ...]) -> None:
+        """Write ``best_model.pth``, and what is needed to use it."""
+        tensors.save_tensors(self.best_model, weights)
+        files.write_json(self.folder / "best_model.json", self._model_facts(best, classes))
+
+    def _model_facts(self, best: Epoch, classes: tuple[str, ...]) -> dict[str, Any]:
+        """All that is needed to use the weights, and how good they are."""
+        return {
+            "backbone": self.recipe.backbone,
+            "classes": list(classes),
+            "dropout": self.recipe.dropout,
+            "image_size": self.recipe.image_size,
+            "val_resize": self.recipe.val_resize,
+            "mean": list(IMAGENET_MEAN),
+            "std": list(IMAGENET_STD),
+            "epoch": best.epoch,
+            "val_accuracy": best.val_accuracy,
+        }
+
+    def save_predictions(self, predictions, names: list[str], classes: tuple[str, ...]) -> None:
+        """``predictions.csv``: a row per validation photo with its truth, call and probabilities."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["name", "class", "predicted", *classes])
+        called, truth = predictions.predicted.tolist(), predictions.labels.tolist()
+        for name, true, call, row in zip(names, truth, called, predictions.probabilities.tolist(), strict=True):
+            writer.writerow([name, classes[true], classes[call], *(f"{p:.6g}" for p in row)])
+        files.write_atomically(self.folder / "predictions.csv", text.getvalue().encode())
+
+    def save_figure(self, figure, name: str) -> None:
+        """Keep a figure as ``figures/<name>.png``."""
+        write_figure(self.figures, figure, name)
+
+    def save_environment(self, facts: dict[str, Any]) -> None:
+        """Write ``environment.json``. What an interrupted run says of another machine is kept under ``before``."""
+        path = self.folder / "environment.json"
+        try:
+            before = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            before = {}
+        earlier = before.pop("before", [])
+        if before not in ({}, facts):
+            earlier = [*earlier, before]
+        files.write_json(path, facts | {"before": earlier} if earlier else facts)
+
+    def save_results(self, results: dict[str, Any]) -> None:
+        """Write ``results.json``, with checksums. A run that has it is finished, and open to other processes."""
+        files.write_json(self.folder / "results.json", seal(self.folder, results))
+        (self.folder / "previous.ckpt").unlink(missing_ok=True)
+        locks.release(self.folder)
+
+
+def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = None, device: str | None = None) -> Run:
+    """Check the machine against the recipe, seed everything, and open the run's folder.
+
+    Args:
+        folder: to open; by default the one that ``plan_run`` chooses.
+        device: instead of the recipe's, for one of several processes.
+
+    Raises:
+        ParameterError: the device or the precision is not to be had here.
+        WeightsError: the backbone is unknown.
+        RunError: the folder cannot be made or written, or another process writes to it.
+    """
+    root = root or project_root()
+    check_backbone(recipe.backbone)
+    place = pick_device(device or recipe.device)
+    precision = pick_precision(recipe.precision, place)
+    prepare(recipe.seed, recipe.deterministic)
+    folder = folder or plan_run(recipe, root)
+    make_folder(folder)
+    if distributed.is_main():
+        locks.hold(folder, patience=2)  # a process that was killed a moment ago may still be ending
+        for rest in folder.glob(".*.tmp"):  # of a file that a killed process had begun to write
+            rest.unlink(missing_ok=True)
+    run = Run(folder, recipe, root, place, precision)
+    files.write_json(folder / "recipe.json", recipe.to_dict())
+    return run
+
+
+def make_folder(folder: Path) -> None:
+    """Make a run's folder, and see that it can be written.
+
+    Raises:
+        RunError: it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise RunError(
+            f"work_dir: {folder} cannot be written ({error.strerror}): choose another folder with work_dir = …"
+        ) from error
+
+
+def write_figure(folder: Path, figure, name: str) -> None:
+    """Write ``<name>.png``, 120 dpi.
+
+    Raises:
+        RunError: the folder cannot be made or written.
+    """
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
+    make_folder(folder)
+    files.write_atomically(folder / f"{name}.png", picture.getvalue())
+
+
+def _is_free(folder: Path) -> bool:
+    """Whether there is nothing in the folder yet that a run could overwrite."""
+    if not folder.is_dir():
+        return not folder.exists()
+    return all(entry.name.startswith(".") for entry in folder.iterdir())
+
+
+def _continues(folder: Path, recipe: Recipe) -> bool:
+    """Whether the folder holds an unfinished run of the same recipe.
+
+    A run with results is finished, unless the command that was executing its notebook came to no end.
+    """
+    if not (folder / "recipe.json").exists():
+        return False
+    if (folder / "results.json").exists() and not locks.left_behind(folder, "notebook"):
+        return False
+    try:
+        before = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        print(f"{folder}: recipe.json cannot be read; this folder is left alone", file=sys.stderr)
+        return False
+    now = recipe.to_dict()
+    return all(before.get(name) == value for name, value in now.items() if name not in PLACES)

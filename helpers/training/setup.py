@@ -1,0 +1,48 @@
+"""Everything that a training needs, from a run, an audit and a split; the notebook does it cell by cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.optim.lr_scheduler import LRScheduler
+
+from helpers.data.audit import Audit
+from helpers.data.loading.loaders import Feeds, open_feeds
+from helpers.data.split import Split
+from helpers.models.build import build_model
+from helpers.runs.run import Run
+from helpers.training.optimization import make_optimizer, make_schedule
+
+
+class Training(NamedTuple):
+    """What ``fit`` takes."""
+
+    model: nn.Module  # on the run's device
+    feeds: Feeds
+    optimizer: torch.optim.Optimizer
+    schedule: LRScheduler
+
+
+def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) -> Training:
+    """Feeds, model, optimizer and schedule as the run's recipe says.
+
+    Raises:
+        UserError: the photos, the weights or a setting cannot be used.
+    """
+    recipe = run.recipe
+    feeds = open_feeds(audit, split, recipe, run.device, cache=cache)
+    model = build_model(
+        recipe.backbone,
+        run.locate(recipe.weights),
+        len(audit.photos.classes),
+        recipe.dropout,
+        recipe.seed,
+        recipe.frozen_backbone,
+        recipe.frozen_share,
+        recipe.frozen_norms,
+    ).to(run.device, memory_format=torch.channels_last)
+    optimizer = make_optimizer(model, recipe)
+    return Training(model, feeds, optimizer, make_schedule(optimizer, recipe))

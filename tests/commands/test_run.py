@@ -1,0 +1,114 @@
+"""The command line: parameters from everywhere, wrong ones refused before a kernel starts."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from helpers.commands import run as run_command
+from helpers.commands.parameters import collect_parameters
+from helpers.common.errors import ParameterError, RunError
+from helpers.common.files import write_json
+from helpers.recipe import Recipe
+from helpers.runs import locks
+from helpers.runs.run import plan_run
+
+ROOT = Path(__file__).parents[2]
+
+
+def command(*arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "helpers", "run", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+
+
+def test_later_parameters_win(tmp_path):
+    (tmp_path / "a.yaml").write_text("epochs: 3\nlr: 0.1\n")
+    (tmp_path / "b.yaml").write_text("lr: 0.2\n")
+    files = [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]
+    values = collect_parameters(files, [["epochs", "5"], ["backbone", "resnet18"]], str(tmp_path))
+    assert values == {"epochs": 5, "lr": 0.2, "backbone": "resnet18", "dataset": str(tmp_path)}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("3", 3),
+        ("0.5", 0.5),
+        ("1e-4", 1e-4),
+        ("True", True),
+        ("False", False),
+        ("None", None),
+        ("false", "false"),
+        ("a b", "a b"),
+    ],
+)
+def test_values_are_read_as_papermill_reads_them(text, value):
+    assert collect_parameters([], [["x", text]], None) == {"x": value}
+
+
+@pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML"), ("- 1\n", "must hold lines like")])
+def test_files_that_are_no_parameters_are_named(tmp_path, text, message):
+    (tmp_path / "p.yaml").write_text(text)
+    with pytest.raises(ParameterError, match=message):
+        collect_parameters([str(tmp_path / "p.yaml")], [], None)
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(ParameterError, match=r"'nowhere\.yaml' does not exist"):
+        collect_parameters(["nowhere.yaml"], [], None)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("-p", "epochz", "3"), "ParameterError: parameter 'epochz' is unknown: did you mean 'epochs'?"),
+        (("-p", "epochs", "ten"), "ParameterError: epochs = 'ten': expected a whole number"),
+        (("-p", "lr", "-1"), "ParameterError: lr = -1: must be more than 0"),
+        (("-p", "preset", "sead"), "ParameterError: preset 'sead' is unknown: did you mean 'seed'"),
+    ],
+)
+def test_wrong_parameters_end_in_their_message_and_exit_code_1(arguments, message):
+    done = command(*arguments)
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert "Traceback" not in done.stderr
+
+
+def test_the_summary_says_where_everything_is_and_that_a_demo_is_a_demo(tmp_path):
+    results = {
+        "demo": True,
+        "best_val_accuracy": 0.9375,
+        "best_epoch": 14,
+        "val_photos": 160,
+        "interval_low": 0.889,
+        "interval_high": 0.966,
+        "last_five_mean": 0.93,
+        "training_seconds": 80.4,
+    }
+    (tmp_path / "results.json").write_text(json.dumps(results))
+    text = run_command.summary(tmp_path)
+    for part in ("flower_classification.ipynb", "figures", "best_model.pth", "93.75% of 160", "88.9% to 96.6%", "demo"):
+        assert part in text
+
+
+def test_after_a_command_that_ended_in_the_last_cells_the_kernel_finds_the_same_folder(tmp_path, monkeypatch):
+    recipe = Recipe.from_preset("demo", work_dir=str(tmp_path), run="mine")
+    given = {"work_dir": str(tmp_path), "run": "mine"}
+    found = []
+
+    def papermill(notebook, folder, parameters, root):
+        found.append(plan_run(recipe, root))  # as the kernel does
+        write_json(folder / "results.json", {"done": True})
+        if len(found) == 1:
+            raise RunError("the kernel died")
+
+    monkeypatch.setattr(run_command, "_run_papermill", papermill)
+    with pytest.raises(RunError):
+        run_command.execute(ROOT / run_command.NOTEBOOK, given)
+    locks._held.clear()  # as when the process ends
+    for _ in range(2):
+        run_command.execute(ROOT / run_command.NOTEBOOK, given)
+    assert [folder.name for folder in found] == ["mine", "mine", "mine-2"]

@@ -1,0 +1,43 @@
+"""What a search found is a recipe like any other."""
+
+import json
+
+import pytest
+
+from helpers.commands import compare
+from helpers.common.errors import ParameterError, RunError
+from helpers.comparison import recipes, search_space
+from helpers.recipe import Recipe
+from tests.comparison.test_results import SEARCH
+
+
+def test_the_winner_is_the_preset_with_the_best_finished_trials_settings():
+    found = search_space.winner(SEARCH | {"changed": {"clip_norm": 2.0}}, backbone="mobilenet_v2")
+    expected = {"lr": 0.01, "dropout": 0.5, "clip_norm": 2.0, "schedule": "cosine", "backbone": "mobilenet_v2"}
+    assert found == Recipe.from_preset("best", **expected)
+    with pytest.raises(ParameterError, match="no trial of the search is finished"):
+        search_space.winner(SEARCH | {"trials": SEARCH["trials"][:1]})
+
+
+def test_it_is_a_row_that_can_be_chosen():
+    seed = Recipe.from_preset("seed", backbone="mobilenet_v2")
+    table = recipes.rows(seed, SEARCH)
+    assert table["searched"].lr == 0.01
+    assert "searched" not in recipes.rows(seed)
+    assert recipes.rows(Recipe.from_preset("seed", backbone="squeezenet1_1"), SEARCH)["searched"].head_first is False
+
+
+def test_the_command_takes_the_file(grow, tmp_path, capsys):
+    (tmp_path / "trials.json").write_text(json.dumps(SEARCH))
+    command = ["--data", str(grow({"rose": 8, "tulip": 8})), "--folds", "2", "--image-size", "32", "--epochs", "1"]
+    command += ["-p", "work_dir", str(tmp_path), "-p", "backbone", "squeezenet1_1", "-p", "weights", "none"]
+    assert compare.main([*command, "--rows", "seed", "--searched", str(tmp_path / "trials.json")]) == 0
+    lines = capsys.readouterr().out.splitlines()[-3:]
+    assert [line.split()[0] for line in lines] == ["recipe", "seed", "searched"]
+    assert compare.main([*command, "--rows", "searched"]) == 1
+    assert "--rows: there is no 'searched'" in capsys.readouterr().err
+
+
+def test_what_is_no_search_is_named(tmp_path):
+    with pytest.raises(RunError, match=r"trials\.json is missing, damaged, or of another version .* --trials 0"):
+        search_space.read(tmp_path / "trials.json")

@@ -1,0 +1,215 @@
+"""The demo garden: repeatable, complete, never overwrites a person's files, not solved by colour alone."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from torch.nn import functional as F
+
+from helpers.common.errors import PhotosError
+from helpers.data.sources.garden import SPECIES, VERSION, draw_photo, plant_garden
+
+ROOT = Path(__file__).parents[3]
+
+
+def photo_bytes(folder):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*.jpg")}
+
+
+@pytest.fixture(scope="module")
+def garden(tmp_path_factory):
+    """The default garden and the seconds that drawing it took."""
+    start = time.perf_counter()
+    folder = plant_garden(tmp_path_factory.mktemp("photos") / "garden")
+    return folder, time.perf_counter() - start
+
+
+@pytest.mark.parametrize("species", SPECIES)
+def test_a_photo_depends_on_species_seed_and_index_only(species):
+    first = draw_photo(species, 3, 7)
+    np.random.default_rng(0).random(5)
+    np.random.seed(1)
+    assert draw_photo(species, 3, 7).tobytes() == first.tobytes()
+    assert draw_photo(species, 4, 7).tobytes() != first.tobytes()
+    assert draw_photo(species, 3, 8).tobytes() != first.tobytes()
+    assert first.mode == "RGB"
+    assert np.asarray(first).std() > 5  # not blank
+
+
+def test_same_seed_same_bytes_whoever_draws(tmp_path):
+    alone = photo_bytes(plant_garden(tmp_path / "alone", 7, seed=5, workers=1))
+    together = photo_bytes(plant_garden(tmp_path / "together", 7, seed=5, workers=2))
+    other = photo_bytes(plant_garden(tmp_path / "other", 7, seed=6, workers=1))
+    assert alone == together
+    assert other.keys() == alone.keys()
+    assert all(other[name] != alone[name] for name in alone)
+    assert len(set(alone.values())) == 35  # no photo twice: a duplicate could straddle the split
+
+
+def test_a_larger_garden_begins_with_the_smaller_one(tmp_path):
+    small = photo_bytes(plant_garden(tmp_path / "small", 2, workers=0))
+    large = photo_bytes(plant_garden(tmp_path / "large", 3, workers=0))
+    assert small.items() <= large.items()
+
+
+def test_layout_sizes_and_manifest(garden):
+    folder, _ = garden
+    assert sorted(p.name for p in folder.iterdir()) == sorted([*SPECIES, "garden.json"])
+    sizes = set()
+    for species in SPECIES:
+        names = sorted(p.name for p in (folder / species).iterdir())
+        assert names == [f"{species}_{i:04d}.jpg" for i in range(1, 121)]
+        for name in names:
+            with Image.open(folder / species / name) as photo:
+                assert (photo.format, photo.mode) == ("JPEG", "RGB")
+                sizes.add(photo.size)
+    assert sizes == {(240, 180), (180, 240), (240, 240), (320, 240)}
+    manifest = json.loads((folder / "garden.json").read_text())
+    assert (manifest["version"], manifest["seed"], manifest["photos_per_class"]) == (VERSION, 0, 120)
+    assert [p.name for p in folder.parent.iterdir()] == ["garden"]  # nothing left beside it
+
+
+def test_the_default_garden_is_drawn_in_time(garden):
+    assert garden[1] < 60  # about 8 s on two free cores; the machine may be busy
+
+
+def test_a_complete_garden_is_reused(tmp_path):
+    folder = plant_garden(tmp_path / "garden", 2, workers=1)
+    photo = folder / "rose" / "rose_0002.jpg"
+    os.utime(photo, (1, 1))
+    (folder / "rose" / ".DS_Store").write_bytes(b"x")
+    assert plant_garden(folder, 2, workers=1) == folder
+    assert photo.stat().st_mtime == 1
+
+
+@pytest.mark.parametrize("damage", ["cut", "missing photo", "missing class", "manifest", "seed", "size"])
+def test_a_damaged_or_different_garden_is_redrawn(tmp_path, damage):
+    whole = photo_bytes(plant_garden(tmp_path / "whole", 2, workers=1))
+    seed, size = int(damage == "seed"), 2 + (damage == "size")
+    folder = plant_garden(tmp_path / "garden", size, seed=seed, workers=1)
+    photo = folder / "rose" / "rose_0002.jpg"
+    if damage == "cut":
+        photo.write_bytes(photo.read_bytes()[:500])
+    elif damage == "missing photo":
+        photo.unlink()
+    elif damage == "missing class":
+        for path in (folder / "tulip").iterdir():
+            path.unlink()
+        (folder / "tulip").rmdir()
+    elif damage == "manifest":
+        (folder / "garden.json").write_text("{")
+    assert photo_bytes(plant_garden(folder, 2, workers=1)) == whole
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("name", ["holiday.jpg", "rose/rose_0001.jpg"])
+def test_other_peoples_files_are_never_touched(tmp_path, name):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"mine")
+    with pytest.raises(PhotosError, match="not the demo's"):
+        plant_garden(tmp_path, 1, workers=1)
+    assert (tmp_path / name).read_bytes() == b"mine"
+
+
+def test_a_photo_added_to_a_garden_is_not_thrown_away(tmp_path):
+    folder = plant_garden(tmp_path / "garden", 1, workers=1)
+    (folder / "rose" / "my_rose.jpg").write_bytes(b"mine")
+    with pytest.raises(PhotosError, match=r"my_rose\.jpg"):
+        plant_garden(folder, 1, workers=1)
+    assert (folder / "rose" / "my_rose.jpg").read_bytes() == b"mine"
+
+
+def test_bad_input_is_named(tmp_path):
+    with pytest.raises(PhotosError, match=r"'lily'.*daisy"):
+        draw_photo("lily", 0, 0)
+    with pytest.raises(PhotosError, match="index = -1"):
+        draw_photo("rose", 0, -1)
+    with pytest.raises(PhotosError, match="photos_per_class = 0"):
+        plant_garden(tmp_path / "garden", 0)
+    with pytest.raises(PhotosError, match="seed = -1"):
+        plant_garden(tmp_path / "garden", 1, seed=-1)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(PhotosError, match="choose another folder"):
+        plant_garden(tmp_path / "file", 1)
+    with pytest.raises(PhotosError, match="choose a writable folder"):
+        plant_garden(tmp_path / "file" / "garden", 1, workers=1)
+
+
+def test_an_interrupted_drawing_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("helpers.data.sources.garden.draw_photo", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        plant_garden(tmp_path / "garden", 1, workers=1)
+    assert list(tmp_path.iterdir()) == []
+
+
+def colour_histogram(path):
+    """Square roots of the shares of 8×8×8 colours, float32 (512,)."""
+    with Image.open(path) as photo:
+        bins = np.asarray(photo) // 32 @ np.array([64, 8, 1])
+    return np.sqrt(np.bincount(bins.ravel(), minlength=512) / bins.size).astype(np.float32)
+
+
+def logistic_regression_accuracy(x, y, decay):
+    """Validation accuracy on the last fifth of the rows, multinomial, trained to convergence."""
+    train = int(0.8 * len(y))
+    x = (x - x[:train].mean(0)) / (x[:train].std(0) + 0.02)  # 0.02: rare colours stay small
+    weight = torch.zeros(x.shape[1], len(SPECIES), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight], max_iter=150)
+
+    def closure():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(x[:train] @ weight, y[:train]) + decay * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return ((x[train:] @ weight).argmax(1) == y[train:]).float().mean().item()
+
+
+def test_colour_alone_does_not_tell_the_species(garden):
+    folder, _ = garden
+    paths = [(c, p) for c, species in enumerate(SPECIES) for p in sorted((folder / species).iterdir())]
+    x = torch.from_numpy(np.stack([colour_histogram(p) for _, p in paths]))
+    y = torch.tensor([c for c, _ in paths])
+    accuracies = {}
+    for decay in (1e-3, 1e-2, 1e-1):
+        orders = [torch.randperm(len(y), generator=torch.Generator().manual_seed(split)) for split in range(4)]
+        accuracies[decay] = np.mean([logistic_regression_accuracy(x[o], y[o], decay) for o in orders])
+    best = max(accuracies.values())
+    assert 0.3 < best < 0.7, accuracies  # 0.2 is chance: the histogram is a real attempt
+
+
+DRAWING = """
+import sys
+from pathlib import Path
+from helpers.garden import plant_garden
+if __name__ == "__main__":
+    plant_garden(Path(sys.argv[1]), 400, workers=2)
+"""
+
+
+def test_if_the_drawing_process_is_killed_its_workers_end_too(tmp_path):
+    (tmp_path / "draw.py").write_text(DRAWING)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    drawing = subprocess.Popen([sys.executable, tmp_path / "draw.py", tmp_path / "garden"], cwd=ROOT, env=environment)
+    workers, end = [], time.monotonic() + 60
+    while len(workers) < 2 and time.monotonic() < end:
+        time.sleep(0.2)
+        workers = [p for p in psutil.Process(drawing.pid).children() if "spawn_main" in " ".join(p.cmdline())]
+    assert len(workers) == 2
+    time.sleep(2)  # until they draw
+    drawing.kill()
+    drawing.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert [process for process in alive if process.status() != psutil.STATUS_ZOMBIE] == []

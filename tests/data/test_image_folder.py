@@ -1,0 +1,203 @@
+"""Layouts that people have, and the ones that would train the wrong thing."""
+
+import pytest
+
+from helpers.common.errors import PhotosError
+from helpers.data.image_folder import find_photos
+
+
+def test_flat_layout(grow):
+    photos = find_photos(grow({"tulip": 2, "a rose": 1, "Gänseblümchen": 3}))
+    assert photos.classes == ("Gänseblümchen", "a rose", "tulip")
+    assert photos.counts() == {"Gänseblümchen": 3, "a rose": 1, "tulip": 2}
+    assert photos.names[3:5] == ("a rose/000.jpg", "tulip/000.jpg")
+    assert set(photos.subsets) == {None}
+    assert all(photos.path(i).is_file() for i in range(len(photos)))
+
+
+def test_the_first_of_each_class(grow):
+    photos = find_photos(grow({"rose": 3, "tulip": 1}))
+    assert photos.first_of_each(2) == {"rose": [0, 1], "tulip": [3]}
+
+
+def test_imagenet_layout_is_never_a_two_class_problem(grow):
+    photos = find_photos(grow({"train/rose": 4, "train/tulip": 4, "val/rose": 1, "val/tulip": 1}))
+    assert photos.classes == ("rose", "tulip")
+    assert photos.subsets.count("train") == 8
+    assert photos.subsets.count("val") == 2
+
+
+def test_lists_say_the_order_of_classes_and_the_photos(grow):
+    root = grow({"train/rose": 3, "train/tulip": 3, "val/rose": 2, "val/tulip": 2})
+    (root / "classes.txt").write_text("tulip\nrose\n")
+    (root / "train.txt").write_text("tulip/000.jpg 0\nrose/001.jpg 1\nrose/002.jpg 1\n")
+    photos = find_photos(root)
+    assert photos.classes == ("tulip", "rose")
+    train = photos.subset(i for i, s in enumerate(photos.subsets) if s == "train")
+    assert train.names == ("train/tulip/000.jpg", "train/rose/001.jpg", "train/rose/002.jpg")
+    assert train.labels == (0, 1, 1)
+    assert photos.subsets.count("val") == 4
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        ("classes.txt", "rose\nlily\n", "names 'lily', but there is no such folder"),
+        ("classes.txt", "rose\n", "does not name the folder 'tulip'"),
+        ("classes.txt", "rose\ntulip\nrose\n", "names a class twice"),
+        ("train.txt", "rose/999.jpg 0\n", "line 1: there is no photo"),
+        ("train.txt", "rose/000.jpg\n", "is not 'class/photo.jpg label'"),
+        ("train.txt", "rose/000.jpg 7\n", "with a label < 2"),
+        ("train.txt", "\nrose/000.jpg 1\n", "line 2: rose/000.jpg has label 1, which is 'tulip'"),
+        ("train.txt", "../val/rose/000.jpg 0\n", "there is no photo"),
+        ("train.txt", "rose/000.jpg 0\nrose/000.jpg 0\n", "line 2: rose/000.jpg is listed twice"),
+        ("train.txt", "0\n", "is not 'class/photo.jpg label'"),
+    ],
+)
+def test_lists_that_do_not_fit_are_named_with_their_line(grow, file, text, message):
+    root = grow({"train/rose": 1, "train/tulip": 1, "val/rose": 1, "val/tulip": 1})
+    (root / file).write_text(text)
+    with pytest.raises(PhotosError) as error:
+        find_photos(root)
+    assert message in str(error.value)
+    assert file in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "tree",
+    [
+        {"train/rose": 2, "train/tulip": 2, "test/rose": 1, "test/tulip": 1},
+        {"flowers/rose": 2, "flowers/tulip": 2, "trees/oak": 2},
+        {"train/rose": 2, "train/tulip": 2},
+        {"train": 1, "train/rose": 2, "train/tulip": 2, "test": 1, "test/rose": 1},
+        {"rose": 2, "tulip": 2, "tulip/red": 2},
+        {"a/b/rose": 2, "a/b/tulip": 2, "c/d/oak": 2},
+        {"train/plants/rose": 2, "train/plants/tulip": 2, "val/plants/rose": 1, "val/plants/tulip": 1},
+    ],
+)
+def test_folders_of_folders_are_refused_with_the_reason(grow, tree):
+    with pytest.raises(PhotosError, match=r"one level too high.*would tell folders apart.*Point dataset to"):
+        find_photos(grow(tree))
+
+
+def test_a_wrapping_folder_is_looked_through(grow):
+    root = grow({"flower_photos/rose": 2, "flower_photos/tulip": 2})
+    (root / "flower_photos" / "LICENSE.txt").write_text("CC-BY")
+    assert find_photos(root).classes == ("rose", "tulip")
+
+
+def test_hidden_and_foreign_files_are_passed_over(grow):
+    root = grow({"rose": 1, "tulip": 1, ".thumbnails": 1, "__MACOSX": 1})
+    (root / "rose" / "notes.txt").write_text("pretty")
+    (root / "rose" / "._000.jpg").write_bytes(b"\0")
+    assert find_photos(root).names == ("rose/000.jpg", "tulip/000.jpg")
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({}, "holds no class folders"),
+        ({"rose": 2}, "one class only, 'rose'"),
+        ({"rose": 2, "tulip": 0}, "class 'tulip' in .* has no photos"),
+        ({"train/rose": 1, "train/tulip": 1, "val/rose": 0, "val/tulip": 0}, "val holds no photos"),
+    ],
+)
+def test_trees_without_a_problem_to_learn_are_refused(grow, tree, message):
+    with pytest.raises(PhotosError, match=message):
+        find_photos(grow(tree))
+
+
+def test_a_folder_that_does_not_exist_is_named_with_a_near_one(grow, tmp_path):
+    grow({"rose": 1, "tulip": 1}, tmp_path / "flowers")
+    with pytest.raises(PhotosError, match=r"flovers does not exist: did you mean .*flowers"):
+        find_photos(tmp_path / "flovers")
+
+
+def test_a_loop_of_links_does_not_hang(grow):
+    root = grow({"rose": 1, "tulip": 1})
+    (root / "rose" / "again").symlink_to(root)
+    assert len(find_photos(root)) == 2
+
+
+def test_the_refusal_points_to_the_folder_of_classes(grow):
+    root = grow({"a/b/rose": 2, "a/b/tulip": 2, "c/d/oak": 2})
+    with pytest.raises(PhotosError) as error:
+        find_photos(root)
+    assert f"Point dataset to {root / 'a' / 'b'}" in str(error.value)
+    assert find_photos(root / "a" / "b").classes == ("rose", "tulip")
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), ("Train", "VAL"), ("training", "validation")])
+def test_parts_of_a_data_set_are_no_classes(grow, parts):
+    with pytest.raises(PhotosError, match="parts of a data set, not classes"):
+        find_photos(grow(dict.fromkeys(parts, 2)))
+
+
+@pytest.mark.parametrize("val", ["val", "valid", "validation"])
+def test_names_of_the_val_folder(grow, val):
+    photos = find_photos(grow({"train/rose": 2, "train/tulip": 2, f"{val}/rose": 1, f"{val}/tulip": 1}))
+    assert photos.subsets.count("val") == 2
+
+
+def test_a_class_that_only_val_has_is_named(grow):
+    with pytest.raises(PhotosError, match=r"val has a class 'lily' that .*train has not"):
+        find_photos(grow({"train/rose": 2, "train/tulip": 2, "val/rose": 1, "val/lily": 1}))
+
+
+def test_lists_from_windows(grow):
+    root = grow({"train/rose": 2, "train/tulip": 2, "val/rose": 1, "val/tulip": 1})
+    (root / "classes.txt").write_bytes("\ufefftulip\r\nrose\r\n".encode())
+    (root / "train.txt").write_bytes(b"rose\\001.jpg\t1\r\ntulip\\000.jpg 0\r\n")
+    assert find_photos(root).names[:2] == ("train/rose/001.jpg", "train/tulip/000.jpg")
+    assert find_photos(root).labels[:2] == (1, 0)
+
+
+def test_a_list_in_another_encoding_is_named(grow):
+    root = grow({"train/rose": 1, "train/tulip": 1, "val/rose": 1, "val/tulip": 1})
+    (root / "classes.txt").write_bytes(b"ros\xe9\n")
+    with pytest.raises(PhotosError, match=r"classes\.txt is not UTF-8"):
+        find_photos(root)
+
+
+def test_listed_photos_may_be_links_to_elsewhere(grow, tmp_path):
+    root = grow({"train/rose": 1, "train/tulip": 1, "val/rose": 1, "val/tulip": 1})
+    (root / "train/rose/000.jpg").rename(tmp_path / "elsewhere.jpg")
+    (root / "train/rose/000.jpg").symlink_to(tmp_path / "elsewhere.jpg")
+    (root / "train.txt").write_text("rose/000.jpg 0\ntulip/000.jpg 1\n")
+    assert len(find_photos(root)) == 4
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "photos.txt").touch()
+    with pytest.raises(PhotosError, match=r"photos\.txt is a file"):
+        find_photos(tmp_path / "photos.txt")
+
+
+def test_a_folder_that_cannot_be_read_is_named(grow, monkeypatch):
+    root = grow({"rose": 1, "tulip": 1})
+
+    def locked(path):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("helpers.data.image_folder.os.scandir", locked)
+    with pytest.raises(PhotosError, match=r"rose cannot be read \(Permission denied\)"):
+        find_photos(root)
+
+
+def test_the_real_photos_in_the_flat_layout(real_folder):
+    photos = find_photos(real_folder)
+    assert photos.counts() == {"daisy": 374, "dandelion": 274, "rose": 332, "sunflower": 340, "tulip": 287}
+
+
+def test_the_real_photos_in_the_imagenet_layout(real_folder, tmp_path):
+    flat, lines = find_photos(real_folder), {"train": [], "val": []}
+    for i, name in enumerate(flat.names):
+        part = "val" if i % 5 == 0 else "train"
+        (tmp_path / part / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / part / name).symlink_to(flat.path(i).resolve())
+        lines[part].append(f"{name} {flat.labels[i]}")
+    for part in lines:
+        (tmp_path / f"{part}.txt").write_text("\n".join(lines[part]))
+    photos = find_photos(tmp_path)
+    assert photos.counts() == flat.counts()
+    assert (photos.subsets.count("train"), photos.subsets.count("val")) == (1285, 322)

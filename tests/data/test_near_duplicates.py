@@ -1,0 +1,69 @@
+"""Near-duplicates: what is the same scene to a person is one group, what is not is two."""
+
+import numpy as np
+import pytest
+from PIL import Image, ImageEnhance
+
+from helpers.data.audit import audit_photos
+from helpers.data.image_folder import find_photos
+from helpers.data.near_duplicates import alike, in_words, most_telling, near_pairs, perceptual_hashes, same_scenes
+from helpers.data.split import Split
+from tests.conftest import colourful
+
+
+@pytest.fixture
+def audit(grow):
+    root = grow({"rose": 0, "tulip": 0})
+    for i in range(6):
+        colourful((240, 180), i).save(root / "rose" / f"{i}.jpg", quality=95)
+        colourful((200, 200), 50 + i).save(root / "tulip" / f"{i}.jpg")
+    photo = Image.open(root / "rose" / "0.jpg")
+    photo.resize((120, 90)).save(root / "rose" / "smaller.jpg", quality=60)
+    ImageEnhance.Brightness(photo).enhance(1.2).save(root / "tulip" / "brighter.png")
+    (root / "tulip" / "copy.jpg").write_bytes((root / "tulip" / "3.jpg").read_bytes())
+    return audit_photos(find_photos(root))
+
+
+def test_resized_recompressed_and_brightened_copies_are_one_scene_and_others_are_not(audit):
+    scenes = dict(zip(audit.photos.names, same_scenes(audit).tolist(), strict=True))
+    assert scenes["rose/0.jpg"] == scenes["rose/smaller.jpg"] == scenes["tulip/brighter.png"]
+    assert scenes["tulip/3.jpg"] == scenes["tulip/copy.jpg"]
+    assert len(set(scenes.values())) == 12
+    assert sorted(set(scenes.values())) == list(range(12))
+
+
+def test_pairs_are_told_by_class_side_and_nearness(audit):
+    position = {name: i for i, name in enumerate(audit.photos.names)}
+    val = {position[name] for name in ("rose/smaller.jpg", "tulip/3.jpg", "tulip/copy.jpg")}
+    split = Split(tuple(set(position.values()) - val), tuple(sorted(val)))
+    found = most_telling(alike(audit), audit, split)
+    names = [{audit.photos.names[i] for i in (pair.first, pair.second)} for pair in found]
+    assert names == [
+        {"rose/smaller.jpg", "tulip/brighter.png"},  # two classes, two sides
+        {"rose/0.jpg", "tulip/brighter.png"},  # two classes, one side
+        {"rose/0.jpg", "rose/smaller.jpg"},  # one class, two sides
+        {"tulip/3.jpg", "tulip/copy.jpg"},
+    ]
+    assert [pair.identical for pair in found] == [False, False, False, True]
+    assert in_words(found[3], audit, split) == "tulip: identical\nvalidation"
+    assert in_words(found[1], audit, split).startswith("rose and tulip: ")
+    assert in_words(found[2], audit, split).endswith(" of 64 bits differ\ntraining and validation")
+
+
+def test_pairs_are_found_in_blocks_as_one_by_one(monkeypatch):
+    hashes = np.random.default_rng(0).random((1500, 64)) < 0.5
+    hashes[1400] = hashes[3]
+    hashes[1400, :2] ^= True
+    assert near_pairs(hashes, 4) == [(3, 1400, 2)]
+
+
+def test_hashes_do_not_depend_on_the_number_of_threads(audit):
+    assert np.array_equal(perceptual_hashes(audit, 1), perceptual_hashes(audit, 4))
+
+
+def test_on_the_real_photos(real_folder):
+    audit = audit_photos(find_photos(real_folder))
+    scenes = same_scenes(audit)
+    sizes = np.bincount(scenes)
+    assert len(audit.photos) - 25 < len(sizes) < len(audit.photos) - 8
+    assert sizes.max() <= 4

@@ -1,0 +1,151 @@
+"""Splits: exact sizes, the same shares, duplicates on one side, repeatable."""
+
+import hashlib
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from helpers.common.errors import PhotosError
+from helpers.data.audit import Audit, audit_photos
+from helpers.data.image_folder import PhotoSet, find_photos
+from helpers.data.split import read_split, split_photos, write_split
+
+PUBLISHED = {"daisy": 588, "dandelion": 556, "rose": 583, "sunflower": 536, "tulip": 585}
+
+
+def paper_audit(duplicates=(), across=()):
+    """An audit of as many photos as the course's data set has, without the photos."""
+    labels = tuple(label for label, count in enumerate(PUBLISHED.values()) for _ in range(count))
+    n = len(labels)
+    photos = PhotoSet(Path("x"), tuple(PUBLISHED), tuple(f"{i}.jpg" for i in range(n)), labels, (None,) * n)
+    hashes = tuple(hashlib.sha256(str(i).encode()).hexdigest() for i in range(n))
+    return Audit(photos, (), np.ones((n, 2), dtype=np.int64), hashes, tuple(duplicates), tuple(across), "")
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_the_published_sizes(seed):
+    split = split_photos(paper_audit(), 0.8, seed)
+    assert (len(split.train), len(split.val)) == (2278, 570)
+    assert sorted(split.train + split.val) == list(range(2848))
+
+
+def test_every_class_in_the_same_proportion():
+    audit = paper_audit()
+    train = audit.photos.subset(split_photos(audit, 0.8, 0).train).counts()
+    assert train == {"daisy": 470, "dandelion": 445, "rose": 466, "sunflower": 429, "tulip": 468}
+
+
+def test_the_seed_decides_and_repeats():
+    first, same, other = (split_photos(paper_audit(), 0.8, seed) for seed in (0, 0, 1))
+    assert first == same
+    assert first != other
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_duplicates_never_straddle(seed):
+    within, across = [(0, 1), (10, 11, 12)], [(1200, 2400), (1201, 2401), (1202, 2402)]
+    split = split_photos(paper_audit(within, across), 0.8, seed)
+    assert (len(split.train), len(split.val)) == (2278, 570)
+    for group in within + across:
+        assert set(group) <= set(split.train)
+
+
+def test_more_duplicates_than_training_photos_still_stay_together():
+    pairs = [(i, i + 1) for i in range(0, 588, 2)]
+    split = split_photos(paper_audit(pairs), 0.8, 0)
+    train = set(split.train)
+    assert all((a in train) == (b in train) for a, b in pairs)
+    assert len(split.train) == 2278
+
+
+def test_split_csv_gives_the_split_back(tmp_path, grow):
+    photos = find_photos(grow({"rose": 6, "tulip, red": 4}))
+    split = split_photos(audit_photos(photos), 0.8, 0)
+    write_split(tmp_path / "split.csv", photos, split)
+    assert (tmp_path / "split.csv").read_text().startswith("name,class,subset\nrose/000.jpg,rose,")
+    assert read_split(tmp_path / "split.csv", photos) == split
+
+
+def test_a_photo_that_is_gone_is_named(tmp_path, grow):
+    root = grow({"rose": 5, "tulip": 5})
+    photos = find_photos(root)
+    write_split(tmp_path / "split.csv", photos, split_photos(audit_photos(photos), 0.8, 0))
+    (root / "rose/003.jpg").unlink()
+    with pytest.raises(PhotosError, match=r"names 'rose/003\.jpg'"):
+        read_split(tmp_path / "split.csv", find_photos(root))
+
+
+def test_a_given_split_is_used_and_its_leaks_are_closed(grow):
+    root = grow({"train/rose": 4, "train/tulip": 4, "val/rose": 2, "val/tulip": 2})
+    shutil.copy(root / "val/rose/000.jpg", root / "train/rose/leak.jpg")
+    audit = audit_photos(find_photos(root))
+    split = split_photos(audit, 0.5, 0)
+    assert {audit.photos.names[i] for i in split.val} == {
+        f"val/{c}/00{i}.jpg" for c in ("rose", "tulip") for i in (0, 1)
+    }
+    assert len(split.train) == 8
+    assert split.notes == ("train/rose/leak.jpg is in val/ too: left out of training",)
+
+
+def test_a_class_on_one_side_only_is_refused(grow):
+    with pytest.raises(PhotosError, match="class 'rose' has no photo on the val side"):
+        split_photos(audit_photos(find_photos(grow({"rose": 1, "tulip": 9}))), 0.8, 0)
+
+
+def test_a_class_of_pairs_only_does_not_cost_the_total():
+    """470 daisies to train on are 235 pairs; of 471 one is missing, and another class gives it."""
+    split = split_photos(paper_audit([(i, i + 1) for i in range(0, 588, 2)]), 0.801, 0)
+    assert len(split.train) == int(0.801 * 2848) == 2281
+
+
+@pytest.mark.parametrize(("counts", "fraction"), [({"rose": 2, "tulip": 20}, 0.8), ({"rose": 3, "tulip": 40}, 0.1)])
+def test_small_classes_have_a_photo_on_each_side(grow, counts, fraction):
+    audit = audit_photos(find_photos(grow(counts)))
+    split = split_photos(audit, fraction, 0)
+    assert len(split.train) == int(fraction * sum(counts.values()))
+    for side in (split.train, split.val):
+        assert min(audit.photos.subset(side).counts().values()) >= 1
+
+
+@pytest.mark.parametrize("fraction", [0.1, 0.99])
+def test_too_few_photos_for_all_classes_are_refused(grow, fraction):
+    with pytest.raises(PhotosError, match=r"cannot hold one of each of the 3 classes.*train_fraction"):
+        split_photos(audit_photos(find_photos(grow({"lily": 4, "rose": 4, "tulip": 4}))), fraction, 0)
+
+
+def test_a_class_of_one_photo_many_times_is_refused(grow):
+    root = grow({"rose": 1, "tulip": 9})
+    for i in range(4):
+        shutil.copy(root / "rose/000.jpg", root / f"rose/copy{i}.jpg")
+    with pytest.raises(PhotosError, match="class 'rose' has no photo on the"):
+        split_photos(audit_photos(find_photos(root)), 0.8, 0)
+
+
+def test_a_given_split_comes_back_from_its_csv(tmp_path, grow):
+    root = grow({"train/rose": 3, "train/tulip": 3, "val/rose": 2, "val/tulip": 2})
+    shutil.copy(root / "val/tulip/000.jpg", root / "train/rose/leak.jpg")
+    audit = audit_photos(find_photos(root))
+    split = split_photos(audit, 0.8, 0)
+    write_split(tmp_path / "split.csv", audit.photos, split)
+    assert read_split(tmp_path / "split.csv", audit.photos) == split
+    assert "leak" not in (tmp_path / "split.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "cannot be read as a split"),
+        ("a,b\n1,2\n", "is no split: its first line must be name,class,subset"),
+        ("name,class,subset\nrose/000.jpg,tulip,train\n", "'rose/000.jpg' as 'tulip', 'train' does not fit"),
+        ("name,class,subset\nrose/000.jpg,rose,test\n", "'rose/000.jpg' as 'rose', 'test' does not fit"),
+        ("name,class,subset\nrose/000.jpg,rose,val\nrose/000.jpg,rose,train\n", "names 'rose/000.jpg', twice"),
+    ],
+)
+def test_a_file_that_is_no_split_is_named(tmp_path, grow, text, message):
+    if text is not None:
+        (tmp_path / "split.csv").write_text(text)
+    with pytest.raises(PhotosError, match=r"split\.csv") as error:
+        read_split(tmp_path / "split.csv", find_photos(grow({"rose": 1, "tulip": 1})))
+    assert message in str(error.value)

@@ -1,0 +1,50 @@
+"""Intervals of the classes' scores, by hand and by simulation."""
+
+import numpy as np
+import pytest
+import torch
+
+from helpers.evaluation.metrics import class_intervals, interval_table
+from helpers.evaluation.predictions import Predictions
+from helpers.evaluation.statistics import wilson_interval
+
+
+def predictions(matrix):
+    """Predictions with this confusion matrix."""
+    pairs = [(i, j) for i, row in enumerate(matrix) for j, count in enumerate(row) for _ in range(count)]
+    labels, said = torch.tensor(pairs).T
+    return Predictions(torch.nn.functional.one_hot(said, len(matrix)).float() * 5, labels)
+
+
+def test_by_hand():
+    first, _, third = class_intervals(predictions([[8, 2, 0], [1, 9, 0], [0, 0, 5]]), ("a", "b", "c"))
+    assert first.recall == wilson_interval(8, 10)
+    assert first.precision == wilson_interval(8, 9)
+    assert first.score.f1 == pytest.approx(16 / 19)
+    low, high = wilson_interval(8, 11)  # of the photos that are a or were called a, 8 are both
+    assert first.f1 == pytest.approx((2 * low / (1 + low), 2 * high / (1 + high)))
+    assert first.f1.low < first.score.f1 < first.f1.high
+    assert third.f1.low < 1  # no mistakes, and still not certain
+    assert third.f1.high == pytest.approx(1)
+
+
+def test_a_class_without_photos_and_one_that_is_never_called():
+    rows = class_intervals(predictions([[3, 0, 0], [2, 0, 0], [0, 0, 0]]), ("rose", "tulip", "none of these"))
+    assert rows[1].precision is None
+    assert rows[1].recall.low == 0
+    assert rows[2][1:] == (None, None, None)
+    lines = interval_table(rows).splitlines()
+    assert len(lines) == 4
+    assert lines[3].split() == ["none", "of", "these", "0", "–", "–", "–"]
+    assert "60.0% (23.1%–88.2%)" in lines[1]  # 3 of 5 called a rose are
+
+
+def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says():
+    random = np.random.default_rng(0)
+    shares = np.array([[0.42, 0.04], [0.06, 0.48]])  # of photos: truth by row, answer by column
+    true_f1 = 2 * 0.42 / (2 * 0.42 + 0.04 + 0.06)
+    hits = 0
+    for counts in random.multinomial(150, shares.ravel(), 300):
+        found = class_intervals(predictions(counts.reshape(2, 2).tolist()), ("a", "b"))[0]
+        hits += found.f1.low <= true_f1 <= found.f1.high
+    assert 0.915 <= hits / 300 <= 0.985

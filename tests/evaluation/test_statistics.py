@@ -1,0 +1,69 @@
+"""Intervals and tests that are what they claim, checked by simulation and by hand."""
+
+import numpy as np
+import pytest
+
+from helpers.evaluation import statistics
+
+
+def test_mcnemar_by_hand():
+    right = np.array([1] * 9 + [0] * 1 + [1] * 50 + [0] * 5)
+    base = np.array([0] * 9 + [1] * 1 + [1] * 50 + [0] * 5)
+    assert statistics.mcnemar(right, base) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert statistics.mcnemar(right, right) == 1.0
+
+
+def test_mcnemar_wants_one_answer_per_photo():
+    with pytest.raises(ValueError, match="0 or 1"):
+        statistics.mcnemar(np.array([0.5, 1]), np.array([1, 1]))
+
+
+def test_the_interval_holds_the_truth_about_95_times_in_a_hundred():
+    generator = np.random.default_rng(0)
+    held = 0
+    for seed in range(60):
+        right = (generator.random(400) < 0.9).astype(float)
+        estimate = statistics.accuracy(right, np.arange(400), seed)
+        held += estimate.low <= 0.9 <= estimate.high
+    assert 52 <= held <= 60
+
+
+def test_photos_of_one_scene_count_as_one_observation():
+    right = np.repeat(np.random.default_rng(1).random(50) < 0.8, 8).astype(float)
+    alone = statistics.accuracy(right, np.arange(400))
+    together = statistics.accuracy(right, np.repeat(np.arange(50), 8))
+    assert alone.mean == together.mean == right.mean()
+    assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(8**0.5, rel=0.15)
+
+
+def test_a_paired_difference_is_sharper_than_two_accuracies():
+    generator = np.random.default_rng(2)
+    base = (generator.random(1000) < 0.9).astype(float)
+    better = base.copy()
+    better[np.flatnonzero(base == 0)[:20]] = 1
+    groups = np.arange(1000)
+    estimate = statistics.difference(better, base, groups)
+    assert estimate.mean == pytest.approx(0.02)
+    assert estimate.low > 0
+    single = statistics.accuracy(base, groups)
+    assert estimate.high - estimate.low < 0.6 * (single.high - single.low)
+    assert statistics.difference(base, base, groups) == (0, 0, 0)
+
+
+def test_an_estimate_reads_well():
+    assert str(statistics.Estimate(0.9712, 0.9634, 0.9789)) == "97.12% (96.34% to 97.89%)"
+
+
+def test_the_smallest_lead_is_the_first_that_the_test_believes():
+    assert [statistics.smallest_lead(n) for n in (0, 5, 6)] == [None, None, 6]  # 6 to 0: p = 2 / 64
+    for n in (15, 40, 101):
+        lead = statistics.smallest_lead(n)
+        gained, lost = (n + lead) // 2, (n - lead) // 2
+        assert gained + lost == n
+        assert statistics.sign_test(gained, lost) < 0.05 <= statistics.sign_test(gained - 1, lost + 1)
+
+
+def test_holm_by_hand():
+    assert statistics.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
+    assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
+    assert statistics.holm([]) == []

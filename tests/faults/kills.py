@@ -1,0 +1,290 @@
+"""Kills trainings at random moments and compares what becomes of them: ``python -m tests.faults.kills --kills 200``.
+
+Every training is forked from this process, which has imported PyTorch already, so that a life costs a fraction of a
+second. Half of the kills come at a random time; half in the middle of a random write, before or after a rename or
+an fsync. Some are SIGTERM or SIGINT. Each training is then resumed to its end. Compared with an undisturbed one:
+history, best model, last model, momenta and schedule, bit for bit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import os
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+
+from helpers.common import files, tensors
+from helpers.common.errors import RunError
+from helpers.runs import locks
+from helpers.training import loop, optimization
+from tests import hear_ctrl_c
+from tests.faults import notebook_kills
+from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
+
+STEPS = 2  # between checkpoints
+RECIPE = {"epochs": 4, "checkpoint_steps": STEPS}
+
+
+@dataclass
+class Outcome:
+    kills: Counter = field(default_factory=Counter)
+    identical: int = 0
+    different: list[str] = field(default_factory=list)
+    most_repeated: int = 0
+    lost: int = 0
+    outside: int = 0
+    reads: int = 0
+
+    def __str__(self) -> str:
+        ways = ", ".join(f"{count} {name}" for name, count in sorted(self.kills.items()))
+        return (
+            f"{self.kills.total()} trainings killed ({ways}), "
+            f"{self.identical} resumed bit-identically, at most {self.most_repeated} steps repeated ({STEPS} allowed), "
+            f"best model read {self.reads} times meanwhile"
+        )
+
+
+def kill_often(kills: int, folder: Path, seed: int = 0) -> Outcome:
+    """Kill ``kills`` trainings in subfolders of ``folder``, resume each, and compare."""
+    torch.set_num_threads(1)  # a forked process has none of its parent's threads
+    dice, outcome = random.Random(seed), Outcome()
+    folder.mkdir(parents=True, exist_ok=True)
+    whole = folder / "whole"
+    begin = time.perf_counter()
+    if _wait(_fork(whole)) != 0:
+        raise RuntimeError("the undisturbed training failed")
+    duration, expected = time.perf_counter() - begin, digests(whole)
+    operations = _count_operations(folder / "counted")
+    for number in range(kills):
+        run = folder / f"{number:04}"
+        how = _kill_once(run, dice, duration, operations, outcome)
+        outcome.kills[how] += 1
+        before = {path.name for path in run.glob("*") if not path.name.startswith(".")} if run.exists() else set()
+        code = _wait(_fork(run))
+        if code == 0 and digests(run) == expected:
+            outcome.identical += 1
+        else:
+            outcome.different.append(f"{run.name} ({how}): exit code {code}")
+        outcome.lost += len(before - {path.name for path in run.glob("*")})
+        outcome.lost += len(list(run.glob(".*.tmp")))
+        outcome.most_repeated = max(outcome.most_repeated, _repeated(run))
+    known = {f"{number:04}" for number in range(kills)} | {"whole", "counted"}
+    outcome.outside = len({path.name for path in folder.iterdir()} - known)
+    return outcome
+
+
+def digests(run: Path) -> dict[str, str]:
+    """What has to be the same: files by their bytes, the checkpoint by what it says, without its times."""
+    state = tensors.load_tensors(run / "last.ckpt")
+    for name in ("epoch_seconds", "seconds"):
+        del state[name]
+    found = {name: _sha256((run / name).read_bytes()) for name in ("history.csv", "best_model.pth", "best_model.json")}
+    return found | {"last.ckpt": _sha256(repr(_plain(state)).encode())}
+
+
+def _kill_once(run: Path, dice: random.Random, duration: float, operations: int, outcome: Outcome) -> str:
+    if dice.random() < 0.5:
+        victim = _fork(run, die_at=dice.randrange(operations), dice=random.Random(dice.random()))
+        if _wait(victim, run, outcome) != -signal.SIGKILL:
+            raise RuntimeError("the training did not reach the write at which it was to be killed")
+        return "in a write"
+    number = dice.choices((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), (6, 2, 2))[0]
+    victim, end = _fork(run), time.perf_counter() + dice.uniform(0, duration)
+    while time.perf_counter() < end:
+        _read(run, outcome)
+    os.kill(victim, number)
+    _wait(victim, run, outcome)
+    return number.name
+
+
+def _fork(run: Path, die_at: int | None = None, dice: random.Random | None = None) -> int:
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        # As in a fresh process, whatever the parent does about signals.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if die_at is not None:
+            _Deadly(die_at, dice).arm()
+        life(run)
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        print(f"{run.name}: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        os._exit(code)
+
+
+def life(run_folder: Path) -> None:
+    """One training, from its beginning or from where it was, to its end."""
+    recipe = tiny_recipe(**RECIPE)
+    model = tiny_model()
+    optimizer = optimization.make_optimizer(model, recipe)
+    run = a_run(run_folder, recipe)
+    locks.hold(run_folder)
+    for rest in run_folder.glob(".*.tmp"):
+        rest.unlink()
+    log = os.open(run_folder / ".steps", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    optimizer.register_step_post_hook(lambda *_: os.write(log, b"s"))
+    schedule = optimization.make_schedule(optimizer, recipe)
+    loop.fit(model, tiny_feeds(recipe), optimization.make_loss(), optimizer, schedule, run, lambda _: None)
+
+
+class _Deadly:
+    """Kills this process at its n-th write, fsync or rename: before it, in the middle of it, or after it."""
+
+    def __init__(self, at: int, dice: random.Random) -> None:
+        self.left, self.dice = at, dice
+
+    def arm(self) -> None:
+        class Os:  # the module as checkpoint.py sees it
+            def __getattr__(self, name):
+                return getattr(os, name)
+
+        seen = Os()
+        seen.fsync, seen.replace = self._around(os.fsync), self._around(os.replace)
+        files.os = seen
+        files.open = self._open
+
+    def _around(self, call):
+        def wrapped(*arguments):
+            self.left -= 1
+            if self.left < 0 and self.dice.random() < 0.5:
+                self.die()
+            call(*arguments)
+            if self.left < 0:
+                self.die()
+
+        return wrapped
+
+    def _open(self, path, mode):
+        file, deadly = open(path, mode), self  # noqa: SIM115 (the wrapper below closes it)
+
+        class File:
+            def __enter__(self):
+                return self
+
+            def __exit__(self, *error):
+                file.close()
+
+            def write(self, content):
+                deadly.left -= 1
+                if deadly.left < 0:
+                    file.write(content[: deadly.dice.randrange(len(content) + 1)])
+                    file.flush()
+                    deadly.die()
+                file.write(content)
+
+            def __getattr__(self, name):
+                return getattr(file, name)
+
+        return File()
+
+    def die(self) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _count_operations(run: Path) -> int:
+    """How many writes, fsyncs and renames an undisturbed training has."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        counter = _Deadly(10**9, random.Random(0))
+        counter.arm()
+        life(run)
+        os.write(writer, str(10**9 - counter.left).encode())
+        os._exit(0)
+    _wait(child)
+    os.close(writer)
+    count = int(os.read(reader, 100))
+    os.close(reader)
+    return count
+
+
+def _wait(child: int, run: Path | None = None, outcome: Outcome | None = None) -> int:
+    """The child's exit code, negative for a signal; the best model is read again and again meanwhile."""
+    end = time.perf_counter() + 60
+    while time.perf_counter() < end:
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            return os.waitstatus_to_exitcode(status)
+        if run is not None and outcome is not None:
+            _read(run, outcome)
+        else:
+            time.sleep(0.002)
+    os.kill(child, signal.SIGKILL)
+    raise RuntimeError("a training hangs")
+
+
+def _read(run: Path, outcome: Outcome) -> None:
+    if (run / "best_model.pth").exists():
+        tensors.load_tensors(run / "best_model.pth")  # raises where it is not whole
+        outcome.reads += 1
+    time.sleep(0.002)
+
+
+def _repeated(run: Path) -> int:
+    """Steps that were taken more than once."""
+    recipe = tiny_recipe(**RECIPE)
+    needed = recipe.epochs * len(tiny_feeds(recipe).train)
+    return (run / ".steps").stat().st_size - needed
+
+
+def _plain(value):
+    if isinstance(value, torch.Tensor):
+        return (str(value.dtype), tuple(value.shape), _sha256(value.contiguous().numpy().tobytes()))
+    if isinstance(value, dict):
+        return sorted((str(key), _plain(entry)) for key, entry in value.items())
+    if isinstance(value, (list, tuple)):
+        return [_plain(entry) for entry in value]
+    return value
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def main() -> int:
+    hear_ctrl_c()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--notebooks", type=int, default=0, help="so many of the kills are of whole headless notebooks")
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            outcome = kill_often(options.kills - options.notebooks, Path(folder) / "trainings", options.seed)
+        except RunError as error:
+            print(f"best_model.pth could not be read: {error}")
+            return 1
+        print(outcome, *outcome.different, sep="\n", flush=True)
+        several = {"kills": 0, "identical": 0, "lost": 0, "outside": 0}
+        if options.notebooks:
+            several = notebook_kills.kill_often(options.notebooks, Path(folder) / "notebooks", options.seed)
+    identical = outcome.identical + several["identical"]
+    lost, outside = outcome.lost + several["lost"], outcome.outside + several["outside"]
+    print(f"{time.perf_counter() - start:.0f} s, {several['kills']} of the kills were of whole notebooks")
+    print(
+        f"kills {outcome.kills.total() + several['kills']}, resumed bit-identically {identical}, "
+        f"files lost {lost}, files outside {outside}"
+    )
+    good = identical == options.kills and not lost + outside and outcome.most_repeated <= STEPS
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,250 @@
+"""Nothing let in: files that carry code are refused unrun, versions with holes are excluded, JupyterLab is not open."""
+
+import io
+import os
+import pickle
+import re
+import secrets
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+import tomllib
+import urllib.error
+import urllib.request
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+
+from helpers.commands.parameters import collect_parameters
+from helpers.common import tensors
+from helpers.common.errors import ParameterError, RunError, WeightsError
+from helpers.data.loading.array_cache import cached_arrays
+from helpers.models.weights import read_weights
+
+ROOT = Path(__file__).parents[2]
+
+
+class Code:
+    """Pickled, it is an order to whoever loads it: call this with that."""
+
+    def __init__(self, call, *arguments):
+        self.order = call, arguments
+
+    def __reduce__(self):
+        return self.order
+
+
+def orders(canary):
+    """Several ways to leave a file behind, if they are carried out."""
+    return {
+        "open": Code(open, str(canary), "w"),
+        "system": Code(os.system, f"touch {canary}"),
+        "exec": Code(exec, f"open({str(canary)!r}, 'w')"),
+        "eval": Code(eval, f"open({str(canary)!r}, 'w')"),
+        "popen": Code(subprocess.Popen, ["touch", str(canary)]),
+        "getattr": Code(getattr, Code(__import__, "os"), "system"),
+        "setstate": _WithState(canary),
+    }
+
+
+class _WithState:
+    def __init__(self, canary):
+        self.canary = canary
+
+    def __reduce__(self):
+        return torch.nn.Linear, (1, 1), Code(open, str(self.canary), "w")
+
+
+def plain(value):
+    return pickle.dumps(value)
+
+
+def protocol_0(value):
+    return pickle.dumps(value, protocol=0)
+
+
+def zipped(value):
+    buffer = io.BytesIO()
+    torch.save({"weight": torch.ones(2), "more": value}, buffer)
+    return buffer.getvalue()
+
+
+def before_zip(value):
+    """PyTorch's format until 1.6: several pickles one after the other."""
+    buffer = io.BytesIO()
+    torch.save({"weight": torch.ones(2), "more": value}, buffer, _use_new_zipfile_serialization=False)
+    return buffer.getvalue()
+
+
+def in_tar(value):
+    """PyTorch's format until 0.1.10: a tar of pickles."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as file:
+        for name in ("sys_info", "pickle", "storages", "tensors"):
+            content = pickle.dumps(value)
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def torchscript(value):
+    """A zip with a ``constants.pkl`` is TorchScript, which is code by its nature."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
+            file.writestr(f"archive/{name}", pickle.dumps(value))
+        file.writestr("archive/version", b"3\n")
+    return buffer.getvalue()
+
+
+def npy(value):
+    buffer = io.BytesIO()
+    np.save(buffer, np.array([value], dtype=object), allow_pickle=True)
+    return buffer.getvalue()
+
+
+KINDS = (plain, protocol_0, zipped, before_zip, in_tar, torchscript, npy)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("order", orders(Path()))
+def test_code_in_checkpoints_and_weights_is_refused_unrun(tmp_path, kind, order):
+    canary = tmp_path / "canary"
+    for suffix in (".pth", ".pt", ".safetensors", ".ckpt"):
+        path = tmp_path / f"file{suffix}"
+        path.write_bytes(kind(orders(canary)[order]))
+        with pytest.raises(WeightsError, match="cannot be loaded"):
+            read_weights(path)
+        with pytest.raises(RunError, match="cannot be loaded"):
+            tensors.load_tensors(path)
+    time.sleep(0.02)  # for the one that starts a process
+    assert not canary.exists()
+
+
+def test_the_orders_are_real_ones(tmp_path):
+    """Loaded by Python's own pickle, every one of them is carried out."""
+    for name, order in orders(tmp_path / "canary").items():
+        if name in ("getattr", "setstate"):  # links of longer chains
+            continue
+        loaded = pickle.loads(plain(order))
+        if hasattr(loaded, "wait"):
+            loaded.wait()
+        elif hasattr(loaded, "close"):
+            loaded.close()
+        assert (tmp_path / "canary").exists(), name
+        (tmp_path / "canary").unlink()
+
+
+@pytest.mark.parametrize("order", ["open", "system", "exec"])
+def test_code_in_the_cache_of_photos_is_refused_unrun(tmp_path, order):
+    """Even with a digest that fits: whoever can write the cache can write that too."""
+    canary, entry = tmp_path / "canary", tmp_path / "entry"
+    shapes = {"squares": ((1,), "uint8")}
+
+    def build(arrays):
+        arrays["squares"][:] = 9
+
+    cached_arrays(entry, shapes, "1", build)
+    (entry / "squares.npy").write_bytes(npy(orders(canary)[order]))
+    facts = entry / "facts.json"
+    facts.write_text(re.sub(r"[0-9a-f]{64}", checkpoint_digest(entry / "squares.npy"), facts.read_text()))
+    said = []
+    arrays = cached_arrays(entry, shapes, "1", build, said.append)
+    assert arrays["squares"].tolist() == [9]
+    assert "cannot be used" in said[0]
+    assert not canary.exists()
+
+
+def checkpoint_digest(path):
+    from helpers.common.files import file_digest
+
+    return file_digest(path)
+
+
+@pytest.mark.parametrize("text", ["!!python/object/apply:os.system ['touch {}']", "epochs: !!python/name:os.system"])
+def test_code_in_parameter_files_is_refused_unrun(tmp_path, text):
+    (tmp_path / "p.yaml").write_text(text.format(tmp_path / "canary"))
+    with pytest.raises(ParameterError, match="is not YAML"):
+        collect_parameters([str(tmp_path / "p.yaml")], [], None)
+    assert not (tmp_path / "canary").exists()
+
+
+def test_no_code_of_ours_loads_pickles_or_runs_text():
+    forbidden = (
+        r"^\s*(import|from) (pickle|cloudpickle|joblib|dill|shelve|marshal)|weights_only\s*=\s*False|"
+        r"allow_pickle\s*=\s*True|yaml\.(unsafe_|full_)?load\(|(?<![.\w])(eval|exec)\(|shell\s*=\s*True|os\.system"
+    )
+    for path in [*ROOT.glob("helpers/*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("notebooks/*.ipynb")]:
+        found = re.search(forbidden, path.read_text(encoding="utf-8"), re.MULTILINE)
+        assert not found, (path.name, found)
+        for call in re.findall(r"torch\.load\(.*", path.read_text(encoding="utf-8")):
+            assert "weights_only=True" in call, (path.name, call)
+
+
+def locked():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    return dict(re.match(r"([\w.-]+)==([^\s;]+)", line).groups() for line in lines if re.match(r"[\w.-]", line))
+
+
+def test_every_package_is_pinned_and_versions_with_known_holes_are_excluded():
+    for line in (ROOT / "requirements.txt").read_text().splitlines():
+        assert re.match(r"(\s*#|[\w.-]+==[^\s;]+( ;.*)?$)", line), line
+    versions = locked()
+    assert tuple(map(int, versions["torch"].split(".")[:2])) >= (2, 10)
+    assert int(versions["pillow"].split(".")[0]) >= 13
+    named = re.findall(r"^([\w-]+)", (ROOT / "requirements.in").read_text(), re.MULTILINE)
+    assert {name.lower() for name in named} <= set(versions)
+    tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answer(port, query=""):
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/contents{query}", timeout=5) as reply:
+            return reply.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="make")
+def test_jupyterlab_listens_on_this_machine_alone_and_wants_its_token(tmp_path):
+    """The command of ``make lab`` itself, on another port and without a browser."""
+    planned = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    (command,) = [line.split() for line in planned.splitlines() if line.startswith(".venv/bin/jupyter")]
+    port, token = free_port(), secrets.token_hex(16)
+    command[0] = str(Path(sys.executable).parent / "jupyter")
+    with open(tmp_path / "log", "w") as log:
+        lab = subprocess.Popen(
+            [*command, "--no-browser", f"--port={port}"],
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
+            env=os.environ | {"JUPYTER_TOKEN": token, "JUPYTER_CONFIG_DIR": str(tmp_path)},
+        )
+    try:
+        end = time.monotonic() + 60
+        while answer(port) is None and time.monotonic() < end:
+            time.sleep(0.2)
+        assert answer(port) == 403, (tmp_path / "log").read_text()
+        assert answer(port, "?token=wrong") == 403
+        assert answer(port, f"?token={token}") == 200
+        listening = [c.laddr.ip for c in psutil.Process(lab.pid).net_connections() if c.status == psutil.CONN_LISTEN]
+        assert set(listening) == {"127.0.0.1"}
+    finally:
+        lab.terminate()
+        lab.wait(20)

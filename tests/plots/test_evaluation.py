@@ -1,0 +1,138 @@
+"""Figures of the analysis, tested by their data."""
+
+import matplotlib.colors
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from helpers.common.text import percent
+from helpers.evaluation.answers import answers
+from helpers.evaluation.calibration import calibrate
+from helpers.evaluation.embedding import principal_plane
+from helpers.evaluation.metrics import class_intervals
+from helpers.evaluation.predictions import Called
+from helpers.evaluation.saliency import Reason
+from helpers.plots import answers as answer_plots
+from helpers.plots import evaluation, photos
+from helpers.plots.style import ORANGE
+from helpers.recipe import Recipe
+
+CLASSES = ("rose", "tulip", "daisy")
+
+
+@pytest.fixture
+def called():
+    """Six photos, the fourth called wrong; no daisy among them."""
+    probabilities = torch.tensor(
+        [[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.99, 0.01, 0.0], [0.8, 0.15, 0.05], [0.0, 1.0, 0.0], [0.5, 0.3, 0.2]]
+    )
+    names = tuple(f"x/{i}.jpg" for i in range(6))
+    return Called(names, CLASSES, probabilities.double(), torch.tensor([0, 1, 0, 1, 1, 0]))
+
+
+def photo(name="", colour="green"):
+    return Image.new("RGB", (60, 40), colour)
+
+
+def titles(figure):
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
+
+
+def test_a_gallery_says_what_was_said_and_what_is_true(called):
+    figure = answer_plots.answer_gallery(answers(called, [0, 3]), [photo(), photo()])
+    assert titles(figure) == ["rose 90%\ntulip 10%", "called rose 80%\nis tulip 15%"]
+    assert figure.axes[1].title.get_color() == ORANGE
+    assert figure.axes[0].title.get_color() != ORANGE
+
+
+def test_where_there_is_nothing_to_show_a_sentence_says_so():
+    for figure in (answer_plots.answer_gallery([], []), photos.pairs([], []), answer_plots.saliency([])):
+        assert figure.axes[0].texts[0].get_text()
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.5, "50%"), (0.98, "98%"), (0.998, "99.8%"), (0.99991, "99.99%"), (1.0, "> 99.99%"), (0.0002, "0.02%")]
+    + [(0.0, "< 0.01%"), (0.004, "0.4%"), (0.006, "1%")],
+)
+def test_certainty_is_told_from_near_certainty(share, text):
+    assert percent(share) == text
+
+
+def test_reasons_name_both_classes_and_cover_as_far_as_they_are_hot(called):
+    heat = torch.zeros(32, 32)
+    heat[0, 0] = 1.0
+    reasons = [Reason(each, torch.zeros(3, 32, 32), heat, 0 * heat) for each in answers(called, [3, 1])]
+    figure = answer_plots.saliency(reasons)
+    assert titles(figure)[:3] == ["tulip,\ncalled rose", "for rose\n80%", "for tulip\n15%"]
+    assert titles(figure)[3:] == ["tulip,\nfound", "for tulip\n70%", "for rose\n20%"]
+    assert [len(axes.images) for axes in figure.axes[:3]] == [1, 2, 2]
+    overlay = figure.axes[1].images[1].get_alpha()
+    assert overlay[0, 0] == pytest.approx(0.75)
+    assert overlay[1:, 1:].max() == 0
+
+
+def test_the_reliability_diagram_has_a_point_per_bin(called):
+    found = calibrate(called)
+    figure = evaluation.reliability(found)
+    upper, lower = figure.axes[0], figure.axes[2]
+    points = [(line.get_xdata()[0], line.get_ydata()[0]) for line in upper.lines if line.get_marker() == "o"]
+    assert points == [(b.confidence, b.accuracy) for b in found.bins]
+    assert [bar.get_height() for bar in lower.patches] == [b.photos for b in found.bins]
+    assert f"ECE {found.ece:.1%}" in upper.get_title()
+    assert f"ECE {found.ece_after:.1%}" in figure.axes[1].get_title()
+
+
+def test_class_scores_leave_out_what_is_unknown(called):
+    rows = class_intervals(called.as_predictions(), CLASSES)
+    (axes,) = evaluation.class_scores(rows).axes
+    assert [label.get_text() for label in axes.get_yticklabels()][2] == "daisy\n0 photos"
+    drawn = sorted(container.lines[0].get_xdata()[0] for container in axes.containers)
+    known = [getattr(row.score, part) for row in rows for part in ("precision", "recall", "f1") if getattr(row, part)]
+    assert drawn == pytest.approx(sorted(known))
+
+
+def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(called):
+    asked, features = [], torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+    neighbours = torch.tensor([[0, 0], [0.01, 0.01], [5, 5], [9, 1], [1, 9], [9, 9]], dtype=torch.float64)
+
+    def photo_of(name):
+        asked.append(name)
+        return photo()
+
+    everything = answers(called, list(range(6)))
+    figure = evaluation.embedding(principal_plane(features), neighbours, everything, photo_of, CLASSES)
+    left, right = figure.axes
+    assert [len(line.get_xdata()) for line in right.lines] == [3, 3, 0, 1]  # rose, tulip, daisy, mistakes
+    assert right.lines[3].get_xydata().tolist() == [[9, 1]]
+    assert asked[0] == "x/3.jpg"  # a mistake is shown before what is right
+    assert len(asked) == len(right.artists) == 5  # the second is buried by the first, and stays a point
+    assert "%" in left.get_xlabel()
+
+
+def test_more_classes_than_colours_differ_by_marker():
+    looks = {(evaluation._colour(label), evaluation._marker(label)) for label in range(49)}
+    assert len(looks) == 49
+    assert all(matplotlib.colors.is_color_like(colour) for colour, _ in looks)
+
+
+def test_what_the_network_sees_is_random_in_training_alone():
+    recipe = Recipe.from_preset("demo")
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
+    figure = photos.what_the_network_sees({"rose": noise, "tulip": photo()}, recipe)
+    names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert names == ["the photo", "training", "another epoch", "validation"]
+    first, second, val = (figure.axes[5 * row].images[0].get_array() for row in (1, 2, 3))
+    assert first.shape == second.shape == val.shape == (96, 96, 3)
+    assert not np.array_equal(first, second)
+    plain = photos.what_the_network_sees({"rose": noise, "tulip": photo()}, Recipe.from_preset("fast"))
+    assert [axes.get_ylabel() for axes in plain.axes if axes.get_ylabel()] == ["the photo", "training", "validation"]
+
+
+def test_pairs_stand_side_by_side():
+    figure = photos.pairs([(photo(colour="red"), photo(colour="blue"))], ["rose: identical\ntraining"])
+    picture = figure.axes[0].images[0].get_array()
+    assert picture[50, 10].tolist() == [255, 0, 0]
+    assert picture[50, -10].tolist() == [0, 0, 255]
+    assert titles(figure) == ["rose: identical\ntraining"]

@@ -1,0 +1,138 @@
+"""Optimizers, their groups and schedules: each does what its name says."""
+
+import pytest
+import torch
+from torch import nn
+
+from helpers.models.build import build_model
+from helpers.models.freezing import stages
+from helpers.models.head import find_head
+from helpers.recipe import Recipe
+from helpers.training import optimization
+from tests.tiny import tiny_model
+
+
+def recipe(**changes):
+    return Recipe.from_preset("seed", **changes)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "key", "value"),
+    [
+        ("sgd", torch.optim.SGD, "nesterov", True),
+        ("adam", torch.optim.Adam, "betas", (0.8, 0.999)),
+        ("adamw", torch.optim.AdamW, "betas", (0.8, 0.999)),
+        ("rmsprop", torch.optim.RMSprop, "momentum", 0.8),
+    ],
+)
+def test_each_name_is_its_optimizer_and_learns(name, kind, key, value):
+    model = nn.Linear(3, 2)
+    optimizer = optimization.make_optimizer(model, recipe(optimizer=name, momentum=0.8, lr=0.01, weight_decay=0.25))
+    assert type(optimizer) is kind
+    (group,) = optimizer.param_groups
+    assert (group["lr"], group["weight_decay"], group[key]) == (0.01, 0.25, value)
+    images, labels = torch.randn(20, 3), torch.arange(20) % 2
+    images[:, 0] += 3 * labels
+    losses = []
+    for _ in range(30):
+        loss = nn.functional.cross_entropy(model(images), labels)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0]
+
+
+def test_the_seed_recipe_has_one_group():
+    model = build_model("resnet18", "none", 5, 0.5, 0)
+    (group,) = optimization.make_optimizer(model, recipe()).param_groups
+    assert len(group["params"]) == len(list(model.parameters()))
+
+
+CHANGES = [
+    {"layer_decay": 0.5},
+    {"head_lr": 0.1},
+    {"norm_decay": False},
+    {"l2_sp": 0.01},
+    {"layer_decay": 0.9, "head_lr": 0.1, "norm_decay": False, "optimizer": "adamw"},
+]
+
+
+@pytest.mark.parametrize("changes", CHANGES, ids=lambda changes: ",".join(changes))
+@pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2", "squeezenet1_1", "efficientnet_b0"])
+def test_every_parameter_is_in_one_group_and_the_first_has_the_recipes_rate(backbone, changes):
+    model = build_model(backbone, "none", 5, 0.5, 0)
+    groups = optimization.parameter_groups(model, recipe(**changes))
+    ids = [id(parameter) for group in groups for parameter in group["params"]]
+    assert sorted(ids) == sorted(map(id, model.parameters()))
+    assert groups[0]["lr"] == 1e-3
+
+
+def rate_of(groups, parameter):
+    return next(g["lr"] for g in groups if any(p is parameter for p in g["params"]))
+
+
+def test_layer_decay_lowers_the_rate_stage_by_stage_towards_the_input():
+    model = build_model("resnet18", "none", 5, 0.5, 0)
+    groups = optimization.parameter_groups(model, recipe(layer_decay=0.5, head_lr=0.2))
+    assert rate_of(groups, model.layer4[0].conv1.weight) == 1e-3
+    assert rate_of(groups, model.layer3[0].conv1.weight) == 5e-4
+    assert rate_of(groups, model.conv1.weight) == 1e-3 / 2**5  # layers 3, 2 and 1, then bn1, then conv1
+    assert rate_of(groups, find_head(model)[1].weight) == 0.2
+
+
+def test_norms_and_biases_can_be_spared_the_decay():
+    model = build_model("mobilenet_v2", "none", 5, 0.5, 0)
+    groups = optimization.parameter_groups(model, recipe(norm_decay=False))
+    for group in groups:
+        assert {parameter.ndim <= 1 for parameter in group["params"]} == {group["weight_decay"] == 0}
+
+
+def test_l2_sp_pulls_to_the_start_and_not_to_zero():
+    model = tiny_model()
+    settings = recipe(l2_sp=0.5, weight_decay=0.1, momentum=0.0, nesterov=False, lr=0.1)
+    optimizer = optimization.make_optimizer(model, settings)
+    convolution, head = model[0].weight, find_head(model)[1].weight
+    start = convolution.detach().clone()
+    with torch.no_grad():
+        convolution += 1
+    before = head.detach().clone()
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    assert torch.allclose(convolution, start + 1 - 0.1 * 0.5)
+    assert torch.allclose(head, before * (1 - 0.1 * 0.1))
+
+
+@pytest.mark.parametrize(("clip_norm", "step"), [(0.0, 5.0), (10.0, 5.0), (1.0, 1.0)])
+def test_long_gradients_are_shortened_and_short_ones_are_not(clip_norm, step):
+    model = nn.Linear(2, 1, bias=False)
+    settings = recipe(clip_norm=clip_norm, momentum=0.0, nesterov=False, weight_decay=0.0, lr=1.0)
+    optimizer = optimization.make_optimizer(model, settings)
+    before = model.weight.detach().clone()
+    model.weight.grad = torch.tensor([[3.0, 4.0]])  # of length 5
+    optimizer.step()
+    moved = before - model.weight.detach()
+    assert torch.allclose(moved, step * torch.tensor([[0.6, 0.8]]), atol=1e-5)
+
+
+def test_what_is_frozen_is_in_no_group():
+    model = build_model("resnet18", "none", 5, 0.5, 0, frozen_share=0.5)
+    groups = optimization.parameter_groups(model, recipe(layer_decay=0.5))
+    ids = {id(parameter) for group in groups for parameter in group["params"]}
+    frozen = [parameter for stage in stages(model)[:3] for parameter in stage]
+    assert not any(id(parameter) in ids for parameter in frozen)
+    assert len(ids) == len(list(model.parameters())) - len(frozen)
+
+
+def test_the_schedules():
+    steps = optimization.learning_rates(recipe(schedule="multistep", lr_milestones="2, 5", epochs=7, lr=1.0))
+    assert steps == pytest.approx([1, 1, 0.1, 0.1, 0.1, 0.01, 0.01])
+    cycle = optimization.learning_rates(recipe(schedule="onecycle", epochs=10, lr=1.0))
+    assert cycle[0] == pytest.approx(0.1)
+    peak = cycle.index(max(cycle))
+    assert peak in (2, 3)
+    assert 0.95 < cycle[peak] <= 1
+    assert cycle[: peak + 1] == sorted(cycle[: peak + 1])
+    assert cycle[peak:] == sorted(cycle[peak:], reverse=True)
+    assert cycle[-1] < 0.1
