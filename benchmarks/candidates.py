@@ -21,14 +21,14 @@ from torch import nn
 from helpers.common import device
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.loaders import Feeds, open_feeds
+from helpers.data.loading.loaders import Loaders, make_loaders
 from helpers.data.split import Split, split_photos
 from helpers.evaluation.predictions import predict
 from helpers.evaluation.statistics import wilson_interval
 from helpers.models.build import build_model
 from helpers.models.head import head_module
 from helpers.recipe import Recipe
-from helpers.training.linear_probe import FeatureFeed, what_is_trained
+from helpers.training.linear_probe import FeatureLoader, select_trained_part
 from helpers.training.loop import train_one_epoch
 from helpers.training.optimization import make_loss, make_optimizer, make_schedule
 
@@ -63,15 +63,15 @@ def head_alone(audit: Audit, recipe: Recipe) -> dict:
     start = time.perf_counter()
     model = new_model(recipe, frozen=True)
     everything = Split(tuple(range(len(audit.photos))), tuple(range(len(audit.photos))))
-    _, feeds = what_is_trained(model, open_feeds(audit, everything, recipe, CPU), recipe, machine_precision())
+    _, feeds = select_trained_part(model, make_loaders(audit, everything, recipe, CPU), recipe, machine_precision())
     features, labels = feeds.val.pictures, feeds.val.labels
     seconds = (time.perf_counter() - start) / 2  # everything was there twice, as training and as validation photos
     correct, fold = 0, folds(audit)
     for k in range(FOLDS):
         inside, outside = torch.tensor(fold != k), torch.tensor(fold == k)
-        parts = Feeds(
-            FeatureFeed(features[inside], labels[inside], recipe.batch_size, recipe.seed),
-            FeatureFeed(features[outside], labels[outside], 64),
+        parts = Loaders(
+            FeatureLoader(features[inside], labels[inside], recipe.batch_size, recipe.seed),
+            FeatureLoader(features[outside], labels[outside], 64),
             audit.photos.classes,
             "",
             "",
@@ -84,9 +84,9 @@ def head_then_all(audit: Audit, recipe: Recipe, lr: float) -> dict:
     """LP-FT: the head first, then one epoch of everything, lr falling by half a cosine within it."""
     start = time.perf_counter()
     split = split_photos(audit, 0.8, 0)
-    feeds = open_feeds(audit, split, recipe, CPU)
+    feeds = make_loaders(audit, split, recipe, CPU)
     model = new_model(recipe, frozen=False)
-    _, features = what_is_trained(model, feeds, recipe, machine_precision())
+    _, features = select_trained_part(model, feeds, recipe, machine_precision())
     train_head(model, features, recipe)
     tuned = replace(recipe, frozen_backbone=False, lr=lr, epochs=1)
     optimizer = make_optimizer(model, tuned)
@@ -103,7 +103,7 @@ def head_then_all(audit: Audit, recipe: Recipe, lr: float) -> dict:
     return row(name, predictions.correct, len(predictions.labels), time.perf_counter() - start)
 
 
-def train_head(model: nn.Module, feeds: Feeds, recipe: Recipe):
+def train_head(model: nn.Module, feeds: Loaders, recipe: Recipe):
     """Predictions for the validation features after the recipe's epochs."""
     head = head_module(model)
     optimizer = make_optimizer(head, recipe)

@@ -35,8 +35,8 @@ from helpers.data.audit import Audit, audit_photos  # noqa: E402
 from helpers.data.decode import load_photo  # noqa: E402
 from helpers.data.image_folder import find_photos  # noqa: E402
 from helpers.data.loading import batch_augmentation  # noqa: E402
-from helpers.data.loading.canvases import frame, train_canvas  # noqa: E402
-from helpers.data.loading.loaders import Feeds, decoded_bytes, open_feeds  # noqa: E402
+from helpers.data.loading.canvases import half_size, train_canvas  # noqa: E402
+from helpers.data.loading.loaders import Loaders, decoded_bytes, make_loaders  # noqa: E402
 from helpers.data.split import Split, split_photos  # noqa: E402
 from helpers.models.depthwise import StridedDepthwise  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
@@ -145,12 +145,12 @@ def augment(repetitions: int, folder: str) -> dict[str, Any]:
     photos = [load_photo(audit.photos.path(i)) for i in split.train[:64]]
     literal = data_transforms()["train"]
     canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
-    frames = torch.from_numpy(np.stack([frame(photo, recipe) for photo in photos]))
+    frames = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
     augmenter = batch_augmentation.Augmenter(recipe, torch.device("cpu"))
 
     def ours() -> None:
-        draws = batch_augmentation.draw(recipe, len(photos), generator(0))
-        plan = batch_augmentation.epoch_plan(draws, frames, recipe, torch.device("cpu"))
+        draws = batch_augmentation.sample_params(recipe, len(photos), generator(0))
+        plan = batch_augmentation.prepare_params(draws, frames, recipe, torch.device("cpu"))
         for start in range(0, len(photos), 32):
             rows = slice(start, start + 32)
             augmenter(canvases[rows], {name: part[rows] for name, part in plan.items()})
@@ -206,7 +206,7 @@ def size(**settings) -> dict[str, Any]:
     batch = next(bench.feeds.train.epoch(0))
     bench.pass_over([batch] * 4)  # the first steps choose algorithms and fill pools, whatever the size
     start = time.perf_counter()
-    bench.feeds = open_feeds(bench.audit, bench.split, bench.recipe, bench.device)
+    bench.feeds = make_loaders(bench.audit, bench.split, bench.recipe, bench.device)
     bench.pass_over(bench.feeds.train.epoch(1))
     photos = len(bench.feeds.train.labels)
     seconds = (time.perf_counter() - start) / photos
@@ -220,7 +220,7 @@ def stream(limit: float, folder: str, workers: int = 2) -> dict[str, Any]:
     device.prepare(0, True)
     before = memory_of_all()
     with Watch() as watch:
-        feeds: Feeds = open_feeds(audit, split, recipe, torch.device("cpu"))
+        feeds: Loaders = make_loaders(audit, split, recipe, torch.device("cpu"))
         for _ in feeds.train.epoch(0):
             pass
     return {

@@ -28,21 +28,21 @@ from helpers.common import device, files
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.canvases import val_picture, val_pictures
-from helpers.data.loading.loaders import ResidentFeed, val_batch_size
+from helpers.data.loading.loaders import InMemoryLoader, val_batch_size
 from helpers.data.sources import garden
-from helpers.evaluation.features import Seen, look_at_all
+from helpers.evaluation.features import Activations, look_at_all
 from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import MOST
 from helpers.recipe import Recipe
 from helpers.runs.environment import git_commit
 from helpers.runs.run import project_root
-from helpers.training.linear_probe import FeatureFeed
+from helpers.training.linear_probe import FeatureLoader
 from helpers.training.loop import train_one_epoch
 from helpers.training.optimization import make_loss, make_optimizer, make_schedule
 
 OUTPUT = "report/results/novelty.json"
 CHOSEN = f"ViM, normalized, {out_of_distribution.DIRECTIONS} of {MOST} photos"
-Doubt = Callable[[Seen], torch.Tensor]  # (n,): the larger, the less like the training photos
+Doubt = Callable[[Activations], torch.Tensor]  # (n,): the larger, the less like the training photos
 SOURCES = {
     "maximum probability": "Hendrycks & Gimpel, 2017",
     "maximum logit": "Hendrycks et al., 2022",
@@ -124,7 +124,7 @@ def one_round(
     return out
 
 
-def rules(train: Seen, labels: torch.Tensor) -> dict[str, Doubt]:
+def rules(train: Activations, labels: torch.Tensor) -> dict[str, Doubt]:
     """The rules by name, as they follow from the training photos."""
     table: dict[str, Doubt] = {
         "maximum probability": lambda seen: -seen.logits.softmax(1).amax(1),
@@ -137,7 +137,7 @@ def rules(train: Seen, labels: torch.Tensor) -> dict[str, Doubt]:
     for count in (16, 32, 64, 128):
         table[f"ViM, normalized, {count}"] = out_of_distribution.learn(train, train, count).doubt
     some = torch.linspace(0, len(labels) - 1, MOST).long()
-    table[CHOSEN] = out_of_distribution.learn(Seen(train.features[some], train.logits[some]), train).doubt
+    table[CHOSEN] = out_of_distribution.learn(Activations(train.features[some], train.logits[some]), train).doubt
     return table
 
 
@@ -148,7 +148,7 @@ def mahalanobis(features: torch.Tensor, labels: torch.Tensor, directions: int = 
     variance, axes = spread.square() / len(features), axes[:directions]
     rest = variance[directions:].sum() / (features.shape[1] - directions)
 
-    def doubt(seen: Seen) -> torch.Tensor:
+    def doubt(seen: Activations) -> torch.Tensor:
         offset = F.normalize(seen.features)[:, None] - means  # (n, classes, k)
         along = offset @ axes.T
         beside = offset.square().sum(2) - along.square().sum(2)
@@ -162,12 +162,12 @@ def nearest(features: torch.Tensor) -> Doubt:
     return lambda seen: 1 - (F.normalize(seen.features) @ features.T).amax(1)
 
 
-def as_published(train: Seen, directions: int = 32) -> Doubt:
+def as_published(train: Activations, directions: int = 32) -> Doubt:
     """ViM without the scaling of features to length 1."""
     centre = train.features.mean(0)
     axes = torch.linalg.svd(train.features - centre, full_matrices=False)[2][:directions]
 
-    def distance(seen: Seen) -> torch.Tensor:
+    def distance(seen: Activations) -> torch.Tensor:
         offset = seen.features - centre
         return (offset - offset @ axes.T @ axes).norm(dim=1)
 
@@ -180,7 +180,7 @@ def train_head(features: torch.Tensor, labels: torch.Tensor, classes: int, recip
     torch.manual_seed(recipe.seed)
     head = torch.nn.Sequential(torch.nn.Dropout(recipe.dropout), torch.nn.Linear(features.shape[1], classes))
     optimizer = make_optimizer(head, recipe)
-    schedule, feed = make_schedule(optimizer, recipe), FeatureFeed(features, labels, recipe.batch_size, recipe.seed)
+    schedule, feed = make_schedule(optimizer, recipe), FeatureLoader(features, labels, recipe.batch_size, recipe.seed)
     for epoch in range(recipe.epochs):
         train_one_epoch(head, feed.epoch(epoch), make_loss(), optimizer, torch.float32)
         schedule.step()
@@ -188,8 +188,8 @@ def train_head(features: torch.Tensor, labels: torch.Tensor, classes: int, recip
 
 
 @torch.inference_mode()
-def seen_by(head: torch.nn.Module, features: torch.Tensor) -> Seen:
-    return Seen(features, head(features))
+def seen_by(head: torch.nn.Module, features: torch.Tensor) -> Activations:
+    return Activations(features, head(features))
 
 
 def flag_others(
@@ -228,7 +228,7 @@ def other_pictures() -> Iterator[tuple[str, list[Image.Image]]]:
 
 
 def features_of(model: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
-    feed = ResidentFeed(pictures, torch.zeros(len(pictures)), val_batch_size(CPU))
+    feed = InMemoryLoader(pictures, torch.zeros(len(pictures)), val_batch_size(CPU))
     return look_at_all(model, feed.epoch(), machine_precision()).features.clone()
 
 

@@ -66,7 +66,7 @@ class Recipe:
 
     # Validation and use
     val_resize: int = _setting(256, "shorter side of a validation photo before its central crop", "px", low=16)
-    test_size: int = _setting(0, "side of a validation picture; 0: image_size", "px", low=0, high=4096)
+    eval_image_size: int = _setting(0, "side of a validation picture; 0: image_size", "px", low=0, high=4096)
     test_flip: bool = _setting(False, "average over a photo and its mirror image")
     test_scales: bool = _setting(False, "average over the picture at 7/8, 1 and 9/8 of its size")
 
@@ -74,11 +74,11 @@ class Recipe:
     backbone: str = _setting("resnet18", "a torchvision classification model")
     weights: str = _setting("imagenet", "imagenet, none, or the path of a .pth or .safetensors file")
     frozen_backbone: bool = _setting(False, "train the head only")
-    frozen_share: float = _setting(
+    freeze_fraction: float = _setting(
         0.0, "share of the backbone's stages, from the input on, that training leaves alone", low=0, high=1
     )
     frozen_norms: bool = _setting(False, "keep ImageNet's batch-norm statistics")
-    head_first: bool = _setting(False, "fit the head to the backbone's features before training everything")
+    linear_probe_first: bool = _setting(False, "fit the head to the backbone's features before training everything")
     dropout: float = _setting(0.5, "probability to drop a feature before the new head", low=0, below=1)
 
     # Optimization
@@ -95,7 +95,9 @@ class Recipe:
     l2_sp: float = _setting(0.0, "pull of the backbone's weights towards where they started, instead of zero", low=0)
     clip_norm: float = _setting(0.0, "a step's gradient is shortened to this length at most; 0: never", low=0)
     label_smoothing: float = _setting(0.0, "share of the truth that is spread over all classes", low=0, below=1)
-    ema: float = _setting(0.0, "moving average of the weights, which is validated and saved; 0: none", low=0, below=1)
+    ema_decay: float = _setting(
+        0.0, "moving average of the weights, which is validated and saved; 0: none", low=0, below=1
+    )
     schedule: str = _setting("step", "how lr falls", choices=("step", "multistep", "cosine", "onecycle"))
     lr_milestones: str = _setting("7,14", "schedule multistep: epochs after which lr is multiplied by lr_gamma")
     lr_step: int = _setting(7, "schedule step: multiply lr by lr_gamma every so often", "epochs", low=1)
@@ -171,7 +173,7 @@ class Recipe:
     @property
     def val_size(self) -> int:
         """Side of a validation picture (px)."""
-        return self.test_size or self.image_size
+        return self.eval_image_size or self.image_size
 
     @property
     def milestones(self) -> list[int]:
@@ -253,13 +255,13 @@ def _check_limits(f: dataclasses.Field, value: Any, said: str) -> None:
 
 def _check_together(recipe: Recipe) -> None:
     if recipe.val_resize < recipe.val_size:
-        name = "test_size" if recipe.test_size else "image_size"
+        name = "eval_image_size" if recipe.eval_image_size else "image_size"
         raise ParameterError(
             f"val_resize = {recipe.val_resize} is smaller than {name} = {recipe.val_size}: "
             f"the central crop would get a black border. Raise val_resize or lower {name}"
         )
-    if 0 < recipe.test_size < 16:
-        raise ParameterError(f"test_size = {recipe.test_size}: must be at least 16, or 0 for image_size")
+    if 0 < recipe.eval_image_size < 16:
+        raise ParameterError(f"eval_image_size = {recipe.eval_image_size}: must be at least 16, or 0 for image_size")
     try:
         increasing = recipe.milestones == sorted(set(recipe.milestones)) and min(recipe.milestones, default=0) > 0
     except ValueError:
@@ -286,7 +288,7 @@ def _refuse_without_effect(recipe: Recipe) -> None:
     random = sorted(changed & {"crop", "auto_augment", "random_erasing"})
     if not recipe.augmentation and random:
         raise ParameterError(f"{random[0]} does nothing without augmentation: set augmentation to True")
-    tuning = sorted(changed & {"frozen_share", "frozen_norms", "layer_decay", "l2_sp", "head_first"})
+    tuning = sorted(changed & {"freeze_fraction", "frozen_norms", "layer_decay", "l2_sp", "linear_probe_first"})
     if recipe.frozen_backbone and tuning:
         raise ParameterError(f"{tuning[0]} does nothing with frozen_backbone: set one of them back")
     if not recipe.teacher and (taught := sorted(changed & {"teacher_weight", "teacher_temperature"})):
@@ -317,11 +319,11 @@ PRESETS: dict[str, dict[str, Any]] = {
         "rotation": 0.0,
         "vertical_flip": 0.0,
         "hue": 0.03,
-        "test_size": 256,
+        "eval_image_size": 256,
         "test_flip": True,
-        "frozen_share": 0.6,
+        "freeze_fraction": 0.6,
         "frozen_norms": True,
-        "head_first": True,
+        "linear_probe_first": True,
         "dropout": 0.2,
         "epochs": 8,
         "lr": 3e-3,

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from helpers.data.loading.canvases import canvas_sides
-from helpers.data.loading.loaders import AugmentedFeed, Feeds, ResidentFeed
+from helpers.data.loading.loaders import AugmentingLoader, InMemoryLoader, Loaders
 from helpers.recipe import Recipe
 from helpers.runs.run import Run
 
@@ -38,9 +38,9 @@ def tiny_feeds(recipe, n=21):
     offset = (side - 16) // 2
     pictures = canvases[:, :, offset : offset + 16, offset : offset + 16].contiguous()
     frames = torch.full((n, 2), 100.0)
-    return Feeds(
-        AugmentedFeed(canvases, frames, labels, recipe),
-        ResidentFeed(pictures, labels, 64),
+    return Loaders(
+        AugmentingLoader(canvases, frames, labels, recipe),
+        InMemoryLoader(pictures, labels, 64),
         ("below", "above"),
         "resident",
         "",

@@ -10,7 +10,7 @@ from torchvision.models import resnet18
 
 from helpers.commands.train import _even_without_photos
 from helpers.common import distributed
-from helpers.data.loading.loaders import ResidentFeed
+from helpers.data.loading.loaders import InMemoryLoader
 from helpers.evaluation.predictions import predict
 from helpers.training.loop import train_one_epoch
 
@@ -33,7 +33,7 @@ def compare(photos):
     alone, shared = build(), build()
     gradients(alone, images, labels)
     share = distributed.shares(photos, photos)[0]
-    gradients(distributed.share_training(shared), images[share], labels[share])
+    gradients(distributed.wrap_ddp(shared), images[share], labels[share])
     pairs = zip(alone.parameters(), shared.parameters(), strict=True)
     gradient = max(float((p.grad - q.grad).norm() / p.grad.norm()) for p, q in pairs)
     statistics = max(float((p - q).abs().max()) for p, q in zip(alone.buffers(), shared.buffers(), strict=True))
@@ -43,12 +43,12 @@ def compare(photos):
 def epoch_of(photos, batch_size):
     """Accuracy and loss of one epoch, and the predictions, as all processes together see them."""
     torch.manual_seed(2)
-    feed = ResidentFeed(
+    feed = InMemoryLoader(
         torch.randint(0, 256, (photos, 3, 64, 64), dtype=torch.uint8), torch.arange(photos) % 5, batch_size
     )
     model = build()
     before = predict(model.eval(), feed, torch.float32)
-    network = distributed.share_training(model)
+    network = distributed.wrap_ddp(model)
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
     loss, accuracy = train_one_epoch(
         network, feed.epoch(), _even_without_photos(nn.CrossEntropyLoss()), frozen, torch.float32
@@ -62,15 +62,15 @@ def main():
     dist.init_process_group("gloo")
     together = epoch_of(17, 8)
     findings = {
-        "processes": distributed.count(),
+        "processes": distributed.world_size(),
         "even": compare(12),
         "ragged": compare(7),
         "lonely": compare(3),
         "alone": alone,
         "together": together,
-        "agreed": distributed.agreed(lambda: f"said by {distributed.rank()}"),
+        "agreed": distributed.broadcast_object(lambda: f"said by {distributed.rank()}"),
     }
-    everyone = [None] * distributed.count()
+    everyone = [None] * distributed.world_size()
     dist.all_gather_object(everyone, findings["agreed"])
     findings["agreed"] = everyone
     if distributed.is_main():

@@ -19,9 +19,9 @@ from helpers.common.errors import ParameterError, RunError, UserError
 from helpers.comparison import search_space
 from helpers.comparison.compare import chosen, compare, judge, place_of
 from helpers.comparison.cross_validation import to_csv
-from helpers.comparison.recipes import cheaper, rows
+from helpers.comparison.recipes import recipes_to_compare, scaled_down
 from helpers.comparison.table import as_text, merge
-from helpers.data.sources.locate import look_at
+from helpers.data.sources.locate import open_dataset
 from helpers.evaluation import label_errors
 from helpers.recipe import Recipe
 from helpers.runs.run import project_root
@@ -49,17 +49,17 @@ def main(arguments: list[str] | None = None) -> int:
         _check(options, given)
         seed = Recipe.from_preset(**given)
         size, epochs = options.image_size or seed.image_size, min(options.epochs or seed.epochs, seed.epochs)
-        known = rows(seed, search_space.read(Path(options.searched)) if options.searched else None)
+        known = recipes_to_compare(seed, search_space.read(Path(options.searched)) if options.searched else None)
         asked = [*options.rows, "searched"] if options.rows and options.searched else options.rows
         if unknown := [name for name in asked if not any(chosen(each, [name]) for each in known)]:
             raise ParameterError(f"--rows: there is no {unknown[0]!r}; known are {', '.join(known)}")
         wanted = asked if options.shares or not asked else ["seed", *asked]
         scale = size / seed.image_size
-        table = {name: cheaper(recipe, scale, epochs) for name, recipe in known.items() if chosen(name, wanted)}
+        table = {name: scaled_down(recipe, scale, epochs) for name, recipe in known.items() if chosen(name, wanted)}
         only = tuple(options.only) if options.only else tuple(range(options.folds))
         cost = f"{size} px, {epochs} epochs"
         folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
-        audit, numbers = look_at(seed, root), []
+        audit, numbers = open_dataset(seed, root), []
         for share in options.shares or [1.0]:
             found, results = compare(
                 table, audit, folder, root, options.folds, only, tuple(range(options.seeds)), share
@@ -83,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(options: argparse.Namespace, given: dict[str, Any]) -> None:
-    for name in ("image_size", "val_resize", "test_size"):
+    for name in ("image_size", "val_resize", "eval_image_size"):
         if name in given:
             raise ParameterError(f"{name} would change some rows and not others: use --image-size, which all follow")
     least = {"folds": 2, "seeds": 1, "image_size": 16, "epochs": 1}

@@ -11,19 +11,19 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.commands.run_material import Material
+from helpers.commands.run_material import RunData
 from helpers.common.errors import UserError
 from helpers.data.decode import load_photo
-from helpers.data.near_duplicates import alike, in_words, most_telling
+from helpers.data.near_duplicates import in_words, near_duplicates, rank_pairs
 from helpers.evaluation.answers import answers, confident_mistakes, least_certain, right_and_wrong
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.embedding import neighbour_map, principal_plane, thinned
-from helpers.evaluation.features import penultimate
+from helpers.evaluation.features import extract_features
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
 from helpers.evaluation.saliency import explain
 from helpers.inference.contact_sheet import photo_figure
-from helpers.inference.input_photos import gather
+from helpers.inference.input_photos import expand_paths
 from helpers.inference.predictor import open_predictor
 from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, style, training
@@ -36,7 +36,7 @@ from helpers.training.optimization import learning_rates
 OWN_PHOTOS = 24  # of a folder: as many as the notebook shows
 
 
-def class_samples(material: Material) -> Figure:
+def class_samples(material: RunData) -> Figure:
     photos = material.audit.photos
     chosen = photos.first_of_each(8)
     return photo_plots.class_samples(
@@ -44,71 +44,74 @@ def class_samples(material: Material) -> Figure:
     )
 
 
-def augmentation(material: Material) -> Figure:
+def augmentation(material: RunData) -> Figure:
     return photo_plots.augmentation_grid(_example(material), material.recipe)
 
 
-def black_border(material: Material) -> Figure:
+def black_border(material: RunData) -> Figure:
     return photo_plots.black_border(_example(material), material.recipe)
 
 
-def transforms(material: Material) -> Figure:
+def transforms(material: RunData) -> Figure:
     photos = material.audit.photos
     first = {name: load_photo(photos.path(rows[0])) for name, rows in photos.first_of_each(1).items()}
     return photo_plots.what_the_network_sees(first, material.recipe)
 
 
-def duplicates(material: Material) -> Figure:
-    photos, found = material.audit.photos, most_telling(alike(material.audit), material.audit, material.split)[:8]
+def duplicates(material: RunData) -> Figure:
+    photos, found = (
+        material.audit.photos,
+        rank_pairs(near_duplicates(material.audit), material.audit, material.split)[:8],
+    )
     pictures = [(load_photo(photos.path(pair.first)), load_photo(photos.path(pair.second))) for pair in found]
     return photo_plots.pairs(pictures, [in_words(pair, material.audit, material.split) for pair in found])
 
 
-def learning_rate(material: Material) -> Figure:
+def learning_rate(material: RunData) -> Figure:
     return training.learning_rate_curve(learning_rates(material.recipe))
 
 
-def curves(material: Material) -> Figure:
+def curves(material: RunData) -> Figure:
     return training.training_curves(material.history)
 
 
-def confusion(material: Material) -> Figure:
+def confusion(material: RunData) -> Figure:
     return evaluation.confusion(confusion_matrix(material.called.as_predictions()), material.called.classes)
 
 
-def class_scores(material: Material) -> Figure:
+def class_scores(material: RunData) -> Figure:
     return evaluation.class_scores(class_intervals(material.called.as_predictions(), material.called.classes))
 
 
-def reliability(material: Material) -> Figure:
+def reliability(material: RunData) -> Figure:
     return evaluation.reliability(calibrate(material.called))
 
 
-def mistakes(material: Material) -> Figure:
+def mistakes(material: RunData) -> Figure:
     found = confident_mistakes(material.called, 12)
     return answer_plots.answer_gallery(found, material.photos(found))
 
 
-def uncertain(material: Material) -> Figure:
+def uncertain(material: RunData) -> Figure:
     found = least_certain(material.called, 12)
     return answer_plots.answer_gallery(found, material.photos(found))
 
 
-def saliency(material: Material) -> Figure:
+def saliency(material: RunData) -> Figure:
     found, called = right_and_wrong(material.called, 6), material.called
     reasons = explain(material.model, found, material.photos(found), called.classes, material.recipe)
     return answer_plots.saliency(reasons)
 
 
-def embedding(material: Material) -> Figure:
+def embedding(material: RunData) -> Figure:
     called = material.called
     chosen = thinned(len(called.names))
-    features = penultimate(material.model, material.feed([material.rows[i] for i in chosen]), torch.float32)
+    features = extract_features(material.model, material.feed([material.rows[i] for i in chosen]), torch.float32)
     maps = principal_plane(features), neighbour_map(features)
     return evaluation.embedding(*maps, answers(called, chosen), material.photo, called.classes)
 
 
-def suspects(material: Material) -> Figure:
+def suspects(material: RunData) -> Figure:
     found = suspected_labels(material.called)[:12]
     _ = material.rows  # which says so if not all of the photos are there
     if not found:
@@ -116,22 +119,22 @@ def suspects(material: Material) -> Figure:
     return answer_plots.suspected([material.photo(each.name) for each in found], found)
 
 
-def your_photo(material: Material) -> Figure:
+def your_photo(material: RunData) -> Figure:
     given = material.recipe.photo
     named = material.root / Path(given).expanduser() if given else material.audit.photos.path(material.split.val[0])
-    own, predictor = gather([named]), open_predictor(material.run.folder)
+    own, predictor = expand_paths([named]), open_predictor(material.run.folder)
     for problem in own.problems:
         material.say(problem)
     return photo_figure(list(predictor.answers(own.photos[:OWN_PHOTOS])), predictor.classes)
 
 
-def _example(material: Material) -> Image.Image:
+def _example(material: RunData) -> Image.Image:
     """The photo that the notebook shows its transforms on."""
     return load_photo(material.audit.photos.path(material.split.train[0]))
 
 
 # By the names that the notebook gives them.
-FIGURES: dict[str, Callable[[Material], Figure]] = {
+FIGURES: dict[str, Callable[[RunData], Figure]] = {
     each.__name__: each
     for each in (
         class_samples,
@@ -154,7 +157,7 @@ FIGURES: dict[str, Callable[[Material], Figure]] = {
 }
 
 
-def draw_all(material: Material, folder: Path, say: Callable[[str], None] = print) -> list[str]:
+def draw_all(material: RunData, folder: Path, say: Callable[[str], None] = print) -> list[str]:
     """Draw every figure that can be drawn into the folder; ``say`` is told of each, and why others cannot be.
 
     Returns:
@@ -184,7 +187,7 @@ def main(arguments: list[str] | None = None) -> int:
         run = read_what_is_there(folder)
         for note in run.notes:
             print(f"note: {note}")
-        material = Material(run, project_root(), options.data, say=lambda text: print(f"note: {text}"))
+        material = RunData(run, project_root(), options.data, say=lambda text: print(f"note: {text}"))
         missing = draw_all(material, Path(options.output) if options.output else folder / "figures")
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)

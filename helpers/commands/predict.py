@@ -16,7 +16,7 @@ from tqdm import tqdm
 
 from helpers.common.errors import ParameterError, UserError
 from helpers.common.progress import progress
-from helpers.inference.input_photos import Gathered, gather
+from helpers.inference.input_photos import Gathered, expand_paths
 from helpers.inference.summary import csv_file, introduction, table, warning
 
 SHEET = "own_photos.jpg"  # in the run's folder, unless it is to be elsewhere
@@ -40,7 +40,7 @@ def _predict(options: argparse.Namespace) -> int:
         contact_sheet,  # after the options are read: importing torch and matplotlib takes seconds
     )
     from helpers.inference.predictor import open_predictor
-    from helpers.inference.summary import Tally, trained_names
+    from helpers.inference.summary import PredictionSummary, trained_names
     from helpers.runs.table import find_run
 
     if options.batch_size is not None and options.batch_size < 1:
@@ -48,13 +48,13 @@ def _predict(options: argparse.Namespace) -> int:
     folder, place = find_run(options.run), Path(options.sheet) if options.sheet else None
     if place:
         contact_sheet.check_place(place)
-    found = gather(options.photos)
+    found = expand_paths(options.photos)
     _say_problems(found)
     if not found.photos:
         raise ParameterError("none of what was named is a photo")
     predictor = open_predictor(folder, options.device)
     print(introduction(predictor), flush=True)
-    tally, shown = Tally(predictor.classes, trained_names(folder)), contact_sheet.Shown()
+    tally, shown = PredictionSummary(predictor.classes, trained_names(folder)), contact_sheet.SheetSelection()
     answers = predictor.answers(found.photos, options.batch_size)
     with csv_file(options.csv, predictor.classes) as write:
         told = (tally.add, write, lambda answer: shown.add(answer, predictor.classes))

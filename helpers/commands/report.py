@@ -28,14 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--comparison", type=Path, help=f"rows of helpers.comparison (default: {COMPARISON}, if it is there)"
     )
     parser.add_argument(
-        "--anyway", action="store_true", help="report a run whose files were changed; every page says so"
+        "--force", action="store_true", help="report a run whose files were changed; every page says so"
     )
     o = parser.parse_args(arguments)
     try:
         root = project_root(Path(__file__).parent)
         comparison = o.comparison or default_comparison(o.run, root)
         output = o.output or root / "report" / "report.pdf"
-        report = build(o.run, output, o.author, o.email, o.course, comparison, o.anyway)
+        report = build(o.run, output, o.author, o.email, o.course, comparison, o.force)
     except UserError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1

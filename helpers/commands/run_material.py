@@ -16,19 +16,19 @@ from helpers.data.audit import Audit, audit_photos
 from helpers.data.augmentation import val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.streaming import StreamFeed
-from helpers.data.sources.locate import photos_at_hand
+from helpers.data.loading.streaming import StreamingLoader
+from helpers.data.sources.locate import locate_existing
 from helpers.data.split import Split, read_split
-from helpers.evaluation.answers import Answer
-from helpers.evaluation.predictions import Called, predict
-from helpers.models.averaging import as_tested
+from helpers.evaluation.answers import ClassifiedPhoto
+from helpers.evaluation.predictions import StoredPredictions, predict
+from helpers.models.averaging import with_tta
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun
 from helpers.runs.history import History
 from helpers.runs.saving import load_best_model
 
 
-class Material:
+class RunData:
     """A run's parts. What cannot be had raises a ``UserError`` that says why, each time it is asked for."""
 
     def __init__(self, run: FinishedRun, root: Path, data: str | None = None, say: Callable[[str], None] = print):
@@ -59,7 +59,7 @@ class Material:
         if self.data is None and self.run.recipe is None:
             raise RunError("recipe.json cannot be read: --data says where the photos are")
         try:
-            audit = audit_photos(find_photos(photos_at_hand(recipe, self.root, self.data)))
+            audit = audit_photos(find_photos(locate_existing(recipe, self.root, self.data)))
         except PhotosError as error:
             raise PhotosError(f"{error} (--data says where the photos are now)") from error
         then = self.run.environment.get("data_fingerprint")
@@ -74,10 +74,10 @@ class Material:
 
     @cached_property
     def model(self) -> nn.Module:
-        return as_tested(load_best_model(self.run.folder, pick_device("auto")), self.recipe)
+        return with_tta(load_best_model(self.run.folder, pick_device("auto")), self.recipe)
 
     @cached_property
-    def called(self) -> Called:
+    def called(self) -> StoredPredictions:
         """The run's predictions; if they are lost, the saved model is asked again."""
         if self.run.called is not None:
             return self.run.called
@@ -87,7 +87,9 @@ class Material:
             raise RunError(f"predictions.csv cannot be read, and not be made again either: {error}") from error
         self.say("predictions.csv cannot be read: best_model.pth was asked again")
         names = tuple(self.audit.photos.names[i] for i in self.split.val)
-        return Called(names, self.audit.photos.classes, predictions.logits.double().softmax(1), predictions.labels)
+        return StoredPredictions(
+            names, self.audit.photos.classes, predictions.logits.double().softmax(1), predictions.labels
+        )
 
     @cached_property
     def rows(self) -> list[int]:
@@ -100,15 +102,15 @@ class Material:
             )
         return [position[name] for name in self.called.names]
 
-    def feed(self, rows: Sequence[int]) -> StreamFeed:
+    def feed(self, rows: Sequence[int]) -> StreamingLoader:
         """These photos of the audit as validation sees them, from disk: memory stays where it is."""
         transform, device = val_transform(self.recipe), pick_device("auto")
-        return StreamFeed(self.audit.photos, tuple(rows), transform, self.recipe, device, shuffle=False)
+        return StreamingLoader(self.audit.photos, tuple(rows), transform, self.recipe, device, shuffle=False)
 
     def photo(self, name: str) -> Image.Image:
         return load_photo(self.audit.photos.root / name)
 
-    def photos(self, found: Sequence[Answer]) -> list[Image.Image]:
+    def photos(self, found: Sequence[ClassifiedPhoto]) -> list[Image.Image]:
         """The photos of these answers. All that were predicted must be there."""
         _ = self.rows
         return [self.photo(answer.name) for answer in found]

@@ -16,7 +16,7 @@ from helpers.common import files
 from helpers.common.errors import RunError, UserError
 from helpers.recipe import Recipe
 from helpers.runs.run import project_root, work_folder
-from helpers.runs.table import Table, gather, run_folders
+from helpers.runs.table import Table, load_run_table, run_folders
 from helpers.runs.table_text import as_csv, as_json, as_text
 
 
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         usual = work_folder(Recipe(), project_root(Path(__file__).parent))
         work_dir = Path(options.work_dir) if options.work_dir else usual
-        table = gather(run_folders(work_dir, options.runs))
+        table = load_run_table(run_folders(work_dir, options.runs))
         figure = Path(options.figure) if options.figure else usual / "runs.png"
         if not table.rows:
             raise RunError("\n".join([f"{work_dir}: no finished run to compare (make run makes one)", *table.others]))

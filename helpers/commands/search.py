@@ -15,9 +15,9 @@ import optuna
 from helpers.commands.parameters import add_parameter_options, collect_parameters
 from helpers.common.errors import ParameterError, UserError
 from helpers.comparison.plots import draw
-from helpers.comparison.recipes import cheaper
+from helpers.comparison.recipes import scaled_down
 from helpers.comparison.search import open_study, search, write_up
-from helpers.data.sources.locate import look_at
+from helpers.data.sources.locate import open_dataset
 from helpers.recipe import Recipe
 from helpers.runs.run import project_root
 
@@ -36,12 +36,12 @@ def main(arguments: list[str] | None = None) -> int:
         root = project_root()
         given = {"preset": "seed"} | collect_parameters(options.file, options.parameter, options.data)
         base = Recipe.from_preset(**given)
-        base = cheaper(base, options.image_size / base.image_size, options.epochs)
+        base = scaled_down(base, options.image_size / base.image_size, options.epochs)
         if options.trials < 0 or options.folds < 2:
             raise ParameterError("--trials must be at least 0, --folds at least 2")
         folder = root / base.work_dir / options.name
         study = open_study(folder, base.seed)
-        search(study, base, look_at(base, root), folder, root, options.trials, options.folds)
+        search(study, base, open_dataset(base, root), folder, root, options.trials, options.folds)
         write_up(study, folder, base)
         pictures = draw(study, folder)
     except UserError as error:

@@ -47,11 +47,11 @@ def main(arguments: list[str] | None = None) -> int:
         parameters = collect_parameters(options.file, options.parameter, options.data)
         recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
         state = PartialState(cpu=recipe.device == "cpu" or not torch.cuda.is_available(), timeout=PATIENCE)
-        run = train(recipe, project_root(), device=str(state.device) if distributed.count() > 1 else None)
+        run = train(recipe, project_root(), device=str(state.device) if distributed.world_size() > 1 else None)
     except UserError as error:
         print(f"{_name()}{type(error).__name__}: {error}", file=sys.stderr)
         return 1
-    if distributed.count() > 1:
+    if distributed.world_size() > 1:
         dist.destroy_process_group()
     if int(os.environ.get("RANK", "0")) == 0 and not options.no_notebook:
         locks.release(run.folder)  # the notebook's kernel takes it
@@ -65,19 +65,19 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
     Args:
         device: of this process, where it is not the recipe's to say.
     """
-    folder = distributed.agreed(lambda: plan_run(recipe, root))
-    with distributed.first():
+    folder = distributed.broadcast_object(lambda: plan_run(recipe, root))
+    with distributed.main_process_first():
         run = open_run(recipe, root, folder=folder, device=device)
-    photos = distributed.agreed(lambda: _locate(recipe, root))
-    audit: Audit = distributed.agreed(lambda: audit_photos(find_photos(photos)))
+    photos = distributed.broadcast_object(lambda: _locate(recipe, root))
+    audit: Audit = distributed.broadcast_object(lambda: audit_photos(find_photos(photos)))
     split = split_photos(audit, recipe.train_fraction, recipe.seed)
     log = print if distributed.is_main() else _silent
     if distributed.is_main():
         write_split(run.folder / "split.csv", audit.photos, split)
         run.save_environment(environment(run, audit.fingerprint))
-    with distributed.first():  # the others find decoded photos and downloaded weights there
+    with distributed.main_process_first():  # the others find decoded photos and downloaded weights there
         model, feeds, optimizer, schedule = assemble(run, audit, split, run.cache)
-    log(f"{run.relative(run.folder)}: {distributed.count()} processes, {feeds}")
+    log(f"{run.relative(run.folder)}: {distributed.world_size()} processes, {feeds}")
     criterion = _even_without_photos(make_loss(recipe.label_smoothing))
     fit(model, feeds, criterion, optimizer, schedule, run, log)
     return run

@@ -16,14 +16,14 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 
-def count() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def rank() -> int:
     """Which of them this is, from 0. The first one alone writes and prints."""
-    return dist.get_rank() if count() > 1 else 0
+    return dist.get_rank() if world_size() > 1 else 0
 
 
 def is_main() -> bool:
@@ -33,38 +33,38 @@ def is_main() -> bool:
 def shares(photos: int, batch_size: int) -> list[slice]:
     """This process's positions in each batch of an epoch, dealt out one by one: in the last batch maybe none."""
     starts = range(0, photos, batch_size)
-    return [slice(start + rank(), min(start + batch_size, photos), count()) for start in starts]
+    return [slice(start + rank(), min(start + batch_size, photos), world_size()) for start in starts]
 
 
-def agreed(decide: Callable[[], Any]) -> Any:
+def broadcast_object(decide: Callable[[], Any]) -> Any:
     """What the first process decides, in all of them."""
     answer = [decide() if is_main() else None]
-    if count() > 1:
+    if world_size() > 1:
         dist.broadcast_object_list(answer)
     return answer[0]
 
 
 @contextmanager
-def first() -> Iterator[None]:
+def main_process_first() -> Iterator[None]:
     """The first process goes ahead; the others follow when it is done."""
-    if count() > 1 and not is_main():
+    if world_size() > 1 and not is_main():
         dist.barrier()
     yield
-    if count() > 1 and is_main():
+    if world_size() > 1 and is_main():
         dist.barrier()
 
 
-def total(*values: torch.Tensor | float) -> list[torch.Tensor]:
+def all_reduce_sum(*values: torch.Tensor | float) -> list[torch.Tensor]:
     """The values, float64, each summed over the processes."""
     sums = torch.stack([torch.as_tensor(value).double() for value in _on_one_device(values)])
-    if count() > 1:
+    if world_size() > 1:
         dist.all_reduce(sums)
     return list(sums)
 
 
-def in_order(rows: torch.Tensor, photos: int, batch_size: int) -> torch.Tensor:
+def gather_in_order(rows: torch.Tensor, photos: int, batch_size: int) -> torch.Tensor:
     """The rows of all processes, dealt out by ``shares``, in the epoch's order: ``(k, …)`` → ``(photos, …)``."""
-    if count() == 1:
+    if world_size() == 1:
         return rows
     everything = rows.new_zeros(photos, *rows.shape[1:])
     positions = [torch.arange(photos)[share] for share in shares(photos, batch_size)]
@@ -73,13 +73,13 @@ def in_order(rows: torch.Tensor, photos: int, batch_size: int) -> torch.Tensor:
     return everything
 
 
-def share_training(network: nn.Module) -> nn.Module:
+def wrap_ddp(network: nn.Module) -> nn.Module:
     """The network, wrapped so that all processes take the same steps as one process with the whole batch would.
 
     Gradients are averaged over photos, not over processes, and batch normalization takes its statistics from the
     whole batch. Dropout draws other masks than a single process: the results then agree in distribution only.
     """
-    if count() == 1:
+    if world_size() == 1:
         return network
     if _learns_statistics(network):
         if next(network.parameters()).device.type == "cuda":
@@ -101,7 +101,7 @@ class _Shared(DistributedDataParallel):
             photos = torch.tensor([float(len(images))], device=images.device)
             together = photos.clone()
             dist.all_reduce(together)
-            weight = photos * count() / together  # stays on the device: nobody waits for it
+            weight = photos * world_size() / together  # stays on the device: nobody waits for it
             # At the start of the backward pass, since batch normalization mixes the processes' gradients on the way.
             logits.register_hook(lambda gradient: gradient * weight.to(gradient.dtype))
         return logits

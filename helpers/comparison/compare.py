@@ -16,9 +16,9 @@ from helpers.common import files
 from helpers.common.errors import DivergedError, ParameterError
 from helpers.comparison.cross_validation import CrossValidation, cross_validate, to_csv
 from helpers.comparison.folds import is_finished, plan, run
-from helpers.comparison.recipes import UNTOLD, asked_otherwise
+from helpers.comparison.recipes import UNTOLD, shares_training_with
 from helpers.data.audit import Audit
-from helpers.data.near_duplicates import same_scenes
+from helpers.data.near_duplicates import group_scenes
 from helpers.evaluation import statistics
 from helpers.recipe import Recipe
 
@@ -44,11 +44,11 @@ def compare(
     Raises:
         DivergedError: a training of ``base`` ran away.
     """
-    scenes = same_scenes(audit)
+    scenes = group_scenes(audit)
     if missing := {recipe.teacher for recipe in table.values()} - {"", *table}:
         raise ParameterError(f"a row is taught by {missing.pop()!r}, which is not among the rows: add it to --rows")
     places = {name: place_of(folder, name, share) for name in table}
-    same = asked_otherwise(table)
+    same = shares_training_with(table)
     links = {
         name: {
             "teacher": _seen_from(root, places[recipe.teacher]) if recipe.teacher else "",

@@ -17,7 +17,7 @@ import numpy as np
 from helpers.common.errors import RunError
 from helpers.comparison.folds import origin_of, plan, read, run
 from helpers.data.audit import Audit
-from helpers.data.near_duplicates import same_scenes
+from helpers.data.near_duplicates import group_scenes
 from helpers.evaluation import statistics
 from helpers.recipe import Recipe
 
@@ -72,12 +72,13 @@ def cross_validate(
 
     Args:
         only: these folds; by default all.
-        scenes: of ``same_scenes``, where they are known already.
+        scenes: of ``group_scenes``, where they are known already.
         share: of the other folds' photos, how many to train on, in (0, 1]; for learning curves.
         teacher: folder of another recipe's cross-validation, with models kept: each fold learns from the same fold's
             model, which has not seen the photos held out either.
-        trained: folder of a cross-validation, with models kept, of a recipe that differs in nothing but ``ASKED``: its
-            models are asked, which gives what another training would (up to rounding, where the head alone is trained
+        trained: folder of a cross-validation, with models kept, of a recipe that differs in nothing but
+            ``INFERENCE_SETTINGS``: its models are asked,
+            which gives what another training would (up to rounding, where the head alone is trained
             on features). Where one is missing, it is trained.
 
     Raises:
@@ -85,7 +86,7 @@ def cross_validate(
         DivergedError: a training ran away.
         RunError: the folder holds the folds of another recipe, or the teacher's model is missing.
     """
-    scenes = same_scenes(audit) if scenes is None else scenes
+    scenes = group_scenes(audit) if scenes is None else scenes
     right = np.full((len(seeds), len(scenes)), np.nan)
     seconds, sizes, origins = [], [], []
     for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher, trained):

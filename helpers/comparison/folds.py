@@ -17,10 +17,10 @@ from helpers.common import device, files
 from helpers.common.errors import DivergedError, ParameterError, RunError
 from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
-from helpers.data.loading.loaders import open_feeds
+from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import Split, stratified_folds
 from helpers.evaluation.predictions import Predictions, predict
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.recipe import PLACES, Recipe
 from helpers.runs import locks
 from helpers.runs.environment import environment, git_commit
@@ -80,10 +80,24 @@ def _thinned(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndar
     return np.sort(np.concatenate(kept))
 
 
-SAME_RESULT = (*PLACES, "device", "pipeline", "memory_limit_gb", "workers", "preset", "dataset", "train_fraction")
+IRRELEVANT_SETTINGS = (
+    *PLACES,
+    "device",
+    "pipeline",
+    "memory_limit_gb",
+    "workers",
+    "preset",
+    "dataset",
+    "train_fraction",
+)
 
 
-ASKED = ("test_size", "test_flip", "test_scales", "val_resize")  # how a model is asked: no part of its training
+INFERENCE_SETTINGS = (
+    "eval_image_size",
+    "test_flip",
+    "test_scales",
+    "val_resize",
+)  # how a model is asked: no part of its training
 
 
 def run(job: Fold, audit: Audit, root: Path, patience: float = -1, keep_model: bool = False) -> bool:
@@ -167,9 +181,9 @@ def _train(job: Fold, run: Run, audit: Audit, keep_model: bool) -> tuple[Predict
 
 def _ask(job: Fold, run: Run, audit: Audit) -> tuple[Predictions, float, dict[str, Any]]:
     """What the model that was trained for another row says, the seconds of its training, and that row's facts."""
-    before = read(job.trained, job.recipe, audit, job.split, ASKED)
-    model = as_tested(load_best_model(job.trained / KEPT, run.device), job.recipe).eval()
-    feeds = open_feeds(audit, job.split, job.recipe, run.device, cache=run.cache)
+    before = read(job.trained, job.recipe, audit, job.split, INFERENCE_SETTINGS)
+    model = with_tta(load_best_model(job.trained / KEPT, run.device), job.recipe).eval()
+    feeds = make_loaders(audit, job.split, job.recipe, run.device, cache=run.cache)
     commit, described = origin_of(job.trained)
     return predict(model, feeds.val, run.precision), before["seconds"], {"commit": commit, "machine": described}
 
@@ -201,7 +215,7 @@ def read(place: Path, recipe: Recipe, audit: Audit, split: Split, ignored: Seque
         raise RunError(f"{path} is damaged ({error}): delete the folder, and the fold is run again") from error
     # What an earlier version did not know, it did as the default says.
     now, before = recipe.to_dict(), Recipe().to_dict() | before
-    same = (*SAME_RESULT, *ignored)
+    same = (*IRRELEVANT_SETTINGS, *ignored)
     if changed := [name for name in now if name not in same and before.get(name) != now[name]]:
         raise RunError(
             f"{place} holds another recipe ({changed[0]} = {before.get(changed[0])!r}, now {now[changed[0]]!r}): "

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from helpers.common.errors import RunError
 from helpers.comparison.search import FINISHED, importances_of, rows_of
 from helpers.comparison.second_backbone import Opinions
-from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, finished, quiet
+from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize
 
 
 def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
@@ -36,8 +36,8 @@ def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
     axes.set_yticks(range(len(others)), [f"{row['recipe']}   {row['accuracy_mean']:.1%}" for row in others])
     axes.set_ylim(-0.7, len(others) - 0.3)
     axes.set_xlabel(f"points above {base} ({zero['accuracy_mean']:.1%}), 95 % interval")
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def second_opinion(pairs: Sequence[Opinions]) -> Figure:
@@ -66,8 +66,8 @@ def second_opinion(pairs: Sequence[Opinions]) -> Figure:
     axes.set_ylim(-0.7, len(pairs) - 0.3)
     axes.set_xlabel("points above the backbone's own seed recipe, 95 % interval")
     _legend_above(axes)
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
@@ -88,9 +88,9 @@ def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
     axes.set_ylabel("wrong (%)")
     axes.margins(y=0.12)
     _legend_above(axes)
-    quiet(axes)
+    despine(axes)
     axes.grid(visible=False, axis="x")
-    return finished(figure)
+    return finalize(figure)
 
 
 def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
@@ -105,8 +105,8 @@ def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
     axes.legend(frameon=False, loc="lower right")
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def costs(rows: Sequence[dict[str, Any]]) -> Figure:
@@ -128,8 +128,8 @@ def costs(rows: Sequence[dict[str, Any]]) -> Figure:
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.margins(x=0.18)
     _legend_above(axes)
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def study_history(trials: Sequence[dict[str, Any]]) -> Figure:
@@ -150,8 +150,8 @@ def study_history(trials: Sequence[dict[str, Any]]) -> Figure:
     axes.set(xlabel="trial", ylabel="accuracy of photos held out (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend_above(axes)
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def importances(shares: dict[str, float]) -> Figure:
@@ -160,8 +160,8 @@ def importances(shares: dict[str, float]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 1 + 0.28 * len(names)))
     axes.barh(names, [shares[name] for name in names], color=BLUE)
     axes.set_xlabel("share of the importance (PED-ANOVA, Watanabe et al., 2023)")
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def _legend_above(axes: Axes) -> None:

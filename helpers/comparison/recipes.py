@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import Any
 
 from helpers.comparison import search_space
-from helpers.comparison.folds import ASKED
+from helpers.comparison.folds import INFERENCE_SETTINGS
 from helpers.models.build import ends_in_head, has_batch_norm
 from helpers.recipe import PRESETS, Recipe
 
 # What follows from the cost of a comparison, and is no choice of a row.
-COST = ("epochs", "image_size", "val_resize", "test_size", "lr_step", "lr_milestones")
+COST = ("epochs", "image_size", "val_resize", "eval_image_size", "lr_step", "lr_milestones")
 
 
 UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
@@ -30,11 +30,11 @@ CHANGES: dict[str, dict[str, Any]] = {
     "CutMix": {"cutmix": 1.0},
     "label smoothing": {"label_smoothing": 0.1},
     "less dropout": {"dropout": 0.2},
-    "head first": {"head_first": True},
+    "head first": {"linear_probe_first": True},
     "head at ten times the rate": {"head_lr": 1e-2},
     "layer-wise decay": {"layer_decay": 0.85},
     "frozen batch-norm statistics": {"frozen_norms": True},
-    "first stages frozen": {"frozen_share": 0.6},
+    "first stages frozen": {"freeze_fraction": 0.6},
     "L2-SP": {"l2_sp": 1e-2},
     "no decay on norms": {"norm_decay": False},
     "larger rate": {"lr": 3e-3},
@@ -44,15 +44,15 @@ CHANGES: dict[str, dict[str, Any]] = {
     "Adam": {"optimizer": "adam", "lr": 1e-4},
     "AdamW": {"optimizer": "adamw", "lr": 1e-4, "weight_decay": 0.05},
     "RMSprop": {"optimizer": "rmsprop", "lr": 1e-5},
-    "average of the weights": {"ema": 0.99},
+    "average of the weights": {"ema_decay": 0.99},
     "mirrored at test": {"test_flip": True},
     "three scales at test": {"test_scales": True},
-    "larger at test": {"test_size": 256},
+    "larger at test": {"eval_image_size": 256},
     "taught by fast": {"teacher": "fast"},  # a row's name: the same fold of that row
 }
 
 
-def rows(seed: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe]:
+def recipes_to_compare(seed: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe]:
     """The recipes by name: seed, the presets, each change alone, and best without each of its changes.
 
     Args:
@@ -69,19 +69,19 @@ def rows(seed: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe
         places["frozen_norms"] = False
     if not ends_in_head(seed.backbone):
         del changes["head first"]
-        places["head_first"] = False
+        places["linear_probe_first"] = False
     table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
     if search:
         table["searched"] = search_space.winner(search, **places)
     table |= {f"seed + {name}": replace(seed, **change) for name, change in changes.items()}
     if "best" in PRESETS:
         table |= {
-            f"best - {name}": replace(table["best"], **back) for name, back in removals(table["best"], seed).items()
+            f"best - {name}": replace(table["best"], **back) for name, back in ablations(table["best"], seed).items()
         }
     return table
 
 
-def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
+def ablations(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     """What has to be set back to take each single change away from ``best``."""
     return {
         name: {setting: getattr(seed, setting) for setting in change}
@@ -90,20 +90,20 @@ def removals(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def asked_otherwise(table: dict[str, Recipe]) -> dict[str, str]:
+def shares_training_with(table: dict[str, Recipe]) -> dict[str, str]:
     """Rows whose training is that of an earlier row, by name: they differ only in how a finished model is asked."""
     first: dict[tuple, str] = {}
     found = {}
     for name, recipe in table.items():
         # Without augmentation a training photo is prepared as a validation photo is.
-        asked = ASKED if recipe.augmentation else ("test_flip", "test_scales")
+        asked = INFERENCE_SETTINGS if recipe.augmentation else ("test_flip", "test_scales")
         training = tuple(value for key, value in recipe.to_dict().items() if key not in (*asked, "preset"))
         if first.setdefault(training, name) != name:
             found[name] = first[training]
     return found
 
 
-def cheaper(recipe: Recipe, scale: float, epochs: int) -> Recipe:
+def scaled_down(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     """The same recipe at a fraction of the cost: pictures of ``scale`` the size, and no more than ``epochs``.
 
     The network sees the same parts of the photos, smaller: ``crop_size`` is in the photo's own pixels and stays. What
@@ -112,7 +112,7 @@ def cheaper(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     share = min(1, epochs / recipe.epochs)
     if scale == 1 and share == 1:
         return recipe
-    sizes = ("image_size", "val_resize", "test_size")
+    sizes = ("image_size", "val_resize", "eval_image_size")
     return replace(
         recipe,
         **{name: round(getattr(recipe, name) * scale) for name in sizes},

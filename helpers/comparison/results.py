@@ -14,7 +14,7 @@ import numpy as np
 
 from helpers.common.errors import ParameterError
 from helpers.comparison import search_space, table
-from helpers.comparison.recipes import cheaper
+from helpers.comparison.recipes import scaled_down
 from helpers.evaluation import label_errors as label_errors_module
 from helpers.evaluation import statistics
 from helpers.evaluation.label_errors import Suspect
@@ -78,7 +78,7 @@ def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
     for name, value, least in (("folds", folds, 2), ("image_size", size, 16)):
         if not isinstance(value, int) or value < least:
             raise ParameterError(f"{name} = {value!r}: a whole number of at least {least} is needed")
-    recipe = cheaper(recipe, size / recipe.image_size, recipe.epochs)
+    recipe = scaled_down(recipe, size / recipe.image_size, recipe.epochs)
     results = root / (namespace["results"] or "report/results")
     photos = root / namespace["photos"] if namespace["photos"] else None
     for name, place in (("results", results), ("photos", photos)):

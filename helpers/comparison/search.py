@@ -22,11 +22,11 @@ from optuna.storages.journal import JournalFileBackend
 from helpers.common import files
 from helpers.common.errors import DivergedError, ParameterError, RunError
 from helpers.comparison.cross_validation import cross_validate
-from helpers.comparison.folds import SAME_RESULT, origin_of
+from helpers.comparison.folds import IRRELEVANT_SETTINGS, origin_of
 from helpers.comparison.recipes import COST, UNTOLD
 from helpers.comparison.search_space import starting_point, suggest
 from helpers.data.audit import Audit
-from helpers.data.near_duplicates import same_scenes
+from helpers.data.near_duplicates import group_scenes
 from helpers.recipe import Recipe
 
 FINISHED = (optuna.trial.TrialState.COMPLETE,)  # a trial that was given up has an accuracy too, of its first folds
@@ -72,7 +72,7 @@ def search(
     Raises:
         ParameterError: the study is one around another recipe, or on other photos.
     """
-    scenes = same_scenes(audit)
+    scenes = group_scenes(audit)
     begin(study, base, audit, folder)
     take_over(study, folder, log)
 
@@ -108,7 +108,7 @@ def begin(study: optuna.Study, base: Recipe, audit: Audit, folder: Path) -> None
     Raises:
         ParameterError: it is another one's.
     """
-    settings = {name: value for name, value in base.to_dict().items() if name not in SAME_RESULT}
+    settings = {name: value for name, value in base.to_dict().items() if name not in IRRELEVANT_SETTINGS}
     about = {"settings": settings, "photos": audit.fingerprint}
     with FileLock(folder / ".study.lock"):  # of several processes one begins
         if "about" not in study.user_attrs:
@@ -178,5 +178,5 @@ def _changed(base: Recipe) -> dict[str, Any]:
     return {
         name: value
         for name, value in base.to_dict().items()
-        if value != preset[name] and name not in (*COST, *UNTOLD, *SAME_RESULT)
+        if value != preset[name] and name not in (*COST, *UNTOLD, *IRRELEVANT_SETTINGS)
     }

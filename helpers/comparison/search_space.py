@@ -27,8 +27,8 @@ def space(backbone: str) -> dict[str, BaseDistribution]:
         "dropout": FloatDistribution(0.0, 0.6),
         "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
         "layer_decay": FloatDistribution(0.7, 1.0),
-        "head_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
-        "ema": CategoricalDistribution([0.0, 0.99]),
+        "linear_probe_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
+        "ema_decay": CategoricalDistribution([0.0, 0.99]),
     }
 
 

@@ -53,7 +53,7 @@ class Pair(NamedTuple):
     identical: bool  # byte for byte
 
 
-def alike(audit: Audit) -> list[Pair]:
+def near_duplicates(audit: Audit) -> list[Pair]:
     """Identical files, then near-duplicates, the nearest first; between classes only the nearest count."""
     labels = audit.photos.labels
     identical = [pair for files in (*audit.duplicates, *audit.cross_class_duplicates) for pair in _links(files)]
@@ -65,7 +65,7 @@ def alike(audit: Audit) -> list[Pair]:
     ]
 
 
-def most_telling(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
+def rank_pairs(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
     """The pairs, contradictions (two classes) first, then those with one photo in training and one in validation."""
     labels, val = audit.photos.labels, set(split.val)
 
@@ -87,14 +87,14 @@ def in_words(pair: Pair, audit: Audit, split: Split) -> str:
     return f"{classes}: {near}\n{sides}"
 
 
-def same_scenes(audit: Audit) -> np.ndarray:
+def group_scenes(audit: Audit) -> np.ndarray:
     """int64 ``(n,)``: a number per photo, the same for photos that show the same, over classes too.
 
     Identical files and near-duplicates belong together, and so do those that are linked by others. A few photos that
     only look alike are linked too: that costs nothing, while a scene on both sides of a split flatters.
     """
     group = np.arange(len(audit.photos))
-    for pair in alike(audit):
+    for pair in near_duplicates(audit):
         group[group == group[pair.second]] = group[pair.first]
     return np.unique(group, return_inverse=True)[1]
 

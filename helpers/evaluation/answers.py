@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import torch
 
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 
 
-class Answer(NamedTuple):
+class ClassifiedPhoto(NamedTuple):
     """What the network said of one photo."""
 
     row: int  # in the predictions
@@ -26,7 +26,7 @@ class Answer(NamedTuple):
         return self.said == self.truth
 
 
-def answers(called: Called, rows: list[int]) -> list[Answer]:
+def answers(called: StoredPredictions, rows: list[int]) -> list[ClassifiedPhoto]:
     """These rows of the predictions, in words."""
     found = []
     for row in rows:
@@ -34,17 +34,19 @@ def answers(called: Called, rows: list[int]) -> list[Answer]:
         (first, second), (said, other) = (part.tolist() for part in probabilities.topk(2))
         names = [called.classes[i] for i in (truth, said, other)]
         found.append(
-            Answer(row, called.names[row], names[0], names[1], first, names[2], second, probabilities[truth].item())
+            ClassifiedPhoto(
+                row, called.names[row], names[0], names[1], first, names[2], second, probabilities[truth].item()
+            )
         )
     return found
 
 
-def confident_mistakes(called: Called, count: int) -> list[Answer]:
+def confident_mistakes(called: StoredPredictions, count: int) -> list[ClassifiedPhoto]:
     """Wrong answers, the most confident first."""
     return answers(called, _ranked(called, descending=True, right=False)[:count])
 
 
-def confident_rights(called: Called, count: int) -> list[Answer]:
+def confident_rights(called: StoredPredictions, count: int) -> list[ClassifiedPhoto]:
     """For every class its most confident right answer, then every class's second, and so on."""
     rows = _ranked(called, descending=True, right=True)
     turn: dict[int, int] = {}
@@ -55,18 +57,18 @@ def confident_rights(called: Called, count: int) -> list[Answer]:
     return answers(called, sorted(rows, key=lambda row: (place[row], int(called.labels[row])))[:count])
 
 
-def right_and_wrong(called: Called, count: int) -> list[Answer]:
+def right_and_wrong(called: StoredPredictions, count: int) -> list[ClassifiedPhoto]:
     """The most confident mistakes, at most half of ``count``, then right answers, of as many classes as possible."""
     wrong = confident_mistakes(called, count // 2)
     return wrong + confident_rights(called, count - len(wrong))
 
 
-def least_certain(called: Called, count: int) -> list[Answer]:
+def least_certain(called: StoredPredictions, count: int) -> list[ClassifiedPhoto]:
     """Answers given with the lowest probability, the least certain first, right or wrong."""
     return answers(called, _ranked(called, descending=False)[:count])
 
 
-def _ranked(called: Called, descending: bool, right: bool | None = None) -> list[int]:
+def _ranked(called: StoredPredictions, descending: bool, right: bool | None = None) -> list[int]:
     """Rows by the probability of their answer; only right or only wrong ones if that is asked for."""
     confidence, said = called.probabilities.max(1)
     order = torch.argsort(confidence, descending=descending, stable=True)

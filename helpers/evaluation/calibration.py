@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 
 from helpers.common.seeding import generator
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 
 BINS = 15  # as in the paper
 
@@ -58,7 +58,7 @@ class Calibration:
         return not LOWEST * 1.001 < self.temperature < HIGHEST * 0.999
 
 
-def calibrate(called: Called, seed: int = 0) -> Calibration:
+def calibrate(called: StoredPredictions, seed: int = 0) -> Calibration:
     """The calibration of a run's predictions.
 
     The temperature is fitted to one half of the photos and tried on the other, both ways, so that no photo judges a
@@ -149,7 +149,7 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return 2 / (low + high)
 
 
-def _logits(called: Called) -> torch.Tensor:
+def _logits(called: StoredPredictions) -> torch.Tensor:
     return called.as_predictions().logits.double()
 
 

@@ -22,11 +22,11 @@ from torch import nn
 
 from helpers.common import distributed
 from helpers.common.progress import progress
-from helpers.models.averaging import Averaged
+from helpers.models.averaging import TTAModel
 from helpers.models.head import find_head, head_module
 
 
-class Seen(NamedTuple):
+class Activations(NamedTuple):
     """What a network made of ``n`` photos, on the CPU."""
 
     features: torch.Tensor  # float32 (n, k): what reached the last layer; a map's mean for SqueezeNet
@@ -34,40 +34,40 @@ class Seen(NamedTuple):
 
 
 @torch.inference_mode()
-def look(model: nn.Module, images: torch.Tensor, precision: torch.dtype) -> Seen:
+def look(model: nn.Module, images: torch.Tensor, precision: torch.dtype) -> Activations:
     """Features and logits of normalized images ``(n, 3, S, S)``; means over the views of a model that has several.
 
     The model should be in evaluation mode.
     """
-    inner, inputs = model.model if isinstance(model, Averaged) else model, []
+    inner, inputs = model.model if isinstance(model, TTAModel) else model, []
     hook = find_head(inner)[1].register_forward_pre_hook(lambda layer, given: inputs.append(_flat(given[0].float())))
     try:
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
             logits = model(images).float()
     finally:
         hook.remove()
-    return Seen(torch.stack(inputs).mean(0).cpu(), logits.cpu())
+    return Activations(torch.stack(inputs).mean(0).cpu(), logits.cpu())
 
 
-def look_at_all(model: nn.Module, batches: Iterable[tuple[torch.Tensor, Any]], precision: torch.dtype) -> Seen:
+def look_at_all(model: nn.Module, batches: Iterable[tuple[torch.Tensor, Any]], precision: torch.dtype) -> Activations:
     """The same for the batches ``(images, labels)`` of a feed's epoch, together. The model's mode is restored."""
     was_training = model.training
     model.eval()
     parts = [look(model, images, precision) for images, _ in batches]
     model.train(was_training)
-    return Seen(*(torch.cat(part) for part in zip(*parts, strict=True)))
+    return Activations(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def _flat(features: torch.Tensor) -> torch.Tensor:
     return features.mean((2, 3)) if features.ndim == 4 else features
 
 
-def penultimate(model: nn.Module, feed, precision: torch.dtype) -> torch.Tensor:
+def extract_features(model: nn.Module, feed, precision: torch.dtype) -> torch.Tensor:
     """What the head sees of each photo of a feed, in its order: float32 ``(n, k)`` on the CPU.
 
     Of a head that is a convolution (SqueezeNet) the mean over places; of a model that averages over views their mean.
     """
-    plain = model.model if isinstance(model, Averaged) else model
+    plain = model.model if isinstance(model, TTAModel) else model
     return backbone_features(model, head_module(plain) or find_head(plain)[1], feed, precision)[0].cpu()
 
 
@@ -92,4 +92,4 @@ def backbone_features(
         hook.remove()
         model.train(was_training)
     together = (torch.cat(features), torch.cat(labels))
-    return tuple(distributed.in_order(rows, len(feed.labels), feed.batch_size) for rows in together)
+    return tuple(distributed.gather_in_order(rows, len(feed.labels), feed.batch_size) for rows in together)

@@ -11,7 +11,7 @@ import numpy as np
 
 from helpers.common import files
 from helpers.common.errors import RunError
-from helpers.evaluation.predictions import Called, read_called
+from helpers.evaluation.predictions import StoredPredictions, read_predictions
 
 
 class Suspect(NamedTuple):
@@ -45,7 +45,7 @@ def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[i
     return [(int(row), int(other[row])) for row in found[np.argsort(margin, kind="stable")]]
 
 
-def read_predictions(folder: Path) -> tuple[list[str], tuple[str, ...], np.ndarray, np.ndarray]:
+def read_fold_predictions(folder: Path) -> tuple[list[str], tuple[str, ...], np.ndarray, np.ndarray]:
     """What the folds of a cross-validation said of the photos that they held out; the mean over its seeds.
 
     Returns:
@@ -60,7 +60,7 @@ def read_predictions(folder: Path) -> tuple[list[str], tuple[str, ...], np.ndarr
     rows: dict[str, list[list[float]]] = {}
     truth: dict[str, int] = {}
     for path in paths:
-        found = read_called(path)
+        found = read_predictions(path)
         for name, label, values in zip(found.names, found.labels.tolist(), found.probabilities.tolist(), strict=True):
             rows.setdefault(name, []).append(values)
             truth[name] = label
@@ -72,9 +72,9 @@ def suspects_of(folder: Path) -> list[Suspect]:
     """The suspects of a finished cross-validation, the clearest first.
 
     Raises:
-        RunError: see ``read_predictions``.
+        RunError: see ``read_fold_predictions``.
     """
-    names, classes, probabilities, labels = read_predictions(folder)
+    names, classes, probabilities, labels = read_fold_predictions(folder)
     return [
         Suspect(
             names[row],
@@ -109,7 +109,7 @@ def read(path: Path) -> list[Suspect]:
         raise RunError(f"{path} cannot be read ({error}): python -m helpers compare --suspects writes it") from error
 
 
-def suspected_labels(called: Called) -> list[Suspect]:
+def suspected_labels(called: StoredPredictions) -> list[Suspect]:
     """Photos whose label may be wrong, the clearest first: confident learning on these photos alone."""
     return [
         Suspect(

@@ -14,7 +14,7 @@ from helpers.common.errors import RunError
 
 
 @dataclass(frozen=True)
-class Called:
+class StoredPredictions:
     """``predictions.csv``: what the saved model said of the validation photos."""
 
     names: tuple[str, ...]  # (n,) of the photos, as the audit names them
@@ -27,7 +27,7 @@ class Called:
         return Predictions(self.probabilities.clamp_min(1e-12).log().float(), self.labels)
 
 
-def read_called(path: Path) -> Called:
+def read_predictions(path: Path) -> StoredPredictions:
     """``predictions.csv``, as ``Run.save_predictions`` writes it.
 
     Raises:
@@ -43,7 +43,7 @@ def read_called(path: Path) -> Called:
         if not (torch.isfinite(probabilities).all() and (probabilities.sum(1) - 1).abs().max() < 1e-3):
             raise ValueError("the probabilities of a photo do not sum to 1")
         labels = torch.tensor([classes.index(line[1]) for line in lines])
-        return Called(tuple(line[0] for line in lines), classes, probabilities, labels)
+        return StoredPredictions(tuple(line[0] for line in lines), classes, probabilities, labels)
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist: run the notebook to its end") from error
     except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:
@@ -89,5 +89,7 @@ def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
             logits.append(model(images).float())
         labels.append(truth)
     model.train(was_training)
-    together = (distributed.in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels))
+    together = (
+        distributed.gather_in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels)
+    )
     return Predictions(*(part.cpu() for part in together))

@@ -14,15 +14,15 @@ from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
 from helpers.data.augmentation import val_transform
-from helpers.evaluation.answers import Answer
-from helpers.models.averaging import Averaged
+from helpers.evaluation.answers import ClassifiedPhoto
+from helpers.models.averaging import TTAModel
 from helpers.recipe import Recipe
 
 
 class Reason(NamedTuple):
     """A picture as the network saw it, and what in it speaks for what the network said, and for another class."""
 
-    answer: Answer
+    answer: ClassifiedPhoto
     picture: torch.Tensor  # float32 (3, S, S), normalized
     said: torch.Tensor  # float32 (S, S) in [0, 1]: see grad_cam
     other: torch.Tensor  # the same for the true class of a mistake, and for the second choice otherwise
@@ -34,7 +34,7 @@ class Reason(NamedTuple):
 
 def explain(
     model: nn.Module,
-    answers: Sequence[Answer],
+    answers: Sequence[ClassifiedPhoto],
     photos: Sequence[Image.Image],
     classes: Sequence[str],
     recipe: Recipe,
@@ -67,7 +67,7 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
     map is coarse (7 × 7 for a ResNet at 224 px) and made as large as the picture.
 
     Args:
-        model: of an ``Averaged`` one, what it says of the plain picture is explained: neither mirrored nor at another
+        model: of an ``TTAModel`` one, what it says of the plain picture is explained: neither mirrored nor at another
             scale. Its train/eval mode is restored.
         images: float32 ``(n, 3, S, S)``, normalized, on the model's device.
         targets: int64 ``(n,)``: of which class.
@@ -83,7 +83,7 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
         warnings.simplefilter("ignore")  # its progress bars, of which there are none here, would like Jupyter's widgets
         from captum.attr import LayerGradCam
 
-    if isinstance(model, Averaged):
+    if isinstance(model, TTAModel):
         model = model.model
     was_training = model.training
     model.eval()

@@ -16,9 +16,9 @@ from helpers.common import files
 from helpers.common.errors import ParameterError, PhotosError
 from helpers.common.text import printable
 from helpers.data.decode import load_photo
-from helpers.inference.predictor import Answer
+from helpers.inference.predictor import Prediction
 from helpers.plots.answers import photo_prediction
-from helpers.plots.style import ORANGE, WIDTH, finished, panels
+from helpers.plots.style import ORANGE, WIDTH, finalize, panels
 
 COLUMNS, ROWS = 6, 7
 
@@ -41,7 +41,7 @@ class Entry(NamedTuple):
     doubtful: bool
 
 
-class Shown:
+class SheetSelection:
     """The photos for the contact sheet: all, or of many those about which the model is least sure."""
 
     def __init__(self, most: int = MOST) -> None:
@@ -52,7 +52,7 @@ class Shown:
     def any(self) -> bool:
         return bool(self._kept)
 
-    def add(self, answer: Answer, classes: Sequence[str]) -> None:
+    def add(self, answer: Prediction, classes: Sequence[str]) -> None:
         """Keep a small picture of it, if it is among the least sure so far."""
         if answer.reason:
             return
@@ -91,7 +91,7 @@ def contact_sheet(entries: Sequence[Entry], columns: int = COLUMNS) -> Figure:
         axes.set_title(entry.said, fontsize=9, color=ORANGE if entry.doubtful else "black", pad=3)
         axes.set_xlabel(_short(entry.name) + ("\nlike none of the classes?" if entry.doubtful else ""), fontsize=7)
         axes.spines[:].set(visible=entry.doubtful, color=ORANGE, linewidth=2.5)
-    return finished(figure)
+    return finalize(figure)
 
 
 def check_place(path: Path) -> None:
@@ -127,7 +127,7 @@ def _short(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
 
 
-def photo_figure(answers: Sequence[Answer], classes: Sequence[str]) -> Figure:
+def photo_figure(answers: Sequence[Prediction], classes: Sequence[str]) -> Figure:
     """One photo beside its probabilities, or several as a contact sheet, as the notebook shows them.
 
     Raises:
@@ -141,7 +141,7 @@ def photo_figure(answers: Sequence[Answer], classes: Sequence[str]) -> Figure:
     return contact_sheet([entry_of(answer, classes) for answer in read])
 
 
-def entry_of(answer: Answer, classes: Sequence[str]) -> Entry:
+def entry_of(answer: Prediction, classes: Sequence[str]) -> Entry:
     """An answer about a readable photo, as a sheet shows it."""
     best = answer.ranked[0]
     said = f"{classes[best]} {answer.probabilities[best]:.0%}"

@@ -22,7 +22,7 @@ class Gathered(NamedTuple):
     passed_over: str  # files in folders that are no photos by their names, such as '3 .heic, 1 .txt'; or nothing
 
 
-def gather(named: Iterable[str | Path]) -> Gathered:
+def expand_paths(named: Iterable[str | Path]) -> Gathered:
     """The photos that are meant. A file counts whatever its name; in folders the suffix decides.
 
     Patterns are for shells that do not expand them, as on Windows.

@@ -29,10 +29,10 @@ from helpers.common.progress import progress
 from helpers.data.audit import Audit
 from helpers.data.augmentation import val_transform
 from helpers.data.loading.canvases import val_pictures
-from helpers.data.loading.loaders import Feeds, ResidentFeed, val_batch_size
-from helpers.data.loading.streaming import StreamFeed
+from helpers.data.loading.loaders import InMemoryLoader, Loaders, val_batch_size
+from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.split import Split
-from helpers.evaluation.features import Seen, look_at_all
+from helpers.evaluation.features import Activations, look_at_all
 from helpers.recipe import Recipe
 from helpers.runs.finished import OWN_TRANSFORM
 from helpers.runs.run import Run
@@ -57,7 +57,7 @@ DIRECTIONS = 32  # the AUROC hardly depends on it: 16 to 128 give .8304 to .8342
 
 
 @dataclass(frozen=True)
-class Vim:
+class ViM:
     """The rule with what it has to remember of the training photos: ``(1 + directions) * k`` numbers."""
 
     centre: torch.Tensor  # float32 (k,): mean of the training photos' features, each of length 1
@@ -67,11 +67,11 @@ class Vim:
     train_photos: int
     val_photos: int
 
-    def doubt(self, seen: Seen) -> torch.Tensor:
+    def doubt(self, seen: Activations) -> torch.Tensor:
         """The larger, the less like the training photos: float32 ``(n,)``."""
         return self.weight * off_the_plane(seen.features, self.centre, self.directions) - seen.logits.logsumexp(1)
 
-    def flags(self, seen: Seen) -> torch.Tensor:
+    def flags(self, seen: Activations) -> torch.Tensor:
         """Which photos look like none of the classes: bool ``(n,)``."""
         return self.doubt(seen) > self.threshold
 
@@ -85,7 +85,7 @@ class Vim:
 
 
 @dataclass(frozen=True)
-class Unsure:
+class MaxSoftmax:
     """The rule for runs that remember nothing of their training photos: the largest probability is small.
 
     Maximum softmax probability (Hendrycks & Gimpel, 2017). It is the weakest of those measured.
@@ -94,7 +94,7 @@ class Unsure:
     threshold: float  # largest probabilities below it are flagged
     val_photos: int
 
-    def flags(self, seen: Seen) -> torch.Tensor:
+    def flags(self, seen: Activations) -> torch.Tensor:
         return seen.logits.softmax(1).amax(1) < self.threshold
 
     def __str__(self) -> str:
@@ -104,10 +104,10 @@ class Unsure:
         )
 
 
-Rule = Vim | Unsure
+Rule = ViM | MaxSoftmax
 
 
-def learn(train: Seen, val: Seen, directions: int = DIRECTIONS) -> Vim:
+def learn(train: Activations, val: Activations, directions: int = DIRECTIONS) -> ViM:
     """The rule of a run, from what its model made of training photos and of the validation photos.
 
     Args:
@@ -116,8 +116,8 @@ def learn(train: Seen, val: Seen, directions: int = DIRECTIONS) -> Vim:
     centre, kept = principal_directions(train.features, directions)
     distance = off_the_plane(train.features, centre, kept).mean()
     weight = (train.logits.amax(1).mean() / distance.clamp_min(1e-12)).item()
-    rule = Vim(centre, kept, weight, 0.0, len(train.logits), len(val.logits))
-    return Vim(centre, kept, weight, threshold_of(rule.doubt(val)), rule.train_photos, rule.val_photos)
+    rule = ViM(centre, kept, weight, 0.0, len(train.logits), len(val.logits))
+    return ViM(centre, kept, weight, threshold_of(rule.doubt(val)), rule.train_photos, rule.val_photos)
 
 
 def threshold_of(doubts: torch.Tensor) -> float:
@@ -126,9 +126,9 @@ def threshold_of(doubts: torch.Tensor) -> float:
     return doubts.topk(exceed + 1).values[-1].item()
 
 
-def unsure(probabilities: torch.Tensor) -> Unsure:
+def unsure(probabilities: torch.Tensor) -> MaxSoftmax:
     """The rule that needs nothing but the validation photos' probabilities ``(n, classes)``."""
-    return Unsure(-threshold_of(-probabilities.amax(1)), len(probabilities))
+    return MaxSoftmax(-threshold_of(-probabilities.amax(1)), len(probabilities))
 
 
 def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -150,13 +150,13 @@ def off_the_plane(features: torch.Tensor, centre: torch.Tensor, directions: torc
     return (offset - offset @ directions.T @ directions).norm(dim=1)
 
 
-def save(rule: Vim, folder: Path) -> Path:
+def save(rule: ViM, folder: Path) -> Path:
     """Keep the rule in a run's folder."""
     tensors.save_tensors(folder / FILE, {"version": VERSION, **asdict(rule)})
     return folder / FILE
 
 
-def load(folder: Path, features: int) -> Vim:
+def load(folder: Path, features: int) -> ViM:
     """The rule that a run's folder keeps.
 
     Args:
@@ -169,7 +169,7 @@ def load(folder: Path, features: int) -> Vim:
     if not isinstance(content, dict) or content.pop("version", None) != VERSION:
         raise RunError(f"{path} is of another version")
     try:
-        rule = Vim(**content)
+        rule = ViM(**content)
         off_the_plane(torch.zeros(1, features), rule.centre, rule.directions)
         if not all(isinstance(value, float) for value in (rule.weight, rule.threshold)):
             raise TypeError("weight and threshold are no numbers")
@@ -181,7 +181,9 @@ def load(folder: Path, features: int) -> Vim:
 MOST = 500  # training photos that are looked at: all give an AUROC of .8325, these .8307 (report/results/novelty.json)
 
 
-def remember(model: nn.Module, audit: Audit, split: Split, feeds: Feeds, run: Run, cache: Path | None = None) -> Vim:
+def fit_ood_detector(
+    model: nn.Module, audit: Audit, split: Split, feeds: Loaders, run: Run, cache: Path | None = None
+) -> ViM:
     """Look at training photos without augmentation, and at the validation photos; keep the rule in the run's folder.
 
     Training photos are looked at through the transform of the validation feed. If that is not the recipe's, its words
@@ -205,9 +207,9 @@ def remember(model: nn.Module, audit: Audit, split: Split, feeds: Feeds, run: Ru
     return rule
 
 
-def own_transform(feeds: Feeds, recipe: Recipe) -> v2.Transform | None:
+def own_transform(feeds: Loaders, recipe: Recipe) -> v2.Transform | None:
     """The transform of the validation photos if it is not the recipe's: such photos are never resident."""
-    if not isinstance(feeds.val, StreamFeed):
+    if not isinstance(feeds.val, StreamingLoader):
         return None
     transform = feeds.val.dataset.transform
     return None if repr(transform) == repr(val_transform(recipe)) else transform
@@ -215,7 +217,7 @@ def own_transform(feeds: Feeds, recipe: Recipe) -> v2.Transform | None:
 
 def training_photos(
     audit: Audit, split: Split, kind: str, run: Run, cache: Path | None, transform: v2.Transform | None = None
-) -> ResidentFeed | StreamFeed:
+) -> InMemoryLoader | StreamingLoader:
     """A feed of training photos as validation photos are seen; of many, ``MOST``, evenly chosen.
 
     Args:
@@ -224,7 +226,7 @@ def training_photos(
     rows = np.array(split.train)[np.linspace(0, len(split.train) - 1, min(MOST, len(split.train))).astype(int)].tolist()
     if kind == "stream":
         transform = transform or val_transform(run.recipe)
-        return StreamFeed(audit.photos, tuple(rows), transform, run.recipe, run.device, shuffle=False)
+        return StreamingLoader(audit.photos, tuple(rows), transform, run.recipe, run.device, shuffle=False)
     labels = torch.tensor([audit.photos.labels[i] for i in rows], device=run.device)
     pictures = val_pictures(audit, rows, run.recipe, cache).to(run.device)
-    return ResidentFeed(pictures, labels, val_batch_size(run.device))
+    return InMemoryLoader(pictures, labels, val_batch_size(run.device))

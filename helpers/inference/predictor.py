@@ -25,7 +25,7 @@ from helpers.data.loading import batch_augmentation, canvases
 from helpers.data.loading.loaders import val_batch_size
 from helpers.evaluation import features
 from helpers.inference import out_of_distribution
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, read_run
@@ -35,7 +35,7 @@ LONGEST = 100  # times as long as wide: scaled to the network's size, a strip of
 
 
 @dataclass(frozen=True)
-class Answer:
+class Prediction:
     """What the model says of one photo, or why it says nothing."""
 
     path: Path
@@ -63,23 +63,23 @@ class Predictor:
     rule: out_of_distribution.Rule | None  # when a photo looks like none of the classes; None: nothing can be said
     notes: tuple[str, ...]  # what of the run could not be read, or is not as it was
 
-    def answers(self, paths: Iterable[Path], batch_size: int | None = None) -> Iterator[Answer]:
+    def answers(self, paths: Iterable[Path], batch_size: int | None = None) -> Iterator[Prediction]:
         """An answer for every photo, in order; a file that is none gets its reason, and the others go on."""
         for files in _decoded_ahead(paths, self.recipe, batch_size or val_batch_size(self.device)):
             yield from self._of_batch(files)
 
-    def _of_batch(self, files: Sequence[tuple[Path, np.ndarray | str]]) -> Iterator[Answer]:
+    def _of_batch(self, files: Sequence[tuple[Path, np.ndarray | str]]) -> Iterator[Prediction]:
         pictures = [picture for _, picture in files if not isinstance(picture, str)]
         seen = self._look(pictures) if pictures else None
         probabilities = iter(seen.logits.softmax(1) if seen else ())
         flags = iter(self.rule.flags(seen).tolist() if seen and self.rule else [False] * len(pictures))
         for path, picture in files:
             if isinstance(picture, str):
-                yield Answer(path, None, None, False, picture)
+                yield Prediction(path, None, None, False, picture)
             else:
-                yield Answer(path, picture, next(probabilities), next(flags))
+                yield Prediction(path, picture, next(probabilities), next(flags))
 
-    def _look(self, pictures: Sequence[np.ndarray]) -> features.Seen:
+    def _look(self, pictures: Sequence[np.ndarray]) -> features.Activations:
         stacked = torch.from_numpy(np.stack(pictures)).to(self.device)
         images = batch_augmentation.normalize(stacked).contiguous(memory_format=torch.channels_last)
         return features.look(self.model, images, self.precision)
@@ -95,7 +95,7 @@ def open_predictor(folder: Path, device: str = "auto") -> Predictor:
     place = pick_device(device)
     run = read_run(folder)
     recipe, classes = _checked(run)
-    model = as_tested(load_best_model(folder, place), recipe).eval()
+    model = with_tta(load_best_model(folder, place), recipe).eval()
     # A run that asked for bf16 is used in fp32 where there is none. Measured on 322 photos: one call differs, and
     # probabilities by up to 0.10; in the same precision by 5e-7, the digits of predictions.csv.
     precision = pick_precision("auto" if recipe.precision == "bf16" else recipe.precision, place)

@@ -15,10 +15,10 @@ from helpers.common.errors import ParameterError
 from helpers.common.text import printable
 from helpers.evaluation.published import species
 from helpers.evaluation.statistics import wilson_interval
-from helpers.inference.predictor import Answer
+from helpers.inference.predictor import Prediction
 
 
-class Tally:
+class PredictionSummary:
     """Counts over answers; its memory does not depend on how many there are."""
 
     def __init__(self, classes: tuple[str, ...], trained: frozenset[str] = frozenset()) -> None:
@@ -27,7 +27,7 @@ class Tally:
         self.called = [0] * len(classes)
         self.matrix = torch.zeros(2, len(classes), len(classes), dtype=torch.int64)  # trained on, true, called
 
-    def add(self, answer: Answer) -> None:
+    def add(self, answer: Prediction) -> None:
         if answer.reason:
             self.unreadable += 1
             return

@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from helpers.recipe import Recipe
 
 
-class Average:
+class WeightEMA:
     """The exponential moving average of a model's weights and statistics."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
@@ -49,7 +49,7 @@ def views(images: torch.Tensor, flip: bool, scales: bool) -> list[torch.Tensor]:
     return seen + [view.flip(-1) for view in seen] if flip else seen
 
 
-class Averaged(nn.Module):
+class TTAModel(nn.Module):
     """A model whose logits ``(n, classes)`` are the mean over the recipe's views of each image."""
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
@@ -61,9 +61,9 @@ class Averaged(nn.Module):
         return torch.stack([self.model(view).float() for view in views(images, self.flip, self.scales)]).mean(0)
 
 
-def as_tested(model: nn.Module, recipe: Recipe) -> nn.Module:
+def with_tta(model: nn.Module, recipe: Recipe) -> nn.Module:
     """The model as the recipe uses it after training."""
-    return Averaged(model, recipe) if recipe.test_flip or recipe.test_scales else model
+    return TTAModel(model, recipe) if recipe.test_flip or recipe.test_scales else model
 
 
 def _resized(images: torch.Tensor, size: int) -> torch.Tensor:

@@ -29,14 +29,14 @@ def build_model(
     dropout: float,
     seed: int,
     frozen: bool = False,
-    frozen_share: float = 0.0,
+    freeze_fraction: float = 0.0,
     frozen_norms: bool = False,
 ) -> nn.Module:
     """A backbone with ``weights`` and a fresh head: images ``(n, 3, S, S)`` → logits ``(n, classes)``.
 
     Args:
         frozen: training will change the head only.
-        frozen_share: training will leave this share of the stages alone, from the input on.
+        freeze_fraction: training will leave this share of the stages alone, from the input on.
         frozen_norms: batch normalization will keep the statistics of the weights.
         weights: ``imagenet``, ``none`` (random), or the path of a state dict. One that holds a head
             of our size is taken whole.
@@ -61,8 +61,8 @@ def build_model(
         load_into(model, state, name, source)
     if frozen:
         freeze_backbone(model)
-    if frozen_share:
-        freeze_stages(model, frozen_share)
+    if freeze_fraction:
+        freeze_stages(model, freeze_fraction)
     if frozen_norms:
         freeze_norms(model)
     return model

@@ -13,10 +13,10 @@ from PIL import Image
 
 from helpers.common.text import percent
 from helpers.data.augmentation import denormalize
-from helpers.evaluation.answers import Answer
+from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.label_errors import Suspect
 from helpers.evaluation.saliency import Reason
-from helpers.plots.style import BLUE, ORANGE, SIDE, WIDTH, finished, notice, panels, quiet, square
+from helpers.plots.style import BLUE, ORANGE, SIDE, WIDTH, despine, finalize, notice, panels, square
 
 
 def suspected(photos: Sequence[Image.Image], found: Sequence[Suspect], columns: int = 6) -> Figure:
@@ -26,7 +26,7 @@ def suspected(photos: Sequence[Image.Image], found: Sequence[Suspect], columns: 
     for axes, photo, each in zip(grid.flat, photos, found, strict=False):
         axes.imshow(square(photo, 160))
         axes.set_title(f"labelled {each.label},\n{each.predicted} {each.predicted_probability:.0%}", fontsize=8)
-    return finished(figure)
+    return finalize(figure)
 
 
 def photo_prediction(photo: Image.Image, probabilities: torch.Tensor, classes: Sequence[str]) -> Figure:
@@ -41,12 +41,12 @@ def photo_prediction(photo: Image.Image, probabilities: torch.Tensor, classes: S
     right.set_yticks(range(len(classes)), classes)
     right.set(xlim=(0, 1.15), xticks=[0, 0.25, 0.5, 0.75, 1], xlabel="probability")
     right.invert_yaxis()
-    quiet(right)
+    despine(right)
     right.grid(visible=False)
-    return finished(figure)
+    return finalize(figure)
 
 
-def answer_gallery(answers: Sequence[Answer], photos: Sequence[Image.Image], columns: int = 6) -> Figure:
+def answer_gallery(answers: Sequence[ClassifiedPhoto], photos: Sequence[Image.Image], columns: int = 6) -> Figure:
     """Photos, one per answer, with what the network said and what they are; mistakes in another colour."""
     if not answers:
         return notice("none: every photo is classified correctly")
@@ -59,7 +59,7 @@ def answer_gallery(answers: Sequence[Answer], photos: Sequence[Image.Image], col
         if not answer.right:
             said, below = f"called {said}", f"is {answer.truth} {percent(answer.truth_probability)}"
         axes.set_title(f"{said}\n{below}", fontsize=8.5, color="black" if answer.right else ORANGE)
-    return finished(figure)
+    return finalize(figure)
 
 
 def saliency(reasons: Sequence[Reason], columns: int = 3) -> Figure:
@@ -72,7 +72,7 @@ def saliency(reasons: Sequence[Reason], columns: int = 3) -> Figure:
     for row in range(rows):
         for column, reason in enumerate(reasons[row * columns : (row + 1) * columns]):
             _reason(grid[row, 4 * column : 4 * column + 3], reason)
-    return finished(figure)
+    return finalize(figure)
 
 
 def _reason(three: Sequence[Axes], reason: Reason) -> None:

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
-from helpers.evaluation.answers import Answer
+from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.calibration import Bin, Calibration
 from helpers.evaluation.embedding import Plane, apart
 from helpers.evaluation.metrics import ClassIntervals
 from helpers.evaluation.statistics import Interval, wilson_interval
-from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, finished, quiet, square
+from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize, square
 
 THUMBNAIL = 22  # points, 1/72 inch
 
@@ -37,12 +37,12 @@ def reliability(calibration: Calibration) -> Figure:
         lower.bar(*_bars(bins), color=colour, align="edge", edgecolor="white")
         lower.set(xlabel="probability of the answer", xlim=(0, 1.015), yscale="log", ylim=(0.7, None))
         lower.yaxis.set_major_formatter("{x:.0f}")
-        quiet(lower)
+        despine(lower)
     grid[0][0].set(ylabel="share that is right", ylim=(0, 1.03))
     grid[1][0].set_ylabel("photos")
     entries = grid[0][0].get_legend_handles_labels()
     figure.legend(*entries, frameon=False, fontsize=9, ncols=2, loc="outside lower center")
-    return finished(figure)
+    return finalize(figure)
 
 
 def class_scores(rows: Sequence[ClassIntervals]) -> Figure:
@@ -62,14 +62,14 @@ def class_scores(rows: Sequence[ClassIntervals]) -> Figure:
     axes.set(xlabel="share, with its 95 % interval")
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     figure.legend(frameon=False, fontsize=9, ncols=3, loc="outside upper center")
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def embedding(
     plane: Plane,
     neighbours: torch.Tensor,
-    answers: Sequence[Answer],
+    answers: Sequence[ClassifiedPhoto],
     photo_of: Callable[[str], Image.Image],
     classes: Sequence[str],
 ) -> Figure:
@@ -95,10 +95,12 @@ def embedding(
         _pin(right, photo_of(answers[i].name), points[i], colour)
     entries = left.get_legend_handles_labels()
     figure.legend(*entries, frameon=False, fontsize=9, ncols=min(len(classes) + 1, 8), loc="outside lower center")
-    return finished(figure)
+    return finalize(figure)
 
 
-def _points(axes: Axes, points: np.ndarray, answers: Sequence[Answer], classes: Sequence[str], size: float) -> None:
+def _points(
+    axes: Axes, points: np.ndarray, answers: Sequence[ClassifiedPhoto], classes: Sequence[str], size: float
+) -> None:
     for label, name in enumerate(classes):
         mine = points[[answer.truth == name for answer in answers]]
         axes.plot(*mine.T, _marker(label), color=_colour(label), markersize=size, alpha=0.8, label=name)
@@ -116,7 +118,7 @@ def _reliability(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
         label = "what came true, 95 % interval" if i == 0 else None
         style = {"fmt": "o", "color": colour, "markersize": 4, "capsize": 2, "label": label}
         axes.errorbar(each.confidence, each.accuracy, reach, **style)
-    quiet(axes)
+    despine(axes)
 
 
 def _reach(share: float, interval: Interval) -> list[list[float]]:
@@ -162,4 +164,4 @@ def confusion(matrix: torch.Tensor, classes: Sequence[str], words: bool = True) 
     axes.set_yticks(named, classes if words else [])
     axes.set(xlabel="predicted", ylabel="true")
     axes.spines[:].set_visible(False)
-    return finished(figure)
+    return finalize(figure)

@@ -15,7 +15,7 @@ from torchvision.transforms import v2
 
 from helpers.common.seeding import derive_seed
 from helpers.data.augmentation import denormalize, five_augmentations, train_transform, val_transform
-from helpers.plots.style import SIDE, WIDTH, finished, notice, panels, square
+from helpers.plots.style import SIDE, WIDTH, finalize, notice, panels, square
 from helpers.recipe import Recipe
 
 
@@ -27,7 +27,7 @@ def class_samples(rows: dict[str, Sequence[Image.Image]]) -> Figure:
         for axes, photo in zip(axes_row, photos, strict=False):
             axes.imshow(square(photo, 160))
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
-    return finished(figure)
+    return finalize(figure)
 
 
 def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
@@ -44,7 +44,7 @@ def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figu
         axes.imshow(_displayable(picture))
     grid[0][0].set_ylabel("one at a time", fontsize=10)
     grid[1][0].set_ylabel("all together", fontsize=10)
-    return finished(figure)
+    return finalize(figure)
 
 
 def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
@@ -60,7 +60,7 @@ def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Fig
         axes.imshow(picture)
         axes.set_anchor("S")  # pictures of two shapes stand on one line
         axes.set_xlabel(name)
-    return finished(figure)
+    return finalize(figure)
 
 
 def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
@@ -80,7 +80,7 @@ def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
     ):
         axes.imshow(picture)
         axes.set_title(title, fontsize=10)
-    return finished(figure)
+    return finalize(figure)
 
 
 def filled_share(photo: Image.Image, crop_size: int) -> float:
@@ -124,7 +124,7 @@ def pairs(photos: Sequence[tuple[Image.Image, Image.Image]], captions: Sequence[
     for axes, (left, right), caption in zip(grid.flat, photos, captions, strict=False):
         axes.imshow(np.hstack([np.asarray(square(left, SIDE)), gap, np.asarray(square(right, SIDE))]))
         axes.set_title(caption, fontsize=8)
-    return finished(figure)
+    return finalize(figure)
 
 
 def what_the_network_sees(photos: dict[str, Image.Image], recipe: Recipe) -> Figure:
@@ -143,4 +143,4 @@ def what_the_network_sees(photos: dict[str, Image.Image], recipe: Recipe) -> Fig
         column[0].set_title(name, fontsize=10)
     for axes, name in zip(grid[:, 0], ["the photo", *rows], strict=True):
         axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
-    return finished(figure)
+    return finalize(figure)

@@ -44,13 +44,13 @@ def panels(
     return figure, grid
 
 
-def quiet(axes: Axes) -> None:
+def despine(axes: Axes) -> None:
     axes.spines[["top", "right"]].set_visible(False)
     axes.grid(color="#E6E6E6", linewidth=0.8)
     axes.set_axisbelow(True)
 
 
-def finished(figure: Figure) -> Figure:
+def finalize(figure: Figure) -> Figure:
     figure.set_layout_engine("constrained")
     plt.close(figure)
     return figure
@@ -64,4 +64,4 @@ def notice(text: str) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 0.6))
     axes.text(0.5, 0.5, text, ha="center", va="center", color=GREY, fontsize=11)
     axes.axis("off")
-    return finished(figure)
+    return finalize(figure)

@@ -8,7 +8,7 @@ import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.plots.style import BLUE, COLOURS, GREY, MARKERS, ORANGE, WIDTH, finished, quiet
+from helpers.plots.style import BLUE, COLOURS, GREY, MARKERS, ORANGE, WIDTH, despine, finalize
 from helpers.runs.history import History
 from helpers.runs.table import Row
 
@@ -17,8 +17,8 @@ def learning_rate_curve(rates: Sequence[float]) -> Figure:
     figure, axes = plt.subplots(figsize=(WIDTH, 2.4))
     axes.step(range(len(rates)), rates, where="mid", color=BLUE, linewidth=2)
     axes.set(xlabel="epoch", ylabel="learning rate", yscale="log" if min(rates) > 0 else "linear")
-    quiet(axes)
-    return finished(figure)
+    despine(axes)
+    return finalize(figure)
 
 
 def training_curves(history: History, training: str = "training (augmented)") -> Figure:
@@ -35,11 +35,11 @@ def training_curves(history: History, training: str = "training (augmented)") ->
         axes.axvline(history.best.epoch, color=GREY, linestyle=":", linewidth=1.2)
         axes.set(xlabel="epoch", ylabel=quantity)
         axes.xaxis.get_major_locator().set_params(integer=True)
-        quiet(axes)
+        despine(axes)
     left.set_ylim(bottom=0)
     right.plot(history.best.epoch, history.best.val_accuracy, "o", color=ORANGE, markersize=9, markerfacecolor="none")
     left.legend([training, "validation", f"best epoch ({history.best.epoch})"], frameon=False, fontsize=9)
-    return finished(figure)
+    return finalize(figure)
 
 
 MOST = 12  # lines that can still be told apart: seven colours, with full markers, then with hollow ones
@@ -67,7 +67,7 @@ def overlay(rows: Sequence[Row]) -> Figure:
         right.errorbar(place, best, yerr=[[best - low], [high - best]], capsize=3, markersize=6, **bar)
     _dress(left, right, shown, len(rows))
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", frameon=False, fontsize=9, ncols=2)
-    return finished(figure)
+    return finalize(figure)
 
 
 def _style(place: int, row: Row) -> dict[str, str]:
@@ -99,8 +99,8 @@ def _dress(left: Axes, right: Axes, shown: Sequence[Row], runs: int) -> None:
     if len({row.group.split(" ")[0] for row in shown}) > 1:
         titles.append("other letter, other photos: not to be compared")
     left.set_title("; ".join(titles), fontsize=9, loc="left")
-    quiet(left)
-    quiet(right)
+    despine(left)
+    despine(right)
 
 
 def _floor(shown: Sequence[Row]) -> float:

@@ -21,7 +21,7 @@ from helpers.comparison import table
 from helpers.report.comparison import most_telling
 from helpers.report.facts import Facts
 from helpers.report.figures import draw_figures
-from helpers.report.integrity import trust
+from helpers.report.integrity import check_integrity
 from helpers.report.markup import Pieces, written
 from helpers.report.story import story
 from helpers.runs.finished import FinishedRun, read_run
@@ -60,20 +60,20 @@ def build(
     email: str = EMAIL,
     course: str = COURSE,
     comparison: Path | None = None,
-    anyway: bool = False,
+    force: bool = False,
 ) -> Report:
     """Write the report of the run in ``folder``. It takes seconds.
 
     Args:
         comparison: rows of ``helpers.comparison``, for a run on real photos.
-        anyway: report a run whose files were changed too; every page then says so.
+        force: report a run whose files were changed too; every page then says so.
 
     Raises:
         RunError: the run is not finished, its files are damaged, or were changed after it wrote them; typst could
             not set the report; or ``output`` cannot be written.
         ParameterError: the comparison cannot be used.
     """
-    facts, content = compose(folder, comparison, anyway)
+    facts, content = compose(folder, comparison, force)
     content |= {"author": author, "email": email, "course": course}
     try:
         with laid_out(content, draw_figures(facts)) as compiler:
@@ -90,10 +90,10 @@ def build(
     return Report(output, int(pages), int(main_pages))
 
 
-def compose(folder: Path, comparison: Path | None = None, anyway: bool = False) -> tuple[Facts, dict[str, Any]]:
+def compose(folder: Path, comparison: Path | None = None, force: bool = False) -> tuple[Facts, dict[str, Any]]:
     """The facts of a run, and all that its report says but who wrote it; errors as for ``build``."""
     run = read_run(folder)
-    notices, footnote = trust(run, anyway)
+    notices, footnote = check_integrity(run, force)
     facts = Facts(run, _read_comparison(comparison, run) if comparison else ())
     return facts, story(facts) | {
         "notice": " · ".join([*notices, *([DEMO] if facts.demo else [])]) or None,

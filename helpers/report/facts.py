@@ -95,7 +95,7 @@ class Facts:
                 recipe.dropout,
                 0,
                 recipe.frozen_backbone,
-                recipe.frozen_share,
+                recipe.freeze_fraction,
                 recipe.frozen_norms,
             )
         return (*count_parameters(model), original_head(self.results["backbone"]), describe_head(model))

@@ -9,10 +9,10 @@ import torch
 
 from helpers.common.errors import RunError
 from helpers.evaluation.metrics import confusion_matrix
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
 from helpers.report.markup import Pieces, written
-from helpers.runs.finished import SEAL, FinishedRun, changed_files
+from helpers.runs.finished import SEAL, FinishedRun, verify_checksums
 
 CHANGED = "CHANGED AFTER THE RUN: these numbers are not the run's"
 
@@ -28,18 +28,18 @@ NUMBERS = (
 CALIBRATION = ("ece", "ece_by_chance_low", "ece_by_chance_high", "mean_confidence", "loss", "loss_after", "temperature")
 
 
-def trust(run: FinishedRun, anyway: bool) -> tuple[list[str], Pieces]:
+def check_integrity(run: FinishedRun, force: bool) -> tuple[list[str], Pieces]:
     """What every page has to say, and a footnote, of a run whose numbers may not be its own.
 
     Raises:
-        RunError: they are not, and nobody wants them anyway; or what they need is missing.
+        RunError: they are not, and nobody wants them force; or what they need is missing.
     """
     _check(run)
     sealed = SEAL in run.results
-    changes = (changed_files(run.folder, run.results) if sealed else []) + disagreements(run)
-    if changes and not anyway:
+    changes = (verify_checksums(run.folder, run.results) if sealed else []) + disagreements(run)
+    if changes and not force:
         raise RunError(
-            f"{changes[0]}. Copy the folder anew from where it ran, or run again; --anyway makes a report that says on "
+            f"{changes[0]}. Copy the folder anew from where it ran, or run again; --force makes a report that says on "
             "every page that it is not the run's"
         )
     if sealed:
@@ -139,7 +139,7 @@ def disagreements(run: FinishedRun) -> list[str]:
     return [f"{path} says another {name!r} than {source}: its numbers are not the run's" for name, source in found]
 
 
-def _fits(called: Called, r: dict[str, Any]) -> bool:
+def _fits(called: StoredPredictions, r: dict[str, Any]) -> bool:
     """Whether the confusion matrix is that of the predictions.
 
     Their probabilities are rounded in the file, so a photo on the fence may have fallen to the other side.

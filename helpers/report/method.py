@@ -180,16 +180,16 @@ def _kept(r: Recipe) -> list[Pieces]:
     sentences = []
     if r.frozen_backbone:
         sentences.append(written("The backbone stays as it is, batch-norm statistics [ioffe2015] included."))
-    if r.frozen_share:
+    if r.freeze_fraction:
         sentences.append(
             written(
                 "Of its stages, the first {share:.0%}, rounded down to whole ones, stay as they are.",
-                share=r.frozen_share,
+                share=r.freeze_fraction,
             )
         )
     if r.frozen_norms and not r.frozen_backbone:
         sentences.append(written("Batch-norm statistics [ioffe2015] stay those of the weights."))
-    if r.head_first:
+    if r.linear_probe_first:
         sentences.append(
             written("Before the rest is trained, the head is fitted to the backbone's features [kumar2022].")
         )

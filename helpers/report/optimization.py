@@ -109,8 +109,8 @@ def _schedule(facts: Facts) -> Pieces:
 def _averages(r: Recipe) -> list[Pieces]:
     looks = [word for word, wanted in (("mirrored", r.test_flip), ("at three scales", r.test_scales)) if wanted]
     return [
-        written("A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992].", ema=r.ema)
-        if r.ema
+        written("A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992].", ema=r.ema_decay)
+        if r.ema_decay
         else [],
         written(
             "In validation the network sees each photo as it is and {how}, and its answers are averaged.",

@@ -157,11 +157,11 @@ def _rest(r: Recipe) -> Pieces:
     """What becomes of the pretrained network's other layers."""
     if r.frozen_backbone:
         return written("The rest stays as it is here.")
-    when = "is then fine-tuned" if r.head_first else "is fine-tuned along with it"
-    if r.frozen_share:
+    when = "is then fine-tuned" if r.linear_probe_first else "is fine-tuned along with it"
+    if r.freeze_fraction:
         return written(
             f"Here the first {{share:.0%}} of the stages stay as they are, and the rest {when} on the new photos.",
-            share=r.frozen_share,
+            share=r.freeze_fraction,
         )
     return written(f"The rest {when} on the new photos.")
 
@@ -229,7 +229,7 @@ def _transfer(facts: Facts) -> list[Pieces]:
     ours = ""
     if facts.recipe.frozen_backbone:
         ours = "This run stops after the first half, the linear probe."
-    elif facts.recipe.head_first:
+    elif facts.recipe.linear_probe_first:
         ours = "This run does so."
     return [general, better if facts.imagenet else [], probe, ours]
 
@@ -239,7 +239,7 @@ def conclusion(facts: Facts) -> Block:
     how = "trained from random weights"
     if facts.pretrained:
         how = "frozen, with a new head trained" if facts.recipe.frozen_backbone else "fine-tuned"
-        how += " but for its first stages" if facts.recipe.frozen_share else ""
+        how += " but for its first stages" if facts.recipe.freeze_fraction else ""
     said = written(
         "{name}, {how} on {photos}, reaches {accuracy:.2%} of {val} validation photos in its best epoch and "
         "{mean:.2%} on average over the last {last}.",

@@ -44,13 +44,22 @@ SETTINGS = (
 
 
 # What the recipe can do besides; a row each only if this run does it.
-EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_norms", "head_first")
+EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_norms", "linear_probe_first")
 
 
-EXTRAS += ("head_lr", "layer_decay", "l2_sp", "norm_decay", "label_smoothing", "ema", "warmup_epochs", "teacher_weight")
+EXTRAS += (
+    "head_lr",
+    "layer_decay",
+    "l2_sp",
+    "norm_decay",
+    "label_smoothing",
+    "ema_decay",
+    "warmup_epochs",
+    "teacher_weight",
+)
 
 
-EXTRAS += ("test_size", "test_flip", "test_scales")
+EXTRAS += ("eval_image_size", "test_flip", "test_scales")
 
 
 def recipe_table(facts: Facts) -> Block:
@@ -73,7 +82,7 @@ def recipe_table(facts: Facts) -> Block:
 
 def _settings(r: Recipe) -> dict[str, Any]:
     step = f"×{r.lr_gamma:g} every {r.lr_step}"
-    part = f"all but its first {r.frozen_share:.0%} of stages" if r.frozen_share else "yes"
+    part = f"all but its first {r.freeze_fraction:.0%} of stages" if r.freeze_fraction else "yes"
     methods = sum(methods_at_work(r).values())
     words = {
         "step": {"sgd": "SGD, Nesterov" if r.nesterov else "SGD"}.get(r.optimizer, r.optimizer),

@@ -24,7 +24,7 @@ def environment(run: Run, fingerprint: str) -> dict[str, Any]:
         "device": str(run.device),
         "device_name": device.describe(run.device),
         "threads": torch.get_num_threads(),
-        "processes": distributed.count(),
+        "processes": distributed.world_size(),
         "precision": str(run.precision).removeprefix("torch."),
         "deterministic": run.recipe.deterministic,
         "seed": run.recipe.seed,

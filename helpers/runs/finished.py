@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from helpers.common.errors import ParameterError, RunError
-from helpers.evaluation.predictions import Called, read_called
+from helpers.evaluation.predictions import StoredPredictions, read_predictions
 from helpers.recipe import Recipe
 from helpers.runs.history import History
 
@@ -37,7 +37,7 @@ class FinishedRun:
     results: dict[str, Any]
     recipe: Recipe | None
     history: History | None
-    called: Called | None
+    called: StoredPredictions | None
     environment: dict[str, Any]
     notes: tuple[str, ...]
 
@@ -49,7 +49,7 @@ def read_run(folder: Path) -> FinishedRun:
         RunError: the folder is none of a run, its run is not finished, or its results are damaged.
     """
     results = _read_results(folder)
-    return _read_parts(folder, results, changed_files(folder, results))
+    return _read_parts(folder, results, verify_checksums(folder, results))
 
 
 def read_what_is_there(folder: Path) -> FinishedRun:
@@ -76,7 +76,7 @@ def _read_parts(folder: Path, results: dict[str, Any], notes: list[str]) -> Fini
     for part, read in (
         ("recipe", lambda: read_recipe(folder, notes)),
         ("history", lambda: History.from_csv(folder / "history.csv")),
-        ("called", lambda: read_called(folder / "predictions.csv")),
+        ("called", lambda: read_predictions(folder / "predictions.csv")),
         ("environment", lambda: _read_json(folder / "environment.json")),
     ):
         try:
@@ -104,7 +104,7 @@ def read_recipe(folder: Path, notes: list[str] | None = None) -> Recipe:
     return Recipe(**{name: value for name, value in values.items() if name in known})
 
 
-def seal(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
+def add_checksums(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
     """The results with checksums of themselves and of the files that they were computed from, SHA-256.
 
     They tell an edited number from a measured one; they do not keep anybody from making up both.
@@ -115,12 +115,12 @@ def seal(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
     return plain | {SEAL: sums}
 
 
-def changed_files(folder: Path, results: dict[str, Any]) -> list[str]:
+def verify_checksums(folder: Path, results: dict[str, Any]) -> list[str]:
     """What was changed after the run wrote it, in sentences; none if everything is as it was."""
     sums = results.get(SEAL)
     if not isinstance(sums, dict) or "results" not in sums:
         return [f"{folder / 'results.json'} has no checksum: it is of an earlier version, or was edited by hand"]
-    now = seal(folder, results)[SEAL]
+    now = add_checksums(folder, results)[SEAL]
     names = {"results": "results.json"}
     return [
         f"{folder / names.get(name, name)} was {'changed' if name in now else 'removed'} after the run wrote it: "

@@ -9,7 +9,7 @@ from helpers.data.audit import Audit
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix
-from helpers.evaluation.predictions import Called, Predictions
+from helpers.evaluation.predictions import Predictions, StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
 from helpers.runs.history import History
 from helpers.runs.run import Run
@@ -59,7 +59,7 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
     }
 
 
-def analysis_numbers(called: Called) -> dict[str, Any]:
+def analysis_numbers(called: StoredPredictions) -> dict[str, Any]:
     """What the analysis adds to the run's numbers: calibration, intervals of the classes' scores, suspected labels."""
     found = calibrate(called)
     return {

@@ -22,7 +22,7 @@ from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models.build import check_backbone
 from helpers.recipe import PLACES, Recipe
 from helpers.runs import locks
-from helpers.runs.finished import seal
+from helpers.runs.finished import add_checksums
 from helpers.runs.history import Epoch, History
 
 
@@ -156,7 +156,7 @@ class Run:
 
     def save_results(self, results: dict[str, Any]) -> None:
         """Write ``results.json``, with checksums. A run that has it is finished, and open to other processes."""
-        files.write_json(self.folder / "results.json", seal(self.folder, results))
+        files.write_json(self.folder / "results.json", add_checksums(self.folder, results))
         (self.folder / "previous.ckpt").unlink(missing_ok=True)
         locks.release(self.folder)
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from helpers.common.errors import RunError
 from helpers.evaluation import statistics
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 from helpers.recipe import PLACES, Recipe
 from helpers.runs.finished import FinishedRun, read_run
 from helpers.runs.history import History
@@ -48,7 +48,7 @@ class Row:
     finished: float  # when results.json was written, seconds since 1970
     settings: dict[str, Any]  # the recipe, without what stands above
     history: History | None
-    called: Called | None
+    called: StoredPredictions | None
     difference: statistics.Estimate | None = None  # to the first row of the group, paired by photo
     p_value: float | None = None  # McNemar's, raised for the number of rows (Holm)
     why_no_difference: str = ""
@@ -121,7 +121,7 @@ def find_run(name: str | None, work_dir: Path | None = None) -> Path:
     raise RunError(f"there is no run {name!r}, neither here nor in {work_dir}{hint}")
 
 
-def gather(folders: Iterable[Path]) -> Table:
+def load_run_table(folders: Iterable[Path]) -> Table:
     """The finished runs of the folders as rows; the first of each group is what the others are compared with."""
     runs, others = [], []
     for folder in folders:
@@ -188,7 +188,7 @@ def _grouped(runs: list[tuple[FinishedRun, Row]]) -> list[Row]:
     return sorted(rows, key=lambda row: (letter_order.index(row.group.split(" ")[0]), order.index(row.group)))
 
 
-def _split_of(called: Called | None, known: list[frozenset[str]]) -> str:
+def _split_of(called: StoredPredictions | None, known: list[frozenset[str]]) -> str:
     """Which of the known splits of its photos a run was examined on, as an ending for its group's name."""
     if called is None:
         return " split unknown"
@@ -222,7 +222,7 @@ def _raised(rows: Sequence[Row]) -> tuple[Row, ...]:
     return tuple(row if row.p_value is None else replace(row, p_value=next(raised)) for row in rows)
 
 
-def _right(called: Called) -> dict[str, bool]:
+def _right(called: StoredPredictions) -> dict[str, bool]:
     """For each photo whether the call was right."""
     right = called.probabilities.argmax(1) == called.labels
     return dict(zip(called.names, right.tolist(), strict=True))

@@ -18,7 +18,7 @@ from torch import nn
 
 from helpers.common import distributed, tensors
 from helpers.common.errors import RunError
-from helpers.models.averaging import Average
+from helpers.models.averaging import WeightEMA
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
 
@@ -32,7 +32,7 @@ VERSION = 3
 
 
 @dataclass
-class Sums:
+class EpochMeter:
     """What the steps of an epoch have added up to. They stay on the device: reading them makes a GPU wait."""
 
     steps: int = 0
@@ -52,11 +52,11 @@ class Sums:
 
 
 @dataclass
-class Position:
+class TrainingState:
     """Whole epochs, and the sums over the steps of the one after them."""
 
     history: History = field(default_factory=History)
-    sums: Sums = field(default_factory=Sums)
+    sums: EpochMeter = field(default_factory=EpochMeter)
     epoch_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0  # of the epoch that is not whole
 
@@ -70,7 +70,7 @@ class Position:
         return f"{len(self.history)} whole epochs{step}"
 
 
-class Keeper:
+class Checkpointer:
     """Copies the state of a training, and writes it when that is due. Use as a context around the training."""
 
     def __init__(
@@ -80,7 +80,7 @@ class Keeper:
         optimizer,
         schedule,
         classes: tuple[str, ...],
-        average: Average | None = None,
+        average: WeightEMA | None = None,
     ) -> None:
         self.run, self.model, self.optimizer, self.schedule, self.classes = run, model, optimizer, schedule, classes
         self.average = average  # of the weights, which is then what is saved as the best model
@@ -91,13 +91,13 @@ class Keeper:
         self.cost = 3 * size / DISK  # the model, its momenta, and the best model
         self.last = time.perf_counter()
 
-    def __enter__(self) -> Keeper:
+    def __enter__(self) -> Checkpointer:
         return self
 
     def __exit__(self, *error: object) -> None:
         self.write()
 
-    def restore(self, log: Callable[[str], None]) -> Position:
+    def restore(self, log: Callable[[str], None]) -> TrainingState:
         """Bring model, optimizer and schedule to where the run was last saved, if it was.
 
         Raises:
@@ -105,7 +105,7 @@ class Keeper:
         """
         state = _load(self.run, log)
         if state is None:
-            return Position()
+            return TrainingState()
         try:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -120,9 +120,9 @@ class Keeper:
         # A run that is continued in the last moment of an epoch takes no step before the schedule's.
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`")
         self.best = state["best"]
-        position = Position(
+        position = TrainingState(
             History(Epoch(*row) for row in state["history"]),
-            Sums(*state["steps"], *state["sums"]),
+            EpochMeter(*state["steps"], *state["sums"]),
             list(state["epoch_seconds"]),
             state["seconds"],
         )
@@ -138,14 +138,14 @@ class Keeper:
                 )
         return position
 
-    def due(self, position: Position) -> bool:
+    def due(self, position: TrainingState) -> bool:
         """Whether it is time to write."""
         every = self.run.recipe.checkpoint_steps
         if every:
             return position.sums.steps % every == 0  # 0 steps: the end of an epoch
         return time.perf_counter() - self.last > self.cost / SHARE
 
-    def take(self, position: Position) -> None:
+    def take(self, position: TrainingState) -> None:
         """Copy the present state."""
         sums, weights = position.sums, _copy(self.model.state_dict())
         if sums.steps == 0 and position.history.best is position.history[-1]:

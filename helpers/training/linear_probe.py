@@ -10,29 +10,31 @@ import torch
 from torch import nn
 
 from helpers.common.errors import ParameterError
-from helpers.data.loading.loaders import Feeds, ResidentFeed
+from helpers.data.loading.loaders import InMemoryLoader, Loaders
 from helpers.evaluation.features import backbone_features
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 
 # Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. A head that is
 # pulled less is so sure of what it was fitted to that the first steps of fine-tuning, which show it something else,
 # spoil the backbone.
-PULL = 1e-2
+WEIGHT_PENALTY = 1e-2
 
 
-LOOKS = 4  # one is too few: with random crops the head then learns these very crops by heart
+AUGMENTED_PASSES = 4  # one is too few: with random crops the head then learns these very crops by heart
 
 
-class FeatureFeed(ResidentFeed):
+class FeatureLoader(InMemoryLoader):
     """Batches ``(features, labels)`` in memory: ``(n, k)`` instead of images."""
 
     def images(self, rows: torch.Tensor) -> torch.Tensor:
         return self.pictures[rows]  # a copy, which gradients may refer to; the features themselves know of none
 
 
-def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: torch.dtype) -> tuple[nn.Module, Feeds]:
+def select_trained_part(
+    model: nn.Module, feeds: Loaders, recipe: Recipe, precision: torch.dtype
+) -> tuple[nn.Module, Loaders]:
     """The part of the model that training runs through, and its feeds.
 
     That is the whole model with the photos, unless the backbone is frozen and sees the same pictures in
@@ -44,10 +46,10 @@ def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: t
         return model, feeds
     train = backbone_features(model, head, feeds.train, precision)
     # The mean over views of what reaches a linear layer gives the mean of its logits.
-    val = backbone_features(as_tested(model, recipe), head, feeds.val, precision)
-    return head, Feeds(
-        FeatureFeed(*train, feeds.train.batch_size, recipe.seed),
-        FeatureFeed(*val, feeds.val.batch_size),
+    val = backbone_features(with_tta(model, recipe), head, feeds.val, precision)
+    return head, Loaders(
+        FeatureLoader(*train, feeds.train.batch_size, recipe.seed),
+        FeatureLoader(*val, feeds.val.batch_size),
         feeds.classes,
         feeds.kind,
         f"{train[0].shape[1]} features per photo",
@@ -55,7 +57,7 @@ def what_is_trained(model: nn.Module, feeds: Feeds, recipe: Recipe, precision: t
     )
 
 
-def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = LOOKS) -> float:
+def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = AUGMENTED_PASSES) -> float:
     """Fit the head to the features of the feed's first epochs, by logistic regression: the first half of LP-FT.
 
     A fresh head would send gradients of chance through the backbone, which spoil what it knows (Kumar et al., 2022).
@@ -71,7 +73,9 @@ def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = LOOKS)
     """
     head = head_module(model)
     if head is None:
-        raise ParameterError("head_first: this backbone averages behind its head. Set head_first to False")
+        raise ParameterError(
+            "linear_probe_first: this backbone averages behind its head. Set linear_probe_first to False"
+        )
     seen = [backbone_features(model, head, feed, precision, epoch) for epoch in range(looks)]
     # cat copies: gradients cannot refer to inference tensors.
     features, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
@@ -80,7 +84,7 @@ def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = LOOKS)
 
     def loss() -> torch.Tensor:
         optimizer.zero_grad()
-        value = nn.functional.cross_entropy(layer(features), labels) + PULL * layer.weight.square().sum()
+        value = nn.functional.cross_entropy(layer(features), labels) + WEIGHT_PENALTY * layer.weight.square().sum()
         value.backward()
         return value
 

@@ -13,21 +13,21 @@ from helpers.common import distributed
 from helpers.common.errors import DivergedError
 from helpers.common.progress import progress
 from helpers.common.seeding import derive_seed
-from helpers.data.loading.loaders import Batches, Feeds
+from helpers.data.loading.loaders import Batches, Loaders
 from helpers.evaluation.predictions import predict
-from helpers.models.averaging import Average, as_tested
+from helpers.models.averaging import WeightEMA, with_tta
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
 from helpers.training import out_of_memory
-from helpers.training.checkpointing import Keeper, Sums
-from helpers.training.linear_probe import LOOKS, fit_head, what_is_trained
-from helpers.training.monitor import Interruption, Watch
+from helpers.training.checkpointing import Checkpointer, EpochMeter
+from helpers.training.linear_probe import AUGMENTED_PASSES, fit_head, select_trained_part
+from helpers.training.monitor import SignalGuard, StepMonitor
 from helpers.training.targets import Targets
 
 
 def fit(
     model: nn.Module,
-    feeds: Feeds,
+    feeds: Loaders,
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: LRScheduler,
@@ -45,21 +45,21 @@ def fit(
     """
     began = time.perf_counter()
     recipe = run.recipe
-    average = Average(model, recipe.ema) if recipe.ema else None
-    keeper = Keeper(run, model, optimizer, schedule, feeds.classes, average)
+    average = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
+    keeper = Checkpointer(run, model, optimizer, schedule, feeds.classes, average)
     position = keeper.restore(log)
-    if recipe.head_first and not position.begun:
-        share = fit_head(model, feeds.train, run.precision, LOOKS if recipe.augmentation else 1)
+    if recipe.linear_probe_first and not position.begun:
+        share = fit_head(model, feeds.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)
         log(f"head fitted to the features: {share:.4f} of the photos are right\n")
-    network, feeds = what_is_trained(model, feeds, recipe, run.precision)
+    network, feeds = select_trained_part(model, feeds, recipe, run.precision)
     tested = average.like(network) if average else network
     if network is model:  # a head's features are those of all views already
-        tested = as_tested(tested, recipe)
-    network = distributed.share_training(network)
+        tested = with_tta(tested, recipe)
+    network = distributed.wrap_ddp(network)
     targets = Targets(run, feeds.classes)
     history, predictions = position.history, None
-    with Interruption() as interruption, keeper:
-        between_steps = Watch(run, feeds, keeper, interruption, position, log, began)
+    with SignalGuard() as interruption, keeper:
+        between_steps = StepMonitor(run, feeds, keeper, interruption, position, log, began)
         for epoch in range(len(history), recipe.epochs):
             learning_rate = optimizer.param_groups[0]["lr"]
             log(f"Epoch {epoch}/{recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
@@ -67,7 +67,7 @@ def fit(
             start = position.sums.steps
             batches = targets(_seeded(feeds.train.epoch(epoch, start), recipe.seed, epoch, start))
             batches = progress(batches, len(feeds.train) - start, f"epoch {epoch}")
-            with out_of_memory.explained(model, recipe, run.precision, keeper.write):
+            with out_of_memory.explain_out_of_memory(model, recipe, run.precision, keeper.write):
                 train_loss, train_accuracy = train_one_epoch(
                     network, batches, criterion, optimizer, run.precision, position.sums, between_steps
                 )
@@ -94,7 +94,7 @@ def train_one_epoch(
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
     precision: torch.dtype,
-    sums: Sums | None = None,
+    sums: EpochMeter | None = None,
     after_step: Callable[[], None] = lambda: None,
 ) -> tuple[float, float]:
     """One pass over the batches. Returns mean loss and accuracy over the photos seen.
@@ -107,7 +107,7 @@ def train_one_epoch(
         DivergedError: the loss is no longer a number.
     """
     model.train()
-    sums = sums or Sums()
+    sums = sums or EpochMeter()
     for images, labels in batches:
         optimizer.zero_grad()
         with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
@@ -117,7 +117,7 @@ def train_one_epoch(
         optimizer.step()
         sums.add(loss, logits, labels)
         after_step()
-    loss_sum, correct, photos = distributed.total(sums.loss, sums.correct, sums.photos)
+    loss_sum, correct, photos = distributed.all_reduce_sum(sums.loss, sums.correct, sums.photos)
     if not torch.isfinite(loss_sum):
         raise DivergedError("the training loss is no longer a number: lower lr. The last good epoch is saved")
     return (loss_sum / photos).item(), (correct / photos).item()

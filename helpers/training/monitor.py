@@ -13,28 +13,28 @@ import torch
 
 from helpers.common import distributed
 from helpers.common.errors import DivergedError
-from helpers.data.loading.loaders import Feeds, epoch_order
+from helpers.data.loading.loaders import Loaders, epoch_order
 from helpers.runs.run import Run
-from helpers.training.checkpointing import Keeper, Position, Sums
+from helpers.training.checkpointing import Checkpointer, EpochMeter, TrainingState
 
 
-class Watch:
+class StepMonitor:
     """Called after each step, and at the end of each epoch, of a run at ``position``."""
 
     def __init__(
         self,
         run: Run,
-        feeds: Feeds,
-        keeper: Keeper,
-        interruption: Interruption,
-        position: Position,
+        feeds: Loaders,
+        keeper: Checkpointer,
+        interruption: SignalGuard,
+        position: TrainingState,
         log: Callable[[str], None],
         began: float,
     ) -> None:
         """``began``: when the training did, by ``time.perf_counter()``; computing features belongs to it."""
         self.run, self.feeds, self.keeper, self.interruption = run, feeds, keeper, interruption
         self.position, self.log = position, log
-        self.loss = LossWatch(self._refuse)
+        self.loss = FiniteLossCheck(self._refuse)
         self.began = began - position.seconds
         run.epoch_seconds = position.epoch_seconds
 
@@ -43,7 +43,7 @@ class Watch:
         if self.keeper.average:
             self.keeper.average.update()
         self.loss.see(sums.last_loss, sums.steps - 1)
-        if distributed.count() > 1:
+        if distributed.world_size() > 1:
             return  # sums and interruptions of several processes come together at the end of the epoch
         if self.interruption.asked or self.keeper.due(self.position):
             self.loss.settle()
@@ -55,7 +55,7 @@ class Watch:
     def end_of_epoch(self) -> None:
         """Keep the epoch that the history has just got."""
         self.position.epoch_seconds.append(time.perf_counter() - self.began)
-        self.began, self.position.seconds, self.position.sums = time.perf_counter(), 0.0, Sums()
+        self.began, self.position.seconds, self.position.sums = time.perf_counter(), 0.0, EpochMeter()
         self.loss.settle()
         if distributed.is_main():
             self.run.save_history(self.position.history)
@@ -82,7 +82,7 @@ class Watch:
         )
 
 
-class LossWatch:
+class FiniteLossCheck:
     """Looks at the loss of each step; on a GPU one step later, so that it always has work queued."""
 
     def __init__(self, refuse: Callable[[float, int], None]) -> None:
@@ -113,7 +113,7 @@ class LossWatch:
             self.refuse(value, step)
 
 
-class Interruption:
+class SignalGuard:
     """While inside, SIGINT and SIGTERM are noted, so that what was learned can be saved first.
 
     On leaving, the signal is given on: SIGINT raises ``KeyboardInterrupt``, SIGTERM ends the process. A second
@@ -124,9 +124,9 @@ class Interruption:
         self.asked: signal.Signals | None = None
         self._before: dict[signal.Signals, object] = {}
 
-    def __enter__(self) -> Interruption:
+    def __enter__(self) -> SignalGuard:
         # Python allows the main thread alone to handle signals; elsewhere they are not ours to handle.
-        if threading.current_thread() is threading.main_thread() and distributed.count() == 1:
+        if threading.current_thread() is threading.main_thread() and distributed.world_size() == 1:
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.getsignal(number)
                 if before is not None and before is not signal.SIG_IGN:  # what nohup ignores, we ignore

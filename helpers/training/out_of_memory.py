@@ -19,7 +19,7 @@ _WORDS = ("allocate memory", "out of memory", "not enough memory", "bad_alloc", 
 
 
 @contextlib.contextmanager
-def explained(
+def explain_out_of_memory(
     model: nn.Module, recipe: Recipe, precision: torch.dtype, save: Callable[[], None] = lambda: None
 ) -> Iterator[None]:
     """Turn an out-of-memory error of the training step inside into one that names the batch size that fits.
@@ -39,7 +39,7 @@ def explained(
         said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         traceback.clear_frames(error.__traceback__)  # they hold the activations
     # Outside of the handler, which would hold the error and with it what we want to be rid of.
-    if distributed.count() > 1:  # trying would take all of them, and the others wait in the middle of a step
+    if distributed.world_size() > 1:  # trying would take all of them, and the others wait in the middle of a step
         remedy = "start more processes, or lower batch_size"
     else:
         save()

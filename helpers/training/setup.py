@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.data.audit import Audit
-from helpers.data.loading.loaders import Feeds, open_feeds
+from helpers.data.loading.loaders import Loaders, make_loaders
 from helpers.data.split import Split
 from helpers.models.build import build_model
 from helpers.runs.run import Run
@@ -21,7 +21,7 @@ class Training(NamedTuple):
     """What ``fit`` takes."""
 
     model: nn.Module  # on the run's device
-    feeds: Feeds
+    feeds: Loaders
     optimizer: torch.optim.Optimizer
     schedule: LRScheduler
 
@@ -33,7 +33,7 @@ def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) ->
         UserError: the photos, the weights or a setting cannot be used.
     """
     recipe = run.recipe
-    feeds = open_feeds(audit, split, recipe, run.device, cache=cache)
+    feeds = make_loaders(audit, split, recipe, run.device, cache=cache)
     model = build_model(
         recipe.backbone,
         run.locate(recipe.weights),
@@ -41,7 +41,7 @@ def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) ->
         recipe.dropout,
         recipe.seed,
         recipe.frozen_backbone,
-        recipe.frozen_share,
+        recipe.freeze_fraction,
         recipe.frozen_norms,
     ).to(run.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)

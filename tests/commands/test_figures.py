@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from helpers.commands import figures
-from helpers.commands.run_material import Material
+from helpers.commands.run_material import RunData
 from helpers.common.errors import PhotosError
 from helpers.data.audit import audit_photos
 from helpers.data.augmentation import val_transform
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.streaming import StreamFeed
+from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.sources import locate
 from helpers.data.split import split_photos, write_split
-from helpers.evaluation.predictions import Called, predict, read_called
+from helpers.evaluation.predictions import StoredPredictions, predict, read_predictions
 from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.finished import read_what_is_there
@@ -47,7 +47,7 @@ def finished(tmp_path_factory):
     run, audit = a_run(root / "work_dir" / "a", recipe), audit_photos(find_photos(photos))
     split = split_photos(audit, 0.5, 0)
     model = build_model("resnet18", "none", 2, 0.5, seed=3)
-    feed = StreamFeed(audit.photos, split.val, val_transform(recipe), recipe, CPU, shuffle=False)
+    feed = StreamingLoader(audit.photos, split.val, val_transform(recipe), recipe, CPU, shuffle=False)
     predictions = predict(model, feed, torch.float32)
     history = History([Epoch(0, 0.05, 0.7, 0.5, 0.6, predictions.accuracy)])
     (run.folder / "recipe.json").write_text(json.dumps(recipe.to_dict()))
@@ -56,7 +56,7 @@ def finished(tmp_path_factory):
     run.save_history(history)
     run.save_best(model.state_dict(), history.best, audit.photos.classes)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
-    numbers = analysis_numbers(read_called(run.folder / "predictions.csv"))
+    numbers = analysis_numbers(read_predictions(run.folder / "predictions.csv"))
     run.save_results(summarize(run, audit, history, predictions) | numbers)
     return run.folder
 
@@ -72,7 +72,7 @@ def missing(folder, monkeypatch, data=None, among=tuple(figures.FIGURES)):
     monkeypatch.setattr(figures, "FIGURES", {name: ALL[name] for name in among})
     monkeypatch.setattr(figures, "write_figure", lambda folder, figure, name: figure.axes[0])
     said = []
-    material = Material(read_what_is_there(folder), folder, data, said.append)
+    material = RunData(read_what_is_there(folder), folder, data, said.append)
     said += material.run.notes
     return set(figures.draw_all(material, folder, said.append)), "\n".join(said)
 
@@ -89,7 +89,7 @@ def test_everything_is_drawn_from_the_folder_alone(folder, capsys):
 def test_numbers_of_the_analysis_by_hand_in_plain_json():
     """Four photos; the second, a rose, is called a tulip as firmly as tulips are on average (0.76), and more."""
     probabilities = torch.tensor([[0.9, 0.1], [0.22, 0.78], [0.18, 0.82], [0.3, 0.7]], dtype=torch.float64)
-    called = Called(tuple("abcd"), ("rose", "tulip"), probabilities, torch.tensor([0, 0, 1, 1]))
+    called = StoredPredictions(tuple("abcd"), ("rose", "tulip"), probabilities, torch.tensor([0, 0, 1, 1]))
     numbers = json.loads(json.dumps(analysis_numbers(called)))
     calibration = numbers["calibration"]
     assert calibration["ece"] == pytest.approx((0.1 + 0.78 + 0.18 + 0.3) / 4)  # each photo in a bin of its own
@@ -113,12 +113,12 @@ def test_a_folder_of_own_photos_is_drawn_as_the_notebook_draws_it(folder, tmp_pa
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own)}))
     said = []
-    figure = figures.your_photo(Material(read_what_is_there(folder), folder, say=said.append))
+    figure = figures.your_photo(RunData(read_what_is_there(folder), folder, say=said.append))
     assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert said == []
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "3.jpg")}))
     with pytest.raises(PhotosError, match="none of what was named is a photo"):
-        figures.your_photo(Material(read_what_is_there(folder), folder, say=said.append))
+        figures.your_photo(RunData(read_what_is_there(folder), folder, say=said.append))
     assert "3.jpg does not exist: did you mean" in said[0]
 
 
@@ -127,7 +127,7 @@ def test_photos_are_never_downloaded_for_a_figure(folder, tmp_path, monkeypatch)
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps(recipe | {"dataset": "flower_photos"}))
     with pytest.raises(PhotosError, match=r"flower_photos is not downloaded yet.*\(--data says where"):
-        _ = Material(read_what_is_there(folder), tmp_path).audit
+        _ = RunData(read_what_is_there(folder), tmp_path).audit
 
 
 def test_a_run_is_found_by_its_name_and_the_newest_without_one(folder, monkeypatch, capsys):

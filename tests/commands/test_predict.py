@@ -20,16 +20,16 @@ from helpers.data.audit import audit_photos
 from helpers.data.augmentation import val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.loaders import open_feeds
+from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos, write_split
 from helpers.evaluation.features import look
 from helpers.evaluation.predictions import predict as ask
 from helpers.inference import contact_sheet, out_of_distribution, summary
 from helpers.inference.export.preprocessing import describe
-from helpers.inference.out_of_distribution import remember
-from helpers.inference.predictor import Answer, open_predictor
-from helpers.inference.summary import Tally, label_of, trained_names
-from helpers.models.averaging import as_tested
+from helpers.inference.out_of_distribution import fit_ood_detector
+from helpers.inference.predictor import Prediction, open_predictor
+from helpers.inference.summary import PredictionSummary, label_of, trained_names
+from helpers.models.averaging import with_tta
 from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.history import Epoch, History
@@ -65,11 +65,11 @@ def finish(root, backbone="squeezenet1_1", own=None, **changes):
     run.save_best(model.state_dict(), best, audit.photos.classes)
     run.save_history(History([best]))
     (run.folder / "environment.json").write_text("{}")
-    feeds = open_feeds(audit, split, recipe, CPU, val=own and own(recipe))
-    tested = as_tested(load_best_model(run.folder), recipe)
+    feeds = make_loaders(audit, split, recipe, CPU, val=own and own(recipe))
+    tested = with_tta(load_best_model(run.folder), recipe)
     predictions = ask(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
-    rule = remember(tested, audit, split, feeds, run)
+    rule = fit_ood_detector(tested, audit, split, feeds, run)
     run.save_results(summarize(run, audit, History([best]), predictions))
     return run.folder, photos, rule
 
@@ -96,7 +96,11 @@ def run_command(*arguments):
 
 @pytest.mark.parametrize(
     ("backbone", "changes"),
-    [("squeezenet1_1", {}), ("resnet18", {"test_flip": True, "test_scales": True}), ("resnet18", {"test_size": 36})],
+    [
+        ("squeezenet1_1", {}),
+        ("resnet18", {"test_flip": True, "test_scales": True}),
+        ("resnet18", {"eval_image_size": 36}),
+    ],
     ids=["squeezenet", "views", "larger at test"],
 )
 def test_validation_photos_get_the_answers_that_the_run_noted(tmp_path, backbone, changes):
@@ -241,7 +245,7 @@ def test_a_run_that_was_validated_in_a_way_of_its_own_remembers_and_says_so(tmp_
 def test_without_its_memory_a_run_warns_by_the_largest_probability_or_not_at_all(folder):
     (folder / out_of_distribution.FILE).write_bytes(b"PK")
     predictor = open_predictor(folder)
-    assert isinstance(predictor.rule, out_of_distribution.Unsure)
+    assert isinstance(predictor.rule, out_of_distribution.MaxSoftmax)
     assert "cannot be loaded" in predictor.notes[-1]
     (folder / out_of_distribution.FILE).unlink()
     assert open_predictor(folder).notes == ()
@@ -293,11 +297,11 @@ def test_folders_named_as_classes_give_an_accuracy_apart_for_photos_of_the_train
 
 
 def answer(path, probabilities, unlike=False):
-    return Answer(path, np.zeros((3, 8, 8), np.uint8), torch.tensor(probabilities), unlike)
+    return Prediction(path, np.zeros((3, 8, 8), np.uint8), torch.tensor(probabilities), unlike)
 
 
 def test_the_tally_counts_by_hand(tmp_path):
-    tally = Tally(("rose", "tulip"), frozenset({"rose/1.jpg"}))
+    tally = PredictionSummary(("rose", "tulip"), frozenset({"rose/1.jpg"}))
     for path, probabilities, unlike in (
         ("roses/1.jpg", [0.9, 0.1], False),
         ("Rose/2.jpg", [0.2, 0.8], True),
@@ -305,7 +309,7 @@ def test_the_tally_counts_by_hand(tmp_path):
         ("other/4.jpg", [0.7, 0.3], False),
     ):
         tally.add(answer(tmp_path / path, probabilities, unlike))
-    tally.add(Answer(tmp_path / "x", None, None, False, "no photo"))
+    tally.add(Prediction(tmp_path / "x", None, None, False, "no photo"))
     text = str(tally)
     assert "4 photos: 2 rose, 2 tulip" in text
     assert "1 could not be read" in text
@@ -322,17 +326,17 @@ def test_split_csv_tells_which_photos_were_trained_on(finished, tmp_path):
 
 
 def test_sunflowers_of_real_photos_come_with_a_warning_about_yellow_dandelions(tmp_path):
-    tally = Tally(("dandelion", "sunflower"))
+    tally = PredictionSummary(("dandelion", "sunflower"))
     assert summary.warning(tally, {"demo": False}) == ""
     tally.add(answer(tmp_path / "a.jpg", [0.1, 0.9]))
     assert "every dandelion is a white seed head" in summary.warning(tally, {"demo": False})
     assert "may well be called a sunflower" in summary.warning(tally, {"demo": False})
     assert summary.warning(tally, {"demo": True}) == ""
-    assert summary.warning(Tally(("rose", "tulip")), {"demo": False}) == ""
+    assert summary.warning(PredictionSummary(("rose", "tulip")), {"demo": False}) == ""
 
 
 def test_the_folders_of_flower_photos_are_known_in_their_plural(tmp_path):
-    tally = Tally(("daisy", "dandelion", "roses", "sunflowers", "tulips"))
+    tally = PredictionSummary(("daisy", "dandelion", "roses", "sunflowers", "tulips"))
     tally.add(answer(tmp_path / "rose" / "a.jpg", [0.1, 0.1, 0.7, 0.05, 0.05]))
     assert tally.matrix[0, 2, 2] == 1
     assert summary.warning(tally, {"demo": False}) == ""
@@ -395,7 +399,7 @@ def test_memory_stays_where_it_is_and_no_more_than_two_batches_are_under_way(fin
 
 
 def test_of_many_photos_the_sheet_shows_the_least_sure(tmp_path):
-    shown = contact_sheet.Shown(most=3)
+    shown = contact_sheet.SheetSelection(most=3)
     for i, (probability, unlike) in enumerate([(0.9, False), (0.6, False), (0.99, True), (0.7, False), (0.95, False)]):
         shown.add(answer(tmp_path / f"{i}.jpg", [probability, 1 - probability], unlike), ("a", "b"))
     assert sorted(entry.name for _, entry in shown._kept) == ["1.jpg", "2.jpg", "3.jpg"]
@@ -432,7 +436,7 @@ def test_pages_are_numbered(tmp_path, monkeypatch):
 def test_the_notebook_shows_one_photo_with_its_probabilities_and_several_as_a_sheet(tmp_path):
     Image.new("RGB", (60, 40)).save(tmp_path / "a.jpg")
     one = answer(tmp_path / "a.jpg", [0.25, 0.75])
-    bad = Answer(tmp_path / "x.jpg", None, None, False, "x.jpg is no photo")
+    bad = Prediction(tmp_path / "x.jpg", None, None, False, "x.jpg is no photo")
     figure = contact_sheet.photo_figure([bad, one], ("rose", "tulip"))
     assert [bar.get_width() for bar in figure.axes[1].patches] == pytest.approx([0.25, 0.75])
     assert figure.axes[0].images[0].get_array().shape == (40, 60, 3)  # the photo itself

@@ -75,11 +75,11 @@ def test_all_processes_agree_with_the_first(findings):
 
 
 def test_alone_nothing_is_shared():
-    assert (distributed.count(), distributed.rank(), distributed.is_main()) == (1, 0, True)
+    assert (distributed.world_size(), distributed.rank(), distributed.is_main()) == (1, 0, True)
     assert distributed.shares(7, 3) == [slice(0, 3, 1), slice(3, 6, 1), slice(6, 7, 1)]
     network = torch.nn.Linear(1, 1)
-    assert distributed.share_training(network) is network
-    assert [float(value) for value in distributed.total(torch.tensor(3), 0.5)] == [3.0, 0.5]
+    assert distributed.wrap_ddp(network) is network
+    assert [float(value) for value in distributed.all_reduce_sum(torch.tensor(3), 0.5)] == [3.0, 0.5]
 
 
 def test_a_frozen_backbone_s_statistics_are_not_replaced():

@@ -18,8 +18,8 @@ from helpers.comparison.compare import chosen, compare, judge
 from helpers.comparison.folds import plan
 from helpers.comparison.table import as_text, merge, mistakes_of, read, read_photos
 from helpers.data.loading import canvases
-from helpers.data.loading.loaders import open_feeds
-from helpers.data.near_duplicates import same_scenes
+from helpers.data.loading.loaders import make_loaders
+from helpers.data.near_duplicates import group_scenes
 from helpers.evaluation.predictions import predict
 from helpers.recipe import PRESETS, Recipe
 from helpers.runs import locks
@@ -32,14 +32,14 @@ SEED = Recipe.from_preset("seed", backbone="mobilenet_v2")
 
 
 def test_every_change_alone_is_a_valid_recipe_that_differs_in_nothing_else():
-    table = recipes.rows(SEED)
+    table = recipes.recipes_to_compare(SEED)
     for name, change in recipes.CHANGES.items():
         row, seed = table[f"seed + {name}"].to_dict(), SEED.to_dict()
         assert {key for key in row if row[key] != seed[key]} == set(change), name
 
 
 def test_the_table_begins_with_the_seed_and_holds_the_presets():
-    table = recipes.rows(SEED)
+    table = recipes.recipes_to_compare(SEED)
     assert next(iter(table)) == "seed"
     assert set(PRESETS) - {"demo"} <= set(table)
     assert {each.backbone for each in table.values()} == {"mobilenet_v2"}
@@ -47,14 +47,14 @@ def test_the_table_begins_with_the_seed_and_holds_the_presets():
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
 def test_whoever_teaches_is_a_row(backbone):
-    table = recipes.rows(Recipe.from_preset("seed", backbone=backbone))
+    table = recipes.recipes_to_compare(Recipe.from_preset("seed", backbone=backbone))
     teachers = {recipe.teacher for recipe in table.values()} - {""}
     assert teachers
     assert teachers <= set(table)
 
 
 def test_each_change_of_the_best_can_be_taken_away():
-    table = recipes.rows(SEED)
+    table = recipes.recipes_to_compare(SEED)
     without = [name for name in table if name.startswith("best - ")]
     assert "best - cosine" in without
     assert "best - one cycle" not in without  # best has a schedule of its own, but not this one
@@ -71,26 +71,26 @@ def test_each_change_of_the_best_can_be_taken_away():
     + [("squeezenet1_1", {"frozen batch-norm statistics", "head first"})],
 )
 def test_changes_that_would_do_nothing_are_no_rows(backbone, left_out):
-    table = recipes.rows(Recipe.from_preset("seed", backbone=backbone))
+    table = recipes.recipes_to_compare(Recipe.from_preset("seed", backbone=backbone))
     assert {name for name in recipes.CHANGES if f"seed + {name}" not in table} == left_out
     in_best = {"frozen batch-norm statistics", "head first"}
     assert {name for name in in_best if f"best - {name}" not in table} == left_out
 
 
 def test_cheaper_recipes_shrink_in_proportion():
-    small = recipes.cheaper(SEED, 1 / 2, 10)
-    assert (small.image_size, small.val_resize, small.test_size) == (112, 128, 0)
+    small = recipes.scaled_down(SEED, 1 / 2, 10)
+    assert (small.image_size, small.val_resize, small.eval_image_size) == (112, 128, 0)
     assert (small.epochs, small.lr_step, small.milestones) == (10, 3, [3, 6])
-    assert recipes.cheaper(SEED, 1, 25) is SEED
-    for name, row in recipes.rows(SEED).items():
-        assert recipes.cheaper(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
+    assert recipes.scaled_down(SEED, 1, 25) is SEED
+    for name, row in recipes.recipes_to_compare(SEED).items():
+        assert recipes.scaled_down(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
 
 
 def test_cheaper_recipes_show_the_network_the_same_parts_of_a_photo():
     """A crop in the photo's own pixels may not shrink with the pictures, or what is compared is another recipe."""
     photo = Image.new("RGB", (320, 240), "white")
     seen = []
-    for each in (SEED, recipes.cheaper(SEED, 1 / 2, 10)):
+    for each in (SEED, recipes.scaled_down(SEED, 1 / 2, 10)):
         canvas = canvases.train_canvas(photo, each)
         seen.append((canvas > 127).mean())
     assert seen[0] == pytest.approx(seen[1], abs=0.01)
@@ -125,7 +125,7 @@ def test_another_row_can_be_the_one_that_the_others_are_compared_with(audit, tmp
 
 
 def test_rows_are_chosen_by_name():
-    chosen = [name for name in recipes.rows(SEED) if chosen(name, ["fast", "seed + C*"])]
+    chosen = [name for name in recipes.recipes_to_compare(SEED) if chosen(name, ["fast", "seed + C*"])]
     assert chosen == ["fast", "seed + CutMix"]
 
 
@@ -166,18 +166,18 @@ def test_a_taught_row_learns_from_the_same_fold_of_its_teacher(audit, tmp_path):
     facts = json.loads((tmp_path / "cv" / "pupil" / "fold-1-seed-0" / "fold.json").read_text())
     assert facts["recipe"]["teacher"].endswith("seed/fold-1-seed-0/kept")
     # What is kept is the last epoch's model, which made the predictions; not the best one.
-    scenes = same_scenes(audit)
+    scenes = group_scenes(audit)
     job = plan(table["seed"], audit, tmp_path / "cv" / "seed", 3, (0,), (1,), scenes, 1.0)[0]
-    feeds = open_feeds(audit, job.split, job.recipe, torch.device("cpu"))
+    feeds = make_loaders(audit, job.split, job.recipe, torch.device("cpu"))
     found = predict(load_best_model(job.place / "kept"), feeds.val, pick_precision("auto", torch.device("cpu")))
     said = [line.split(",")[2] for line in before.splitlines()[1:]]
     assert [audit.photos.classes[i] for i in found.predicted] == said
 
 
 def test_rows_that_only_ask_otherwise_train_nothing_and_say_the_same(audit, tmp_path, monkeypatch):  # noqa: F811
-    asked = {"test_flip": True, "test_size": 48, "val_resize": 48}
+    asked = {"test_flip": True, "eval_image_size": 48, "val_resize": 48}
     table = {"seed": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05), "looks": recipe(tmp_path, **asked)}
-    assert recipes.asked_otherwise(table) == {"looks": "seed"}
+    assert recipes.shares_training_with(table) == {"looks": "seed"}
     with monkeypatch.context() as patch:
         ran, fit = [], folds.fit
         patch.setattr(folds, "fit", lambda *args: (ran.append(args[5].folder.parent.name), fit(*args))[1])
@@ -201,7 +201,7 @@ def test_a_model_is_kept_only_when_its_training_is_finished(audit, tmp_path):  #
     compare({"seed": table["seed"]}, audit, tmp_path / "cv", ROOT, 3, (0,), (0,))
     place = tmp_path / "cv" / "seed" / "fold-0-seed-0"
     shutil.copytree(place, tmp_path / "before")
-    job = plan(table["seed"], audit, tmp_path / "cv" / "seed", 3, (0,), (0,), same_scenes(audit), 1.0)[0]
+    job = plan(table["seed"], audit, tmp_path / "cv" / "seed", 3, (0,), (0,), group_scenes(audit), 1.0)[0]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(folds, "fit", stopped_after_an_epoch)
         with pytest.raises(KeyboardInterrupt):
@@ -238,8 +238,8 @@ def test_another_recipes_models_are_not_asked(audit, tmp_path):  # noqa: F811
 
 def test_without_augmentation_the_size_at_test_is_that_of_training():
     plain = Recipe.from_preset("fast", backbone="mobilenet_v2")
-    table = {"fast": plain, "larger": replace(plain, test_size=256), "mirrored": replace(plain, test_flip=True)}
-    assert recipes.asked_otherwise(table) == {"mirrored": "fast"}
+    table = {"fast": plain, "larger": replace(plain, eval_image_size=256), "mirrored": replace(plain, test_flip=True)}
+    assert recipes.shares_training_with(table) == {"mirrored": "fast"}
 
 
 def test_doubtful_labels_are_judged_by_the_most_accurate_that_believes_labels_wholly():
@@ -286,10 +286,12 @@ def test_an_unknown_backbone_is_named(main, grow, tmp_path, capsys):
 
 
 def test_changes_of_use_are_asked_of_the_recipe_without_them():
-    same = recipes.asked_otherwise(recipes.rows(SEED))
+    same = recipes.shares_training_with(recipes.recipes_to_compare(SEED))
     at_test = ("mirrored at test", "three scales at test", "larger at test")
     expected = {f"seed + {name}": "seed" for name in at_test}
-    assert same == expected | {f"best - {name}": "best" for name in at_test if f"best - {name}" in recipes.rows(SEED)}
+    assert same == expected | {
+        f"best - {name}": "best" for name in at_test if f"best - {name}" in recipes.recipes_to_compare(SEED)
+    }
 
 
 def test_the_command_names_wrong_rows_and_photos(capsys):

@@ -43,7 +43,7 @@ def audit(grow):
 
 @pytest.mark.parametrize("number", [2, 3, 5])
 def test_folds_have_every_class_in_equal_shares_and_scenes_whole(audit, number):
-    scenes = cross_validation.same_scenes(audit)
+    scenes = cross_validation.group_scenes(audit)
     fold = split.stratified_folds(audit, scenes, number)
     labels = np.array(audit.photos.labels)
     for label in range(3):
@@ -56,7 +56,7 @@ def test_folds_have_every_class_in_equal_shares_and_scenes_whole(audit, number):
 
 def test_real_folds_are_even(real_folder):
     audit = audit_photos(find_photos(real_folder))
-    fold = split.stratified_folds(audit, cross_validation.same_scenes(audit), 5)
+    fold = split.stratified_folds(audit, cross_validation.group_scenes(audit), 5)
     labels = np.array(audit.photos.labels)
     for label in range(5):
         assert np.ptp(np.bincount(fold[labels == label])) <= 2
@@ -64,7 +64,7 @@ def test_real_folds_are_even(real_folder):
 
 def test_more_folds_than_photos_are_refused(audit):
     with pytest.raises(ParameterError, match="folds = 8: class 'daisy' has 6 different photos"):
-        split.stratified_folds(audit, cross_validation.same_scenes(audit), 8)
+        split.stratified_folds(audit, cross_validation.group_scenes(audit), 8)
 
 
 def test_every_photo_is_judged_once_by_a_run_that_has_not_seen_it(audit, tmp_path):
@@ -164,7 +164,7 @@ def test_a_fold_of_another_share_is_not_taken_for_this_one(audit, tmp_path):
 
 
 def test_a_fold_that_another_process_is_at_is_left_to_it(audit, tmp_path):
-    scenes = cross_validation.same_scenes(audit)
+    scenes = cross_validation.group_scenes(audit)
     first, second = folds.plan(recipe(tmp_path), audit, tmp_path / "cv", 3, (0,), (0, 1), scenes, 1.0)
     first.place.mkdir(parents=True)
     path = str(first.place / ".fold.lock")

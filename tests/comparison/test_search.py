@@ -159,7 +159,7 @@ def test_a_study_around_another_recipe_is_not_continued(audit, tmp_path):  # noq
 
 def test_what_was_given_besides_the_preset_is_written_down_but_no_places_and_no_cost(tmp_path):
     base = Recipe.from_preset("best", clip_norm=2.0, backbone="mobilenet_v2", work_dir=str(tmp_path), epochs=3)
-    search.write_up(search.open_study(tmp_path), tmp_path, recipes.cheaper(base, 0.5, 2))
+    search.write_up(search.open_study(tmp_path), tmp_path, recipes.scaled_down(base, 0.5, 2))
     facts = json.loads((tmp_path / "trials.json").read_text())
     assert facts["changed"] == {"clip_norm": 2.0}
     assert (facts["preset"], facts["backbone"]) == ("best", "mobilenet_v2")

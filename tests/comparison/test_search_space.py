@@ -21,10 +21,15 @@ def test_the_winner_is_the_preset_with_the_best_finished_trials_settings():
 
 def test_it_is_a_row_that_can_be_chosen():
     seed = Recipe.from_preset("seed", backbone="mobilenet_v2")
-    table = recipes.rows(seed, SEARCH)
+    table = recipes.recipes_to_compare(seed, SEARCH)
     assert table["searched"].lr == 0.01
-    assert "searched" not in recipes.rows(seed)
-    assert recipes.rows(Recipe.from_preset("seed", backbone="squeezenet1_1"), SEARCH)["searched"].head_first is False
+    assert "searched" not in recipes.recipes_to_compare(seed)
+    assert (
+        recipes.recipes_to_compare(Recipe.from_preset("seed", backbone="squeezenet1_1"), SEARCH)[
+            "searched"
+        ].linear_probe_first
+        is False
+    )
 
 
 def test_the_command_takes_the_file(grow, tmp_path, capsys):

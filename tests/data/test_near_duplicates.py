@@ -6,7 +6,14 @@ from PIL import Image, ImageEnhance
 
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.near_duplicates import alike, in_words, most_telling, near_pairs, perceptual_hashes, same_scenes
+from helpers.data.near_duplicates import (
+    group_scenes,
+    in_words,
+    near_duplicates,
+    near_pairs,
+    perceptual_hashes,
+    rank_pairs,
+)
 from helpers.data.split import Split
 from tests.conftest import colourful
 
@@ -25,7 +32,7 @@ def audit(grow):
 
 
 def test_resized_recompressed_and_brightened_copies_are_one_scene_and_others_are_not(audit):
-    scenes = dict(zip(audit.photos.names, same_scenes(audit).tolist(), strict=True))
+    scenes = dict(zip(audit.photos.names, group_scenes(audit).tolist(), strict=True))
     assert scenes["rose/0.jpg"] == scenes["rose/smaller.jpg"] == scenes["tulip/brighter.png"]
     assert scenes["tulip/3.jpg"] == scenes["tulip/copy.jpg"]
     assert len(set(scenes.values())) == 12
@@ -36,7 +43,7 @@ def test_pairs_are_told_by_class_side_and_nearness(audit):
     position = {name: i for i, name in enumerate(audit.photos.names)}
     val = {position[name] for name in ("rose/smaller.jpg", "tulip/3.jpg", "tulip/copy.jpg")}
     split = Split(tuple(set(position.values()) - val), tuple(sorted(val)))
-    found = most_telling(alike(audit), audit, split)
+    found = rank_pairs(near_duplicates(audit), audit, split)
     names = [{audit.photos.names[i] for i in (pair.first, pair.second)} for pair in found]
     assert names == [
         {"rose/smaller.jpg", "tulip/brighter.png"},  # two classes, two sides
@@ -63,7 +70,7 @@ def test_hashes_do_not_depend_on_the_number_of_threads(audit):
 
 def test_on_the_real_photos(real_folder):
     audit = audit_photos(find_photos(real_folder))
-    scenes = same_scenes(audit)
+    scenes = group_scenes(audit)
     sizes = np.bincount(scenes)
     assert len(audit.photos) - 25 < len(sizes) < len(audit.photos) - 8
     assert sizes.max() <= 4

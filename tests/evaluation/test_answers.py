@@ -5,7 +5,7 @@ import torch
 
 from helpers.evaluation.answers import confident_mistakes, confident_rights, least_certain, right_and_wrong
 from helpers.evaluation.label_errors import suspected_labels
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 
 # name: truth, probabilities
 PHOTOS = {
@@ -22,7 +22,7 @@ PHOTOS = {
 def called():
     probabilities = torch.tensor([row for _, row in PHOTOS.values()], dtype=torch.float64)
     labels = torch.tensor([truth for truth, _ in PHOTOS.values()])
-    return Called(tuple(PHOTOS), ("rose", "tulip", "daisy"), probabilities, labels)
+    return StoredPredictions(tuple(PHOTOS), ("rose", "tulip", "daisy"), probabilities, labels)
 
 
 def names(answers):
@@ -48,14 +48,14 @@ def test_right_answers_of_every_class_in_turn(called):
 
 
 def test_where_nothing_is_wrong_all_are_right_answers(called):
-    flawless = Called(called.names, called.classes, called.probabilities, called.probabilities.argmax(1))
+    flawless = StoredPredictions(called.names, called.classes, called.probabilities, called.probabilities.argmax(1))
     assert confident_mistakes(flawless, 5) == []
     assert len(right_and_wrong(flawless, 6)) == 6
     assert suspected_labels(flawless) == []
 
 
 def test_a_label_is_suspected_where_the_network_is_surer_than_usual_of_another(called):
-    (found,) = suspected_labels(Called(*_with_a_wrong_label()))
+    (found,) = suspected_labels(StoredPredictions(*_with_a_wrong_label()))
     assert (found.name, found.label, found.predicted) == ("x3", "tulip", "rose")
     assert found.predicted_probability == 0.99
 

@@ -7,13 +7,13 @@ import torch
 
 from helpers.evaluation import calibration
 from helpers.evaluation.calibration import Bin, calibrate, error_by_chance, expected_error, fit_temperature, reliability
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 
 
 def called(logits, labels):
     names = tuple(f"x/{i}.jpg" for i in range(len(labels)))
     classes = tuple("abcdefgh"[: logits.shape[1]])
-    return Called(names, classes, logits.double().softmax(1), labels)
+    return StoredPredictions(names, classes, logits.double().softmax(1), labels)
 
 
 def honest(n=4000, temperature=1.0, seed=0, classes=3):

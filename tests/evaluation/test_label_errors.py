@@ -50,7 +50,7 @@ def test_folds_and_seeds_are_put_together(tmp_path):
     write(tmp_path / "fold-0-seed-0" / "predictions.csv", "a,daisy,rose,0.0,1.0", "b,daisy,daisy,0.9,0.1")
     write(tmp_path / "fold-0-seed-1" / "predictions.csv", "a,daisy,rose,0.2,0.8", "b,daisy,daisy,0.9,0.1")
     write(tmp_path / "fold-1-seed-0" / "predictions.csv", "c,rose,rose,0.1,0.9")
-    names, classes, probabilities, labels = label_errors.read_predictions(tmp_path)
+    names, classes, probabilities, labels = label_errors.read_fold_predictions(tmp_path)
     assert (names, classes, labels.tolist()) == (["a", "b", "c"], ("daisy", "rose"), [0, 0, 1])
     assert probabilities[0] == pytest.approx([0.1, 0.9])
     (found,) = label_errors.suspects_of(tmp_path)

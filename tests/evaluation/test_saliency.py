@@ -7,9 +7,9 @@ from torch import nn
 from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
-from helpers.evaluation.answers import Answer
+from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.saliency import explain, grad_cam, last_map
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.models.build import build_model
 from helpers.recipe import Recipe
 
@@ -78,13 +78,13 @@ def test_backbones_frozen_ones_too(backbone, layer):
 @pytest.mark.parametrize("views", [{"test_flip": True}, {"test_scales": True}])
 def test_of_several_views_the_plain_picture_is_explained(picture, views):
     model = Lamp()
-    tested = as_tested(model, Recipe(**views))
+    tested = with_tta(model, Recipe(**views))
     assert tested is not model
     assert torch.equal(*(grad_cam(each, picture, torch.tensor([1])) for each in (model, tested)))
 
 
 def test_photos_are_explained_as_they_were_validated():
-    photo, said = Image.new("RGB", (40, 40), "white"), Answer(0, "a.jpg", "b", "b", 0.9, "a", 0.1, 0.9)
+    photo, said = Image.new("RGB", (40, 40), "white"), ClassifiedPhoto(0, "a.jpg", "b", "b", 0.9, "a", 0.1, 0.9)
     recipe = Recipe(image_size=16, crop_size=16, val_resize=16)
     dark = v2.Compose([v2.PILToTensor(), v2.Resize(16), v2.ToDtype(torch.float32), v2.Lambda(torch.zeros_like)])
     (usual,) = explain(Lamp(), [said], [photo], ("a", "b"), recipe)

@@ -16,7 +16,7 @@ import torch
 from helpers.common.errors import PhotosError
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.loaders import open_feeds
+from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos
 from helpers.recipe import Recipe
 from tests.conftest import colourful
@@ -77,7 +77,7 @@ def test_a_class_folder_that_vanishes_while_streaming_is_named(grow, workers):
     root = grow({"rose": 8, "tulip": 8})
     audit = audit_photos(find_photos(root))
     recipe = Recipe(image_size=16, crop_size=16, val_resize=16, pipeline="stream", workers=workers, batch_size=4)
-    feeds = open_feeds(audit, split_photos(audit, 0.8, 0), recipe, torch.device("cpu"))
+    feeds = make_loaders(audit, split_photos(audit, 0.8, 0), recipe, torch.device("cpu"))
     (root / "tulip").rename(root / "elsewhere")
     with pytest.raises(PhotosError, match=r"^\S+/photos/tulip/\d+\.jpg does not exist: check the path$"):
         list(feeds.train.epoch(0))
@@ -90,7 +90,7 @@ def test_a_class_folder_that_vanishes_before_decoding_is_named(grow):
     audit = audit_photos(find_photos(root))
     shutil.rmtree(root / "tulip")
     with pytest.raises(PhotosError, match=r"tulip/\d+\.jpg does not exist: check the path"):
-        open_feeds(audit, split_photos(audit, 0.8, 0), Recipe(image_size=16), torch.device("cpu"))
+        make_loaders(audit, split_photos(audit, 0.8, 0), Recipe(image_size=16), torch.device("cpu"))
 
 
 def test_a_class_folder_that_vanishes_before_the_audit_is_named(grow):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from helpers.inference.input_photos import gather
+from helpers.inference.input_photos import expand_paths
 
 
 @pytest.fixture
@@ -18,32 +18,32 @@ def holiday(tmp_path):
 
 
 def test_a_folder_means_the_photos_below_it_and_says_what_it_passed_over(holiday):
-    found = gather([holiday])
+    found = expand_paths([holiday])
     assert [path.relative_to(holiday).as_posix() for path in found.photos] == ["a.png", "z.JPG", "b/c.webp"]
     assert found.problems == []
     assert found.passed_over == "1 .txt, 1 .heic" or found.passed_over == "1 .heic, 1 .txt"
 
 
 def test_a_file_counts_whatever_its_name_and_every_photo_once(holiday):
-    found = gather([holiday / "notes.txt", holiday / "a.png", holiday])
+    found = expand_paths([holiday / "notes.txt", holiday / "a.png", holiday])
     assert [path.name for path in found.photos] == ["notes.txt", "a.png", "z.JPG", "c.webp"]
 
 
 def test_patterns_are_expanded_where_the_shell_does_not(holiday):
-    assert [path.name for path in gather([str(holiday / "*.[Jp][Pn][Gg]")]).photos] == ["a.png", "z.JPG"]
-    assert [path.name for path in gather([str(holiday / "**" / "*.webp")]).photos] == ["c.webp"]
-    (problem,) = gather([str(holiday / "*.tiff")]).problems
+    assert [path.name for path in expand_paths([str(holiday / "*.[Jp][Pn][Gg]")]).photos] == ["a.png", "z.JPG"]
+    assert [path.name for path in expand_paths([str(holiday / "**" / "*.webp")]).photos] == ["c.webp"]
+    (problem,) = expand_paths([str(holiday / "*.tiff")]).problems
     assert "nothing fits this pattern" in problem
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
     (tmp_path / "rose [1].jpg").write_bytes(b"")
-    assert [path.name for path in gather([str(tmp_path / "rose [1].jpg")]).photos] == ["rose [1].jpg"]
+    assert [path.name for path in expand_paths([str(tmp_path / "rose [1].jpg")]).photos] == ["rose [1].jpg"]
 
 
 def test_what_is_not_there_or_empty_is_named_and_the_rest_is_taken(holiday, tmp_path):
     (tmp_path / "empty").mkdir()
-    found = gather([tmp_path / "nowhere.jpg", holiday / "a.pmg", tmp_path / "empty", holiday / "a.png"])
+    found = expand_paths([tmp_path / "nowhere.jpg", holiday / "a.pmg", tmp_path / "empty", holiday / "a.png"])
     assert [path.name for path in found.photos] == ["a.png"]
     nowhere, near, empty = found.problems
     assert "nowhere.jpg does not exist" in nowhere
@@ -53,7 +53,7 @@ def test_what_is_not_there_or_empty_is_named_and_the_rest_is_taken(holiday, tmp_
 
 def test_an_empty_name_is_not_the_folder_one_is_in(holiday, monkeypatch):
     monkeypatch.chdir(holiday)
-    found = gather(["", "a.png"])
+    found = expand_paths(["", "a.png"])
     assert [path.name for path in found.photos] == ["a.png"]
     assert found.problems == ["an empty name '' means no photo: name a file, a folder or a pattern"]
 
@@ -62,7 +62,7 @@ def test_an_empty_name_is_not_the_folder_one_is_in(holiday, monkeypatch):
 def test_links_are_followed_and_loops_of_links_end(holiday):
     (holiday / "b" / "up").symlink_to(holiday)
     (holiday / "link.jpg").symlink_to(holiday / "a.png")
-    assert [path.name for path in gather([holiday]).photos] == ["a.png", "link.jpg", "z.JPG", "c.webp"]
+    assert [path.name for path in expand_paths([holiday]).photos] == ["a.png", "link.jpg", "z.JPG", "c.webp"]
 
 
 def test_two_thousand_links_are_found(tmp_path):
@@ -71,4 +71,4 @@ def test_two_thousand_links_are_found(tmp_path):
     folder.mkdir()
     for i in range(2000):
         os.link(tmp_path / "one.jpg", folder / f"{i:04}.jpg")
-    assert len(gather([folder]).photos) == 2000
+    assert len(expand_paths([folder]).photos) == 2000

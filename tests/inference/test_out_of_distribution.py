@@ -10,9 +10,9 @@ from torch.nn.functional import normalize
 from benchmarks import novelty as measured
 from helpers.common.errors import RunError
 from helpers.common.tensors import save_tensors
-from helpers.evaluation.features import Seen, look
+from helpers.evaluation.features import Activations, look
 from helpers.inference import out_of_distribution
-from helpers.models.averaging import Averaged
+from helpers.models.averaging import TTAModel
 from helpers.models.build import build_model
 from helpers.models.head import find_head
 from tests.tiny import tiny_recipe
@@ -21,7 +21,7 @@ RESULTS = Path(__file__).parents[2] / "report" / "results" / "novelty.json"
 
 
 def seen(*features, logits=((2.0, 0.0),)):
-    return Seen(torch.tensor(features), torch.tensor(logits).expand(len(features), -1))
+    return Activations(torch.tensor(features), torch.tensor(logits).expand(len(features), -1))
 
 
 def some(n=60, k=8, seed=0):
@@ -29,7 +29,7 @@ def some(n=60, k=8, seed=0):
     generator = torch.Generator().manual_seed(seed)
     plane = torch.randn(2, k, generator=torch.Generator().manual_seed(9))
     features = 0.3 * torch.randn(n, 2, generator=generator) @ plane + 0.02 * torch.randn(n, k, generator=generator) + 3
-    return Seen(features, torch.tensor([5.0, 0.0]) + 0.1 * torch.randn(n, 2, generator=generator))
+    return Activations(features, torch.tensor([5.0, 0.0]) + 0.1 * torch.randn(n, 2, generator=generator))
 
 
 def test_the_distance_from_the_plane_is_that_of_geometry():
@@ -40,7 +40,7 @@ def test_the_distance_from_the_plane_is_that_of_geometry():
 
 
 def test_the_doubt_is_the_weighted_distance_less_the_energy():
-    rule = out_of_distribution.Vim(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[0.0, 1.0, 0.0]]), 10.0, 9.0, 1, 1)
+    rule = out_of_distribution.ViM(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[0.0, 1.0, 0.0]]), 10.0, 9.0, 1, 1)
     doubt = rule.doubt(seen([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], logits=((0.0, 0.0),)))
     assert doubt.tolist() == pytest.approx([10 - 0.6931, -0.6931], abs=1e-4)
     assert rule.flags(seen([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], logits=((0.0, 0.0),))).tolist() == [True, False]
@@ -55,7 +55,7 @@ def test_the_directions_are_those_of_the_largest_differences():
 @pytest.mark.parametrize(("photos", "kept"), [(3, 0), (20, 5), (200, 8)])
 def test_of_few_photos_few_directions_are_kept(photos, kept):
     """With as many as photos, all training photos would lie in the plane, and any other photo be infinitely far."""
-    train = Seen(torch.randn(photos, 64, generator=torch.Generator().manual_seed(0)), torch.zeros(photos, 2))
+    train = Activations(torch.randn(photos, 64, generator=torch.Generator().manual_seed(0)), torch.zeros(photos, 2))
     rule = out_of_distribution.learn(train, train, directions=8)
     assert len(rule.directions) == kept
     assert rule.doubt(train).isfinite().all()
@@ -80,7 +80,7 @@ def test_at_most_five_in_a_hundred_validation_photos_are_flagged(photos, flagged
 def test_what_lies_off_the_plane_is_flagged():
     rule = out_of_distribution.learn(some(n=200), some(n=100, seed=1), directions=2)
     off = some(n=20, seed=2)
-    assert rule.flags(Seen(off.features + 2 * torch.eye(8)[0], off.logits)).all()
+    assert rule.flags(Activations(off.features + 2 * torch.eye(8)[0], off.logits)).all()
     assert rule.flags(off).float().mean() < 0.3
 
 
@@ -100,7 +100,7 @@ def test_any_backbone_tells_its_features_and_the_logits_are_its_own(backbone):
 def test_views_are_averaged():
     model = build_model("resnet18", "none", 3, 0.5, seed=0).eval()
     images = torch.randn(2, 3, 64, 64)
-    found = look(Averaged(model, tiny_recipe(test_flip=True)), images, torch.float32)
+    found = look(TTAModel(model, tiny_recipe(test_flip=True)), images, torch.float32)
     one, other = (look(model, each, torch.float32) for each in (images, images.flip(-1)))
     assert torch.allclose(found.features, (one.features + other.features) / 2, atol=1e-5)
     assert torch.allclose(found.logits, (one.logits + other.logits) / 2, atol=1e-5)
@@ -176,7 +176,7 @@ def test_the_compared_rules_doubt_what_is_strange():
     table = measured.rules(train, labels)
     assert set(table) == set(measured.SOURCES)
     near, off = some(n=50, seed=2), some(n=50, seed=3)
-    strange = Seen(off.features + 2 * torch.eye(8)[0], off.logits)
+    strange = Activations(off.features + 2 * torch.eye(8)[0], off.logits)
     table["Mahalanobis"] = measured.mahalanobis(normalize(train.features), labels, directions=2)  # of 8, not of 1,280
     for name in ("Mahalanobis", "nearest neighbour", "ViM", "ViM, normalized, 16"):
         assert measured.auroc(table[name](near), table[name](strange)) > 0.6, name

@@ -8,7 +8,7 @@ from torch import nn
 
 from helpers.common import tensors
 from helpers.evaluation.predictions import predict
-from helpers.models.averaging import Average
+from helpers.models.averaging import WeightEMA
 from helpers.training import loop, optimization
 from tests.faults.kills import digests
 from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
@@ -18,7 +18,7 @@ from tests.training.test_checkpointing import train as train_with
 
 def test_it_begins_with_the_weights_and_then_follows_slowly():
     model = nn.Linear(1, 1, bias=False)
-    average = Average(model, 0.75)
+    average = WeightEMA(model, 0.75)
     expected = None
     for value in (1.0, 2.0, 4.0):
         nn.init.constant_(model.weight, value)
@@ -29,7 +29,7 @@ def test_it_begins_with_the_weights_and_then_follows_slowly():
 
 def test_statistics_are_averaged_too_and_counters_stay_whole_numbers():
     model = nn.BatchNorm1d(2)
-    average = Average(model, 0.5)
+    average = WeightEMA(model, 0.5)
     for _ in range(3):
         model(torch.randn(8, 2) + 5)
         average.update()
@@ -39,13 +39,13 @@ def test_statistics_are_averaged_too_and_counters_stay_whole_numbers():
 
 def test_the_counterpart_of_a_part_is_found():
     model = tiny_model()
-    average = Average(model, 0.5)
+    average = WeightEMA(model, 0.5)
     assert average.like(model) is average.module
     assert average.like(model[0]) is average.module[0]
 
 
 def test_the_averaged_weights_are_validated_and_saved(tmp_path):
-    recipe = tiny_recipe(ema=0.9, epochs=2)
+    recipe = tiny_recipe(ema_decay=0.9, epochs=2)
     model = tiny_model()
     optimizer = optimization.make_optimizer(model, recipe)
     feeds = tiny_feeds(recipe)
@@ -68,9 +68,9 @@ def test_the_averaged_weights_are_validated_and_saved(tmp_path):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"ema": 0.8},
+        {"ema_decay": 0.8},
         {"mixup": 0.4, "cutmix": 1.0, "optimizer": "adamw"},
-        {"ema": 0.8, "layer_decay": 0.7, "l2_sp": 0.1, "schedule": "onecycle", "label_smoothing": 0.1},
+        {"ema_decay": 0.8, "layer_decay": 0.7, "l2_sp": 0.1, "schedule": "onecycle", "label_smoothing": 0.1},
     ],
     ids=lambda changes: ",".join(changes),
 )

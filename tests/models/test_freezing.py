@@ -29,7 +29,7 @@ def test_frozen_norms_keep_their_statistics_and_learn_their_scales():
 
 
 def test_the_first_stages_stay_as_they_are_and_the_others_do_not():
-    before, after = one_step(build.build_model("mobilenet_v2", "none", 5, 0.0, seed=0, frozen_share=0.6))
+    before, after = one_step(build.build_model("mobilenet_v2", "none", 5, 0.0, seed=0, freeze_fraction=0.6))
     same = {name for name in after if torch.equal(before[name], after[name])}
     early = {name for name in after if name.startswith("features.") and int(name.split(".")[1]) < 11}
     assert early <= same
@@ -62,7 +62,7 @@ def test_stages_of_old_and_new_backbones(backbone, count):
 
 
 def test_a_transformer_is_frozen_from_its_input_on():
-    model = build.build_model("vit_b_32", "none", 5, 0.0, seed=0, frozen_share=0.6)
+    model = build.build_model("vit_b_32", "none", 5, 0.0, seed=0, freeze_fraction=0.6)
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     assert {"class_token", "encoder.pos_embedding", "conv_proj.weight"} <= frozen
     layers = {name.split(".")[2] for name in frozen if name.startswith("encoder.layers.")}

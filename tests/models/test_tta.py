@@ -19,15 +19,15 @@ class Left(nn.Module):
 
 def test_without_views_the_model_is_used_as_it_is():
     model = Left()
-    assert averaging.as_tested(model, tiny_recipe()) is model
+    assert averaging.with_tta(model, tiny_recipe()) is model
 
 
 def test_mirrored_and_scaled_answers_are_averaged():
     images = torch.zeros(2, 3, 64, 64)
     images[0, ..., :32] = 1
-    flipped = averaging.as_tested(Left(), tiny_recipe(test_flip=True))(images)
+    flipped = averaging.with_tta(Left(), tiny_recipe(test_flip=True))(images)
     assert flipped[:, 0].tolist() == pytest.approx([0.5, 0])
-    scaled = averaging.as_tested(Left(), tiny_recipe(test_scales=True))(images)
+    scaled = averaging.with_tta(Left(), tiny_recipe(test_scales=True))(images)
     assert scaled[:, 1].tolist() == [64.0, 64.0]  # of 56, 64 and 72
     assert scaled[0, 0].item() == pytest.approx(1, abs=0.02)
     assert len(averaging.views(images, True, True)) == 6
@@ -37,5 +37,5 @@ def test_mirrored_and_scaled_answers_are_averaged():
 @pytest.mark.parametrize("training", [True, False])
 def test_the_mode_is_the_model_s_own(training):
     model = nn.Sequential(Left(), nn.Dropout(0.5)).train(training)
-    assert averaging.as_tested(model, tiny_recipe(test_flip=True)).training == training
+    assert averaging.with_tta(model, tiny_recipe(test_flip=True)).training == training
     assert model[1].training == training

@@ -11,7 +11,7 @@ from helpers.evaluation.answers import answers
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.embedding import principal_plane
 from helpers.evaluation.metrics import class_intervals
-from helpers.evaluation.predictions import Called
+from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import Reason
 from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, photos
@@ -28,7 +28,7 @@ def called():
         [[0.9, 0.1, 0.0], [0.2, 0.7, 0.1], [0.99, 0.01, 0.0], [0.8, 0.15, 0.05], [0.0, 1.0, 0.0], [0.5, 0.3, 0.2]]
     )
     names = tuple(f"x/{i}.jpg" for i in range(6))
-    return Called(names, CLASSES, probabilities.double(), torch.tensor([0, 1, 0, 1, 1, 0]))
+    return StoredPredictions(names, CLASSES, probabilities.double(), torch.tensor([0, 1, 0, 1, 1, 0]))
 
 
 def photo(name="", colour="green"):

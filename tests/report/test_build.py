@@ -341,7 +341,8 @@ def known_numbers(folder):
         sum(p.numel() for p in block.parameters()) for block in getattr(network, "features", [])
     ]  # of MobileNetV2
     known.learn(
-        sum(p.numel() for p in network.parameters()) - sum(blocks[: int(recipe.get("frozen_share", 0) * len(blocks))])
+        sum(p.numel() for p in network.parameters())
+        - sum(blocks[: int(recipe.get("freeze_fraction", 0) * len(blocks))])
     )
     known.learn([head.in_features, 1000, *map(int, re.findall(r"\d+", results["backbone"] + PAPER["backbone"]))])
     return known
@@ -529,11 +530,17 @@ def test_any_classes_can_be_set(tmp_path, classes):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"optimizer": "adamw", "lr": 1e-4, "schedule": "onecycle", "label_smoothing": 0.1, "ema": 0.99},
+        {"optimizer": "adamw", "lr": 1e-4, "schedule": "onecycle", "label_smoothing": 0.1, "ema_decay": 0.99},
         {"optimizer": "adam", "mixup": 0.2, "cutmix": 1.0, "random_erasing": 0.25, "auto_augment": "trivial"},
-        {"optimizer": "rmsprop", "crop": "random_resized", "frozen_share": 0.5, "frozen_norms": True, "head_lr": 0.01},
+        {
+            "optimizer": "rmsprop",
+            "crop": "random_resized",
+            "freeze_fraction": 0.5,
+            "frozen_norms": True,
+            "head_lr": 0.01,
+        },
         {"nesterov": False, "schedule": "cosine", "warmup_epochs": 2, "l2_sp": 0.01, "layer_decay": 0.85},
-        {"nesterov": False, "momentum": 0.0, "schedule": "multistep", "teacher": "fast", "head_first": True},
+        {"nesterov": False, "momentum": 0.0, "schedule": "multistep", "teacher": "fast", "linear_probe_first": True},
         {"auto_augment": "rand", "norm_decay": False, "test_flip": True, "test_scales": True},
         {"auto_augment": "imagenet"},
     ],
@@ -545,7 +552,7 @@ def test_every_setting_that_was_used_is_told(tmp_path, changes):
         "adamw": "AdamW",
         "onecycle": "in one cycle",
         "label_smoothing": "for the validation loss too: a share of 0.1",
-        "ema": "moving average of the weights (decay 0.99)",
+        "ema_decay": "moving average of the weights (decay 0.99)",
         "mixup": "MixUp [",
         "cutmix": "CutMix [",
         "random_erasing": "random rectangle is blanked",
@@ -554,7 +561,7 @@ def test_every_setting_that_was_used_is_told(tmp_path, changes):
         "imagenet": "AutoAugment [",
         "rmsprop": "RMSProp [",
         "random_resized": "at least 25% of the photo",
-        "frozen_share": "the first 50%, rounded down to whole ones, stay",
+        "freeze_fraction": "the first 50%, rounded down to whole ones, stay",
         "frozen_norms": "statistics [",
         "head_lr": "rate of its own, 0.01",
         "l2_sp": "L2-SP [",
@@ -562,7 +569,7 @@ def test_every_setting_that_was_used_is_told(tmp_path, changes):
         "warmup_epochs": "rising over the first 2 epochs",
         "multistep": "after epochs 7,14",
         "teacher": "distillation [",
-        "head_first": "the head is fitted to the backbone’s features",
+        "linear_probe_first": "the head is fitted to the backbone’s features",
         "norm_decay": "no weight decay",
         "test_flip": "mirrored and at three scales",
     }
@@ -590,9 +597,9 @@ def test_an_unfinished_run_is_named(good, tmp_path, capsys):
 
 def test_an_edited_number_is_refused_and_if_wanted_anyway_every_page_says_so(good, tmp_path):
     edit(good, training_seconds=3.0)
-    with pytest.raises(RunError, match=r"results\.json was changed after the run wrote it.*run again; --anyway makes"):
+    with pytest.raises(RunError, match=r"results\.json was changed after the run wrote it.*run again; --force makes"):
         build.build(good, tmp_path / "a.pdf")
-    with build.laid_out(build.compose(good, anyway=True)[1] | AUTHOR, BLANKS) as compiler:
+    with build.laid_out(build.compose(good, force=True)[1] | AUTHOR, BLANKS) as compiler:
         notices = json.loads(compiler.query("<notice>", field="value"))
         assert notices == [CHANGED] * json.loads(compiler.query("<last>", field="value"))[0]
 
@@ -623,7 +630,7 @@ def test_removing_the_checksums_does_not_hide_an_edited_number(good, name, value
     (good / "results.json").write_text(json.dumps(results | {name: value}))
     with pytest.raises(RunError, match=f"says another .* than {re.escape(file)}: its numbers are not the run's"):
         build.compose(good)
-    _, content = build.compose(good, anyway=True)
+    _, content = build.compose(good, force=True)
     assert content["notice"] == CHANGED
     assert "do not agree with each other" in text_of(content["footnote"])
 
@@ -647,7 +654,7 @@ def test_removing_the_checksums_does_not_hide_an_edited_number(good, name, value
 def test_damaged_results_are_named(good, name, value):
     edit(good, **{name: value})
     with pytest.raises(RunError, match=f"results.json is damaged or of another version: '{name}'"):
-        build.compose(good, anyway=True)
+        build.compose(good, force=True)
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "history.csv"])

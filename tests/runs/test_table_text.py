@@ -17,7 +17,7 @@ from helpers.plots import training
 from helpers.runs import table as table_module
 from helpers.runs import table_text
 from helpers.runs.history import Epoch, History
-from helpers.runs.table import find_run, gather, run_folders
+from helpers.runs.table import find_run, load_run_table, run_folders
 from tests.tiny import a_run, tiny_recipe
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ def made(work_dir, name, right, demo=False, fingerprint="f1", names=NAMES, finis
 def test_runs_on_the_same_photos_are_compared_photo_by_photo(tmp_path):
     made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
     made(tmp_path, "b", [1, 1, 1, 1, 1, 1, 1, 0], names=NAMES, lr=0.5)
-    table = gather(run_folders(tmp_path))
+    table = load_run_table(run_folders(tmp_path))
     first, second = table.rows
     assert [row.group for row in table.rows] == ["A", "A"]
     assert first.difference is None
@@ -65,7 +65,7 @@ def test_runs_on_the_same_photos_are_compared_photo_by_photo(tmp_path):
 def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
     for name, right in (("a", [0] * 8), ("b", [1] * 8), ("c", [1, 1, 1, 1, 1, 1, 0, 0])):
         made(tmp_path, name, right)
-    table = gather(run_folders(tmp_path))
+    table = load_run_table(run_folders(tmp_path))
     # Of two: the smaller, 2 / 2**8, counts twice, the larger, 2 / 2**6, once.
     assert [row.p_value for row in table.rows] == [None, pytest.approx(2 * 2 / 2**8), pytest.approx(2 / 2**6)]
     assert "chosen on these very photos" in table_text.as_text(table)
@@ -84,7 +84,7 @@ def test_an_empty_work_folder_in_the_environment_means_the_usual_one(tmp_path, m
 def test_photos_are_matched_by_name_and_not_by_place(tmp_path):
     made(tmp_path, "a", [1, 0, 1, 1, 1, 1, 1, 1])
     made(tmp_path, "b", [1, 1, 1, 1, 1, 1, 0, 1], names=NAMES[::-1])
-    second = gather(run_folders(tmp_path)).rows[1]
+    second = load_run_table(run_folders(tmp_path)).rows[1]
     assert (second.difference.mean, second.difference.low, second.difference.high) == (0, 0, 0)
     assert second.p_value == 1
 
@@ -92,7 +92,7 @@ def test_photos_are_matched_by_name_and_not_by_place(tmp_path):
 def test_the_order_of_named_runs_says_who_is_first(tmp_path):
     made(tmp_path, "a", [1, 0, 0, 0, 0, 0, 0, 0])
     folder = made(tmp_path, "b", [1, 1, 0, 0, 0, 0, 0, 0])
-    table = gather(run_folders(tmp_path, [str(folder), "a"]))
+    table = load_run_table(run_folders(tmp_path, [str(folder), "a"]))
     assert [row.name for row in table.rows] == ["b", "a"]
     assert table.rows[1].difference.mean == pytest.approx(-1 / 8)
     with pytest.raises(RunError, match="there is no run 'c', neither here"):
@@ -105,7 +105,7 @@ def test_other_photos_other_splits_and_the_demo_are_kept_apart(tmp_path):
     made(tmp_path, "b", right)
     made(tmp_path, "c", right, fingerprint="f2")
     made(tmp_path, "d", right, names=[f"tulip/{i}.jpg" for i in range(8)])
-    table = gather(run_folders(tmp_path))
+    table = load_run_table(run_folders(tmp_path))
     assert [(row.name, row.group) for row in table.rows] == [
         ("b", "A"),
         ("d", "A split 2"),
@@ -123,12 +123,12 @@ def test_other_photos_other_splits_and_the_demo_are_kept_apart(tmp_path):
 def test_a_run_that_does_not_say_what_it_saw_is_compared_with_none(tmp_path):
     for name in "ab":
         (made(tmp_path, name, [1, 0] * 4) / "environment.json").unlink()
-    table = gather(run_folders(tmp_path))
+    table = load_run_table(run_folders(tmp_path))
     assert [row.group for row in table.rows] == ["A", "B"]
     assert [row.device for row in table.rows] == ["–", "–"]
     (made(tmp_path, "c", [1, 0] * 4) / "predictions.csv").unlink()
     made(tmp_path, "d", [1, 0] * 4)
-    rows = {row.name: row for row in gather(run_folders(tmp_path)).rows}
+    rows = {row.name: row for row in load_run_table(run_folders(tmp_path)).rows}
     assert (rows["c"].group, rows["c"].why_no_difference) == ("C split unknown", "no predictions")
     assert rows["d"].group == "C"
 
@@ -141,7 +141,7 @@ def test_unfinished_damaged_and_edited_runs_are_named(tmp_path):
     edited.write_text(edited.read_text().replace('"photos": 40', '"photos": 41'))
     nothing = made(tmp_path, "nothing", [1, 0]) / "results.json"
     nothing.write_text(nothing.read_text().replace('"interval_low": 0.2', '"interval_low": null'))
-    table = gather(run_folders(tmp_path))
+    table = load_run_table(run_folders(tmp_path))
     assert [row.name for row in table.rows] == ["edited", "good"]
     text = table_text.as_text(table)
     for words in ("unfinished holds a run that is not finished", "damaged/results.json is damaged"):
@@ -163,7 +163,7 @@ def test_folders_that_are_no_runs_are_passed_over(tmp_path):
 def test_the_table_is_aligned_and_says_what_the_runs_are(tmp_path):
     made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
     made(tmp_path, "longer-name", [1, 1, 1, 1, 1, 0, 0, 0], lr=0.5, weights="/elsewhere/mine.pth")
-    lines = table_text.as_text(gather(run_folders(tmp_path))).splitlines()
+    lines = table_text.as_text(load_run_table(run_folders(tmp_path))).splitlines()
     assert lines[1].split() == (
         ["a", "A", "resnet18", "2", "50.00", "20.0", "to", "90.0", "40.00", "1", "min", "23", "s"]
         + ["AMD", "EPYC", "7,", "2", "threads,", "bf16", "first"]
@@ -177,7 +177,7 @@ def test_the_table_is_aligned_and_says_what_the_runs_are(tmp_path):
 def test_of_too_many_runs_each_setting_is_a_sentence(tmp_path):
     for i in range(14):
         made(tmp_path, f"run-{i:02}", [1, 0], lr=0.5 if i % 2 else 0.05)
-    text = table_text.as_text(gather(run_folders(tmp_path)))
+    text = table_text.as_text(load_run_table(run_folders(tmp_path)))
     assert "lr                0.05: run-00, run-02, run-04" in text
     assert max(len(line) for line in text.split("settings that differ")[1].splitlines()) <= table_text.WIDTH
 
@@ -210,7 +210,7 @@ def test_without_a_finished_run_it_says_so(tmp_path, capsys):
 def test_the_figure_draws_every_epoch_and_the_interval(tmp_path):
     made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
     made(tmp_path, "b", [1, 1, 1, 1, 0, 0, 0, 0], demo=True, fingerprint="f2")
-    figure = training.overlay(gather(run_folders(tmp_path)).rows)
+    figure = training.overlay(load_run_table(run_folders(tmp_path)).rows)
     left, right = figure.axes
     assert [line.get_ydata() for line in left.lines] == [pytest.approx([25, 50])] * 2
     assert [line.get_linestyle() for line in left.lines] == ["-", "--"]
@@ -223,7 +223,7 @@ def test_the_figure_draws_every_epoch_and_the_interval(tmp_path):
 def test_of_many_runs_the_latest_twelve_are_drawn_each_in_its_own_way(tmp_path):
     for i in range(14):
         made(tmp_path, f"{i:02}", [1, 0], finished=1000 - i)
-    figure = training.overlay(gather(run_folders(tmp_path)).rows)
+    figure = training.overlay(load_run_table(run_folders(tmp_path)).rows)
     lines = figure.axes[0].lines
     assert [text.get_text()[:2] for text in figure.legends[0].get_texts()] == [f"{i:02}" for i in range(12)]
     assert len({(line.get_color(), line.get_markerfacecolor()) for line in lines}) == 12
@@ -231,7 +231,7 @@ def test_of_many_runs_the_latest_twelve_are_drawn_each_in_its_own_way(tmp_path):
 
 
 def test_the_committed_results_are_read_as_they_are():
-    table = gather(run_folders(ROOT / "report" / "results"))
+    table = load_run_table(run_folders(ROOT / "report" / "results"))
     rows = {row.name: row for row in table.rows}
     assert rows["fast-mobilenet_v2"].group == rows["seed-mobilenet_v2"].group != rows["demo-resnet18"].group
     results = json.loads((ROOT / "report/results/fast-mobilenet_v2/results.json").read_text())
@@ -241,4 +241,4 @@ def test_the_committed_results_are_read_as_they_are():
 
 def test_a_copied_folder_is_compared_under_its_own_name(tmp_path):
     shutil.copytree(made(tmp_path, "a", [1, 0]), tmp_path / "copy")
-    assert [row.name for row in gather(run_folders(tmp_path)).rows] == ["a", "copy"]
+    assert [row.name for row in load_run_table(run_folders(tmp_path)).rows] == ["a", "copy"]

@@ -92,9 +92,9 @@ def test_signals_are_handled_as_before_once_training_is_over(tmp_path):
 
 def test_checkpoint_steps_are_the_most_that_are_repeated(tmp_path, monkeypatch):
     saved = []
-    write = checkpointing.Keeper.write
+    write = checkpointing.Checkpointer.write
     monkeypatch.setattr(
-        checkpointing.Keeper, "write", lambda self: (saved.append(self.unsaved is not None), write(self))
+        checkpointing.Checkpointer, "write", lambda self: (saved.append(self.unsaved is not None), write(self))
     )
     train(tmp_path, tiny_recipe(epochs=2, checkpoint_steps=1))
     assert sum(saved) == 2 * 3 + 2  # after each step, and at each end of an epoch
@@ -105,12 +105,12 @@ def test_what_saving_costs_decides_how_often_it_is_done(tmp_path):
     model = tiny_model()
     optimizer = optimization.make_optimizer(model, recipe)
     schedule = optimization.make_schedule(optimizer, recipe)
-    keeper = checkpointing.Keeper(a_run(tmp_path, recipe), model, optimizer, schedule, ("a", "b"))
+    keeper = checkpointing.Checkpointer(a_run(tmp_path, recipe), model, optimizer, schedule, ("a", "b"))
     keeper.cost = 1.0
     keeper.last -= 99
-    assert not keeper.due(checkpointing.Position())
+    assert not keeper.due(checkpointing.TrainingState())
     keeper.last -= 2
-    assert keeper.due(checkpointing.Position())
+    assert keeper.due(checkpointing.TrainingState())
 
 
 @pytest.mark.parametrize("how", ["cut off", "bit flipped", "emptied", "code inside"])
@@ -133,7 +133,7 @@ def test_of_a_damaged_checkpoint_the_previous_one_is_used(tmp_path, whole, how):
         said = []
         model = tiny_model()
         optimizer = optimization.make_optimizer(model, recipe)
-        keeper = checkpointing.Keeper(
+        keeper = checkpointing.Checkpointer(
             a_run(tmp_path, recipe), model, optimizer, optimization.make_schedule(optimizer, recipe), ("a", "b")
         )
         position = keeper.restore(said.append)

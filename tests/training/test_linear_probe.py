@@ -9,16 +9,16 @@ from torch import nn
 from helpers.common.errors import ParameterError
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.loaders import open_feeds
+from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos
-from helpers.evaluation.features import penultimate
+from helpers.evaluation.features import extract_features
 from helpers.evaluation.predictions import predict
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.models.build import build_model
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 from helpers.runs.run import open_run
-from helpers.training.linear_probe import PULL, fit_head, what_is_trained
+from helpers.training.linear_probe import WEIGHT_PENALTY, fit_head, select_trained_part
 from helpers.training.loop import fit
 from helpers.training.optimization import make_loss, make_optimizer, make_schedule
 
@@ -43,8 +43,8 @@ def frozen(backbone="resnet18"):
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small"])
 def test_the_head_on_features_says_what_the_model_says_of_the_photos(data, backbone, pipeline):
-    model, feeds = frozen(backbone), open_feeds(*data, recipe(pipeline=pipeline), CPU)
-    head, features = what_is_trained(model, feeds, recipe(), torch.float32)
+    model, feeds = frozen(backbone), make_loaders(*data, recipe(pipeline=pipeline), CPU)
+    head, features = select_trained_part(model, feeds, recipe(), torch.float32)
     assert head is head_module(model)
     for part in ("train", "val"):
         whole = predict(model, getattr(feeds, part), torch.float32)
@@ -57,7 +57,7 @@ def test_the_head_on_features_says_what_the_model_says_of_the_photos(data, backb
 
 
 def test_every_photo_once_per_epoch_in_changing_order(data):
-    _, features = what_is_trained(frozen(), open_feeds(*data, recipe(), CPU), recipe(), torch.float32)
+    _, features = select_trained_part(frozen(), make_loaders(*data, recipe(), CPU), recipe(), torch.float32)
     epochs = [torch.cat([rows for rows, _ in features.train.epoch(epoch)]) for epoch in (0, 0, 1)]
     assert torch.equal(epochs[0], epochs[1])
     assert not torch.equal(epochs[0], epochs[2])
@@ -75,13 +75,13 @@ def test_every_photo_once_per_epoch_in_changing_order(data):
     ],
 )
 def test_where_features_would_not_be_the_same_the_whole_model_is_trained(data, backbone, changes):
-    model, feeds = frozen(backbone), open_feeds(*data, recipe(**changes), CPU)
-    assert what_is_trained(model, feeds, recipe(**changes), torch.float32) == (model, feeds)
+    model, feeds = frozen(backbone), make_loaders(*data, recipe(**changes), CPU)
+    assert select_trained_part(model, feeds, recipe(**changes), torch.float32) == (model, feeds)
 
 
 def test_training_changes_the_head_of_the_model_and_nothing_else(data, tmp_path):
     settings = recipe(work_dir=str(tmp_path), device="cpu", precision="fp32")
-    model, feeds = frozen(), open_feeds(*data, settings, CPU)
+    model, feeds = frozen(), make_loaders(*data, settings, CPU)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = make_optimizer(model, settings)
     run = open_run(settings)
@@ -102,7 +102,7 @@ def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_fol
     model = build_model(
         "mobilenet_v2", str(weights_folder / "mobilenet_v2-imagenet-fp16.pth"), 5, settings.dropout, 0, frozen=True
     )
-    head, features = what_is_trained(model, open_feeds(audit, split, settings, CPU), settings, torch.float32)
+    head, features = select_trained_part(model, make_loaders(audit, split, settings, CPU), settings, torch.float32)
     optimizer = make_optimizer(model, settings)
     for epoch in range(5):
         for rows, labels in features.train.epoch(epoch):
@@ -114,7 +114,7 @@ def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_fol
 
 def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
     tuned = replace(recipe(), frozen_backbone=False, augmentation=True, crop_size=48)
-    feeds = open_feeds(*data, tuned, CPU)
+    feeds = make_loaders(*data, tuned, CPU)
     model = build_model("resnet18", "none", 2, 0.0, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     share = fit_head(model, feeds.train, torch.float32, looks=3)
@@ -130,23 +130,23 @@ def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
                 features = torch.flatten(nn.Sequential(*list(model.children())[:-1])(images), 1)
             losses.append(nn.functional.cross_entropy(layer(features), labels, reduction="sum"))
             right += (layer(features).argmax(1) == labels).tolist()
-    loss = sum(losses) / len(right) + PULL * layer.weight.square().sum()
+    loss = sum(losses) / len(right) + WEIGHT_PENALTY * layer.weight.square().sum()
     slopes = torch.autograd.grad(loss, [layer.weight, layer.bias])
     assert max(slope.abs().max() for slope in slopes) < 1e-3  # of about 0.5 before
     assert share == pytest.approx(sum(right) / len(right))
 
 
 def test_head_first_is_not_for_heads_that_average(data):
-    with pytest.raises(ParameterError, match="Set head_first to False"):
+    with pytest.raises(ParameterError, match="Set linear_probe_first to False"):
         fit_head(build_model("squeezenet1_1", "none", 2, 0.0, seed=1), None, torch.float32)
 
 
 def test_training_begins_with_a_fitted_head(data, tmp_path):
     tuned = replace(
-        recipe(), frozen_backbone=False, augmentation=True, crop_size=48, head_first=True, lr=1e-9, epochs=1
+        recipe(), frozen_backbone=False, augmentation=True, crop_size=48, linear_probe_first=True, lr=1e-9, epochs=1
     )
     run = open_run(tuned, tmp_path, tmp_path / "run")
-    feeds = open_feeds(*data, tuned, CPU)
+    feeds = make_loaders(*data, tuned, CPU)
     model = build_model("resnet18", "none", 2, 0.0, seed=1)
     optimizer = make_optimizer(model, tuned)
     said = []
@@ -159,8 +159,8 @@ def test_training_begins_with_a_fitted_head(data, tmp_path):
 
 @pytest.mark.parametrize("backbone", ["resnet18", "squeezenet1_1"])
 def test_penultimate_features_are_what_the_head_makes_its_logits_of(data, backbone):
-    model, feed = frozen(backbone), open_feeds(*data, recipe(), CPU).val
-    features, logits = penultimate(model, feed, torch.float32), predict(model, feed, torch.float32).logits
+    model, feed = frozen(backbone), make_loaders(*data, recipe(), CPU).val
+    features, logits = extract_features(model, feed, torch.float32), predict(model, feed, torch.float32).logits
     layer = find_head(model)[1].requires_grad_(False)
     assert features.shape == (len(feed.labels), 512)
     if backbone == "resnet18":
@@ -170,9 +170,9 @@ def test_penultimate_features_are_what_the_head_makes_its_logits_of(data, backbo
 
 
 def test_penultimate_features_of_several_views_are_their_mean(data):
-    model, feed = frozen(), open_feeds(*data, recipe(), CPU).val
-    mirrored = as_tested(model, recipe(test_flip=True))
-    features, logits = penultimate(mirrored, feed, torch.float32), predict(mirrored, feed, torch.float32).logits
+    model, feed = frozen(), make_loaders(*data, recipe(), CPU).val
+    mirrored = with_tta(model, recipe(test_flip=True))
+    features, logits = extract_features(mirrored, feed, torch.float32), predict(mirrored, feed, torch.float32).logits
     layer = find_head(model)[1].requires_grad_(False)
     assert torch.allclose(features @ layer.weight.T + layer.bias, logits, atol=1e-5)
-    assert not torch.allclose(features, penultimate(model, feed, torch.float32))
+    assert not torch.allclose(features, extract_features(model, feed, torch.float32))

@@ -117,7 +117,7 @@ def test_long_gradients_are_shortened_and_short_ones_are_not(clip_norm, step):
 
 
 def test_what_is_frozen_is_in_no_group():
-    model = build_model("resnet18", "none", 5, 0.5, 0, frozen_share=0.5)
+    model = build_model("resnet18", "none", 5, 0.5, 0, freeze_fraction=0.5)
     groups = optimization.parameter_groups(model, recipe(layer_decay=0.5))
     ids = {id(parameter) for group in groups for parameter in group["params"]}
     frozen = [parameter for stage in stages(model)[:3] for parameter in stage]

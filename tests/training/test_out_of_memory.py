@@ -60,14 +60,14 @@ class Hungry(nn.Module):
 @pytest.mark.parametrize(("room", "said"), [(9, "batch_size = 8 fits"), (0, "not even a batch of one fits")])
 def test_the_largest_batch_is_found_by_trying(room, said):
     recipe = Recipe(image_size=16, batch_size=32)
-    with pytest.raises(RunError, match=said), out_of_memory.explained(Hungry(room), recipe, torch.float32):
+    with pytest.raises(RunError, match=said), out_of_memory.explain_out_of_memory(Hungry(room), recipe, torch.float32):
         Hungry(room)(torch.zeros(32, 3, 16, 16))
 
 
 def test_other_errors_pass_unchanged():
     with (
         pytest.raises(RuntimeError, match="shapes cannot be"),
-        out_of_memory.explained(Hungry(9), Recipe(), torch.float32),
+        out_of_memory.explain_out_of_memory(Hungry(9), Recipe(), torch.float32),
     ):
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
@@ -90,7 +90,7 @@ def test_what_was_learned_is_saved_before_smaller_batches_are_tried():
     model.register_forward_pre_hook(lambda *_: order.append("try"))
     with (
         pytest.raises(RunError, match="batch_size = 8 fits"),
-        out_of_memory.explained(model, recipe, torch.float32, lambda: order.append("save")),
+        out_of_memory.explain_out_of_memory(model, recipe, torch.float32, lambda: order.append("save")),
     ):
         raise MemoryError
     assert order == ["save", "try", "try"]  # 16 is too many, 8 fits

@@ -26,7 +26,7 @@ BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 
 @dataclass(frozen=True)
-class Draws:
+class AugmentationParams:
     """The random choices for ``n`` photos, in torchvision's terms."""
 
     angle: torch.Tensor  # (n,) degrees, counter-clockwise
@@ -38,13 +38,13 @@ class Draws:
     erase: torch.Tensor | None = None  # (n, 12, 2): whether; ten tries for area and shape; place
 
 
-def draw(recipe: Recipe, n: int, generator: torch.Generator) -> Draws:
+def sample_params(recipe: Recipe, n: int, generator: torch.Generator) -> AugmentationParams:
     """Random choices for ``n`` photos, distributed as those of ``augment.train_transform``."""
     uniform = torch.rand(n, 7, generator=generator, dtype=torch.float64).float()
     jitter = torch.tensor([recipe.brightness, recipe.contrast, recipe.saturation])
     chance = torch.tensor([recipe.horizontal_flip, recipe.vertical_flip])
     low = (1 - jitter).clamp(min=0)
-    return Draws(
+    return AugmentationParams(
         angle=(2 * uniform[:, 0] - 1) * recipe.rotation,
         flip=uniform[:, 1:3] < chance,
         factor=low + uniform[:, 3:6] * (1 + jitter - low),
@@ -82,7 +82,7 @@ def boxes(draws: torch.Tensor, aspect: torch.Tensor, area: tuple[float, float], 
     return torch.cat([place, chosen], dim=1)
 
 
-def affine_boxes(draws: Draws, frames: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+def affine_boxes(draws: AugmentationParams, frames: torch.Tensor, recipe: Recipe) -> torch.Tensor:
     """Rotation, random resized crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
     aspect = frames[:, 0] / frames[:, 1]
     place, half = boxes(draws.box, aspect, (recipe.crop_scale, 1.0), 4 / 3).split(2, dim=1)
@@ -93,7 +93,7 @@ def affine_boxes(draws: Draws, frames: torch.Tensor, recipe: Recipe) -> torch.Te
     return torch.cat([turn @ stretch, turn @ place[:, :, None]], dim=2)
 
 
-def affine(draws: Draws, recipe: Recipe) -> torch.Tensor:
+def affine(draws: AugmentationParams, recipe: Recipe) -> torch.Tensor:
     """Rotation, central crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
     radians = torch.deg2rad(draws.angle)
     cos, sin = torch.cos(radians), torch.sin(radians)
@@ -105,7 +105,7 @@ def affine(draws: Draws, recipe: Recipe) -> torch.Tensor:
     return maps * scale
 
 
-def colour_maps(draws: Draws) -> tuple[torch.Tensor, torch.Tensor]:
+def colour_maps(draws: AugmentationParams) -> tuple[torch.Tensor, torch.Tensor]:
     """The linear colour operations before and after the hue shift.
 
     Returns:
@@ -172,7 +172,7 @@ class Augmenter:
         self.low, self.high = -mean / std, (1 - mean) / std
 
     def __call__(self, canvases: torch.Tensor, plan: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Args: canvases, and the rows of an ``epoch_plan`` that belong to them (same device)."""
+        """Args: canvases, and the rows of an ``prepare_params`` that belong to them (same device)."""
         images = torch.empty(len(canvases), 3, self.size, self.size, device=canvases.device).to(
             memory_format=torch.channels_last if canvases.device.type != "cpu" else torch.contiguous_format
         )
@@ -203,7 +203,9 @@ class Augmenter:
         return torch.baddbmm(offset, matrix, pixels)
 
 
-def epoch_plan(draws: Draws, frames: torch.Tensor, recipe: Recipe, device: torch.device) -> dict[str, torch.Tensor]:
+def prepare_params(
+    draws: AugmentationParams, frames: torch.Tensor, recipe: Recipe, device: torch.device
+) -> dict[str, torch.Tensor]:
     """All that ``Augmenter`` needs for photos with these frames ``(n, 2)``, sent to the device at once."""
     before, after = colour_maps(draws)
     plan = {"before_hue": before, "hue": draws.hue, "after_hue": after}

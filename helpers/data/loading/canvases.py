@@ -31,7 +31,7 @@ def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
     return _pixels(canvas.resize((side, side), Image.Resampling.BICUBIC))
 
 
-def frame(photo: Image.Image, recipe: Recipe) -> np.ndarray:
+def half_size(photo: Image.Image, recipe: Recipe) -> np.ndarray:
     """Half the photo's width and height at the network's scale, float32 ``(2,)``; random_resized: in its own px.
 
     torchvision's rotation keeps the photo's frame: what turns out of it is lost, and black.
@@ -87,7 +87,7 @@ def train_canvases(
     def store(arrays: Arrays, row: int, path: Path) -> None:
         photo = load_photo(path)
         arrays["canvases"][row] = train_canvas(photo, recipe)
-        arrays["frames"][row] = frame(photo, recipe)
+        arrays["frames"][row] = half_size(photo, recipe)
 
     kind = "whole" if recipe.crop == "random_resized" else recipe.crop_size
     name = f"train-{recipe.image_size}-{side}-{kind}"

@@ -21,14 +21,14 @@ from helpers.data.audit import Audit
 from helpers.data.augmentation import train_transform, val_transform
 from helpers.data.loading import batch_augmentation
 from helpers.data.loading.canvases import canvas_sides, train_canvases, val_pictures
-from helpers.data.loading.streaming import StreamFeed
+from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.split import Split
 from helpers.recipe import Recipe
 
 Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
-class ResidentFeed:
+class InMemoryLoader:
     """Pictures in memory as the network sees them; shuffled in each epoch if there is a seed."""
 
     def __init__(self, pictures: torch.Tensor, labels: torch.Tensor, batch_size: int, seed: int | None = None) -> None:
@@ -47,7 +47,7 @@ class ResidentFeed:
         return batch_augmentation.normalize(self.pictures[rows]).contiguous(memory_format=torch.channels_last)
 
 
-class AugmentedFeed:
+class AugmentingLoader:
     """Canvases in memory, augmented in batches on the device."""
 
     def __init__(self, canvases: torch.Tensor, frames: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
@@ -62,8 +62,8 @@ class AugmentedFeed:
         """Every photo once, shuffled and augmented, from batch ``start`` on; the same for the same seed and epoch."""
         n, seed = len(self.labels), self.recipe.seed
         order = epoch_order(n, seed, epoch)
-        draws = batch_augmentation.draw(self.recipe, n, generator(seed, "augmentation", epoch))
-        plan = batch_augmentation.epoch_plan(draws, self.frames[order], self.recipe, self.device)
+        draws = batch_augmentation.sample_params(self.recipe, n, generator(seed, "augmentation", epoch))
+        plan = batch_augmentation.prepare_params(draws, self.frames[order], self.recipe, self.device)
         order = order.to(self.device)
         for share in distributed.shares(n, self.batch_size)[start:]:
             images = self.augment(self.canvases[order[share]], {name: part[share] for name, part in plan.items()})
@@ -71,11 +71,11 @@ class AugmentedFeed:
 
 
 @dataclass(frozen=True)
-class Feeds:
+class Loaders:
     """The training and the validation feed of a run, and how they are fed."""
 
-    train: AugmentedFeed | ResidentFeed | StreamFeed
-    val: ResidentFeed | StreamFeed
+    train: AugmentingLoader | InMemoryLoader | StreamingLoader
+    val: InMemoryLoader | StreamingLoader
     classes: tuple[str, ...]
     kind: str  # resident or stream
     why: str
@@ -87,7 +87,7 @@ class Feeds:
         )
 
 
-def open_feeds(
+def make_loaders(
     audit: Audit,
     split: Split,
     recipe: Recipe,
@@ -95,7 +95,7 @@ def open_feeds(
     train: v2.Transform | None = None,
     val: v2.Transform | None = None,
     cache: Path | None = None,
-) -> Feeds:
+) -> Loaders:
     """Feeds for this split, by default with the recipe's own transforms.
 
     ``pipeline = auto`` keeps the decoded photos in memory if they take no more than ``memory_limit_gb``
@@ -122,16 +122,16 @@ def open_feeds(
     if recipe.pipeline == "resident" or (recipe.pipeline == "auto" and own and not listed and needed <= allowed):
         feeds = _resident(audit, split, recipe, device, cache)
         why = f"{needed / 1e9:.2f} GB of decoded photos in memory"
-        return Feeds(*feeds, audit.photos.classes, "resident", why, names)
+        return Loaders(*feeds, audit.photos.classes, "resident", why, names)
     too_large = f"{needed / 1e9:.2f} GB decoded, {allowed / 1e9:.2f} GB allowed"
     why = {"stream": "as asked", "auto": too_large if own else "the transforms are your own"}
     if listed:
         why["auto"] = "auto_augment takes photos one by one"
     streams = (
-        StreamFeed(audit.photos, split.train, train or train_transform(recipe), recipe, device, shuffle=True),
-        StreamFeed(audit.photos, split.val, val or val_transform(recipe), recipe, device, shuffle=False),
+        StreamingLoader(audit.photos, split.train, train or train_transform(recipe), recipe, device, shuffle=True),
+        StreamingLoader(audit.photos, split.val, val or val_transform(recipe), recipe, device, shuffle=False),
     )
-    return Feeds(*streams, audit.photos.classes, "stream", why[recipe.pipeline], names)
+    return Loaders(*streams, audit.photos.classes, "stream", why[recipe.pipeline], names)
 
 
 def decoded_bytes(split: Split, recipe: Recipe) -> int:
@@ -154,18 +154,18 @@ def val_batch_size(device: torch.device) -> int:
 
 def _resident(
     audit: Audit, split: Split, recipe: Recipe, device: torch.device, cache: Path | None
-) -> tuple[AugmentedFeed | ResidentFeed, ResidentFeed]:
+) -> tuple[AugmentingLoader | InMemoryLoader, InMemoryLoader]:
     train_labels, val_labels = (
         torch.tensor([audit.photos.labels[i] for i in part], device=device) for part in (split.train, split.val)
     )
     if recipe.augmentation:
         canvases, frames = train_canvases(audit, split.train, recipe, cache)
-        train = AugmentedFeed(canvases.to(device), frames, train_labels, recipe)
+        train = AugmentingLoader(canvases.to(device), frames, train_labels, recipe)
     else:
         pictures = val_pictures(audit, split.train, recipe, cache).to(device)
-        train = ResidentFeed(pictures, train_labels, recipe.batch_size, recipe.seed)
+        train = InMemoryLoader(pictures, train_labels, recipe.batch_size, recipe.seed)
     pictures = val_pictures(audit, split.val, recipe, cache).to(device)
-    return train, ResidentFeed(pictures, val_labels, val_batch_size(device))
+    return train, InMemoryLoader(pictures, val_labels, val_batch_size(device))
 
 
 def _same(given: v2.Transform | None, own: v2.Transform) -> bool:
@@ -174,8 +174,8 @@ def _same(given: v2.Transform | None, own: v2.Transform) -> bool:
 
 def _check_processes(split: Split, recipe: Recipe) -> None:
     photos = min(recipe.batch_size, len(split.train))
-    if distributed.count() > photos:
+    if distributed.world_size() > photos:
         raise ParameterError(
-            f"{distributed.count()} processes share each batch of {photos} photos: start at most {photos}, "
+            f"{distributed.world_size()} processes share each batch of {photos} photos: start at most {photos}, "
             "or raise batch_size (which all of them share)"
         )

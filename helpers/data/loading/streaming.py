@@ -21,7 +21,7 @@ from helpers.recipe import Recipe
 Key = tuple[int, int]  # epoch, and position among the feed's photos
 
 
-class StreamFeed:
+class StreamingLoader:
     """Batches ``(images, labels)`` like the resident feeds', made by ``recipe.workers`` processes."""
 
     def __init__(

@@ -81,7 +81,7 @@ def _explanation(dataset: str, path: Path) -> str:
     return f"dataset = {dataset!r}: {path} does not exist; {hint}"
 
 
-def look_at(recipe: Recipe, root: Path) -> Audit:
+def open_dataset(recipe: Recipe, root: Path) -> Audit:
     """The audit of the recipe's photos.
 
     Raises:
@@ -92,7 +92,7 @@ def look_at(recipe: Recipe, root: Path) -> Audit:
     return audit_photos(find_photos(folder))
 
 
-def photos_at_hand(recipe: Recipe, root: Path, data: str | None = None) -> Path:
+def locate_existing(recipe: Recipe, root: Path, data: str | None = None) -> Path:
     """The folder of a finished run's photos. Nothing is downloaded for it.
 
     Args:

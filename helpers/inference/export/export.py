@@ -21,7 +21,7 @@ from helpers.common.errors import RunError
 from helpers.common.files import write_json
 from helpers.inference.export import formats, verify
 from helpers.inference.export import timing as export_timing
-from helpers.inference.export.formats import Answer, Deployed
+from helpers.inference.export.formats import Deployed, InferenceFn
 from helpers.inference.export.preprocessing import describe
 from helpers.runs.finished import read_run
 from helpers.runs.run import project_root
@@ -65,7 +65,7 @@ def export_run(
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
             aside = Path(name)
             engines = _write(aside, model, run.recipe.val_size, facts, onnx or timing)
-            photos = verify.gather(run, root or project_root(), data)
+            photos = verify.sample_photos(run, root or project_root(), data)
             report = _check(aside, engines, plain, photos, facts, log)
             if timing:
                 measured = export_timing.measure(_named({"PyTorch": plain} | engines), photos.images)
@@ -87,7 +87,7 @@ def _sweep(folder: Path) -> None:
             shutil.rmtree(rest, ignore_errors=True)
 
 
-def _write(aside: Path, model: Deployed, side: int, facts: dict[str, Any], onnx: bool) -> dict[str, Answer]:
+def _write(aside: Path, model: Deployed, side: int, facts: dict[str, Any], onnx: bool) -> dict[str, InferenceFn]:
     """Write the model's files, and open each of them again."""
     program = formats.trace(model, side)
     formats.save_program(program, aside / "model.pt2", facts)
@@ -101,8 +101,8 @@ def _write(aside: Path, model: Deployed, side: int, facts: dict[str, Any], onnx:
 
 def _check(
     aside: Path,
-    engines: dict[str, Answer],
-    plain: Answer,
+    engines: dict[str, InferenceFn],
+    plain: InferenceFn,
     photos: verify.Photos,
     facts: dict[str, Any],
     log: Callable[[str], None],
@@ -122,7 +122,7 @@ def _check(
     return {"check": {"photos": photos.source, "against_predictions_csv": same}, "files": files}
 
 
-def _named(engines: dict[str, Answer]) -> dict[str, Answer]:
+def _named(engines: dict[str, InferenceFn]) -> dict[str, InferenceFn]:
     names = {"model.pt2": "exported program", "model.onnx": "ONNX Runtime"}
     return {names.get(name, name): answer for name, answer in engines.items()}
 

@@ -22,13 +22,13 @@ from torch import nn
 from torch.export import Dim, ExportedProgram
 
 from helpers.common.errors import ParameterError, RunError
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.recipe import Recipe
 
 METADATA = "preprocessing.json"  # name inside the .pt2 file and among the ONNX file's properties
 
 
-Answer = Callable[[torch.Tensor], torch.Tensor]  # images float32 (n, 3, S, S) → logits float32 (n, classes), CPU
+InferenceFn = Callable[[torch.Tensor], torch.Tensor]  # images float32 (n, 3, S, S) → logits float32 (n, classes), CPU
 
 
 class Deployed(nn.Module):
@@ -36,7 +36,7 @@ class Deployed(nn.Module):
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__()
-        self.model = as_tested(model, recipe)
+        self.model = with_tta(model, recipe)
         self.eval().requires_grad_(False)
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
@@ -66,7 +66,7 @@ def save_program(program: ExportedProgram, path: Path, facts: dict[str, Any]) ->
         torch.export.save(program, path, extra_files={METADATA: _text(facts)})
 
 
-def open_program(path: Path) -> Answer:
+def open_program(path: Path) -> InferenceFn:
     """The model in a ``.pt2`` file that you trust (see the module's docstring)."""
     with _quiet():
         module = torch.export.load(path).module()
@@ -114,7 +114,7 @@ def save_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> No
     made.save(path, external_data=False)
 
 
-def open_onnx(path: Path, threads: int = 1) -> Answer:
+def open_onnx(path: Path, threads: int = 1) -> InferenceFn:
     """The model in an ONNX file, run by ONNX Runtime on so many cores."""
     import onnxruntime
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from helpers.common import device
-from helpers.inference.export.formats import Answer
+from helpers.inference.export.formats import InferenceFn
 
 BATCHES = (1, 32)
 
@@ -27,7 +27,7 @@ SLICE = 0.25  # seconds that an engine is given at a time, or one batch
 
 
 def measure(
-    engines: dict[str, Answer], images: torch.Tensor, batches: Sequence[int] = BATCHES, rounds: int = ROUNDS
+    engines: dict[str, InferenceFn], images: torch.Tensor, batches: Sequence[int] = BATCHES, rounds: int = ROUNDS
 ) -> dict[str, Any]:
     """Photos per second of each engine on one core, and its ratio to the first one, round by round.
 
@@ -71,7 +71,7 @@ def _installed(*names: str) -> dict[str, str]:
     return {name: version(name) for name in names if find_spec(name)}
 
 
-def _rows(engines: dict[str, Answer], batch: torch.Tensor, rounds: int) -> list[dict[str, Any]]:
+def _rows(engines: dict[str, InferenceFn], batch: torch.Tensor, rounds: int) -> list[dict[str, Any]]:
     for answer in engines.values():
         answer(batch)  # warms it up
     speeds: dict[str, list[float]] = {name: [] for name in engines}
@@ -90,7 +90,7 @@ def _rows(engines: dict[str, Answer], batch: torch.Tensor, rounds: int) -> list[
     ]
 
 
-def _speed(answer: Answer, batch: torch.Tensor) -> float:
+def _speed(answer: InferenceFn, batch: torch.Tensor) -> float:
     """Photos per second of as many calls as fill a slice. On Windows the clock ticks but 64 times a second."""
     began, calls, passed = time.process_time(), 0, 0.0
     while passed == 0 or passed < SLICE:

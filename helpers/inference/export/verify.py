@@ -13,8 +13,8 @@ from helpers.data.augmentation import val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
 from helpers.data.sources.garden import SPECIES, draw_photo
-from helpers.data.sources.locate import photos_at_hand
-from helpers.inference.export.formats import Answer
+from helpers.data.sources.locate import locate_existing
+from helpers.inference.export.formats import InferenceFn
 from helpers.runs.finished import FinishedRun
 
 MOST = 64  # photos
@@ -35,7 +35,7 @@ class Photos:
     stored: torch.Tensor | None  # float64 (n, classes): probabilities in the run's predictions.csv
 
 
-def gather(run: FinishedRun, root: Path, data: str | None = None, most: int = MOST) -> Photos:
+def sample_photos(run: FinishedRun, root: Path, data: str | None = None, most: int = MOST) -> Photos:
     """Up to ``most`` of the run's validation photos, evenly from all classes; drawn ones if they are not here.
 
     Args:
@@ -45,7 +45,7 @@ def gather(run: FinishedRun, root: Path, data: str | None = None, most: int = MO
         PhotosError: ``data`` was given, and the run's validation photos are not there.
     """
     try:
-        return _own(run, photos_at_hand(run.recipe, root, data), most)
+        return _own(run, locate_existing(run.recipe, root, data), most)
     except PhotosError as error:
         if data is not None:
             raise
@@ -73,7 +73,7 @@ def _own(run: FinishedRun, folder: Path, most: int) -> Photos:
     return Photos(images, source, run.called.probabilities[chosen])
 
 
-def compare(name: str, exported: Answer, model: Answer, photos: Photos) -> dict[str, Any]:
+def compare(name: str, exported: InferenceFn, model: InferenceFn, photos: Photos) -> dict[str, Any]:
     """The largest differences between two models on the photos, asked one alone and 32 at a time.
 
     Raises:
@@ -91,7 +91,7 @@ def compare(name: str, exported: Answer, model: Answer, photos: Photos) -> dict[
     return {"logits_max_difference": logits, "probabilities_max_difference": probabilities, "same_calls": True}
 
 
-def against_the_run(model: Answer, photos: Photos) -> dict[str, Any] | None:
+def against_the_run(model: InferenceFn, photos: Photos) -> dict[str, Any] | None:
     """What separates the model in float32 from ``predictions.csv``, which was computed in the run's precision."""
     if photos.stored is None:
         return None
@@ -103,6 +103,6 @@ def against_the_run(model: Answer, photos: Photos) -> dict[str, Any] | None:
     }
 
 
-def _in_batches(answer: Answer, images: torch.Tensor) -> torch.Tensor:
+def _in_batches(answer: InferenceFn, images: torch.Tensor) -> torch.Tensor:
     """Logits, float64 ``(n, classes)``: the first photo alone, so that a fixed batch size would be noticed."""
     return torch.cat([answer(part) for part in (images[:1], *images[1:].split(32))]).double()

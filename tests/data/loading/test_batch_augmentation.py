@@ -16,7 +16,7 @@ from torchvision.transforms.v2 import functional as T
 from helpers.common.seeding import generator
 from helpers.data.augmentation import denormalize, val_transform
 from helpers.data.loading import batch_augmentation
-from helpers.data.loading.canvases import frame, train_canvas, val_picture
+from helpers.data.loading.canvases import half_size, train_canvas, val_picture
 from helpers.recipe import Recipe
 
 SEED = Recipe.from_preset("seed")
@@ -37,7 +37,7 @@ def literally(photo, draws, i, recipe=SEED):
 
 def neutral(n, **changes):
     """Draws that change nothing, except for what is given."""
-    draws = batch_augmentation.Draws(
+    draws = batch_augmentation.AugmentationParams(
         angle=torch.zeros(n),
         flip=torch.zeros(n, 2, dtype=torch.bool),
         factor=torch.ones(n, 3),
@@ -49,8 +49,8 @@ def neutral(n, **changes):
 
 def ours(photos, draws, recipe=SEED):
     canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
-    frames = torch.from_numpy(np.stack([frame(photo, recipe) for photo in photos]))
-    plan = batch_augmentation.epoch_plan(draws, frames, recipe, CPU)
+    frames = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
+    plan = batch_augmentation.prepare_params(draws, frames, recipe, CPU)
     return denormalize(batch_augmentation.Augmenter(recipe, CPU)(canvases, plan))
 
 
@@ -86,7 +86,7 @@ def photos(request, smooth_photos):
 )
 def test_same_parameters_same_picture(photos, operation, tolerance):
     n = len(photos)
-    draws = batch_augmentation.draw(SEED, n, generator(3))
+    draws = batch_augmentation.sample_params(SEED, n, generator(3))
     chosen = {
         "nothing": neutral(n),
         "rotation": neutral(n, angle=draws.angle),
@@ -108,7 +108,7 @@ def sharpness(pictures):
 
 def test_as_sharp_as_torchvision_makes_it(real_photos):
     """Sampling twice would blur; a network trained on blurred photos is examined on sharp ones."""
-    draws = batch_augmentation.draw(SEED, len(real_photos), generator(3))
+    draws = batch_augmentation.sample_params(SEED, len(real_photos), generator(3))
     literal = torch.stack([literally(photo, draws, i) for i, photo in enumerate(real_photos)])
     assert sharpness(ours(real_photos, draws)) == pytest.approx(sharpness(literal), rel=0.05)
 
@@ -129,13 +129,13 @@ def test_validation_pictures_are_exactly_the_literal_ones(photos):
 
 
 def test_each_photo_of_a_batch_gets_its_own_parameters(smooth_photos):
-    draws = batch_augmentation.draw(SEED, 4, generator(0))
+    draws = batch_augmentation.sample_params(SEED, 4, generator(0))
     images = ours([smooth_photos[0]] * 4, draws)
     assert all(not torch.equal(images[0], other) for other in images[1:])
 
 
 def test_draws_are_distributed_as_torchvisions():
-    draws = batch_augmentation.draw(SEED, 20_000, generator(1))
+    draws = batch_augmentation.sample_params(SEED, 20_000, generator(1))
     assert -30 <= draws.angle.min() < -29.9
     assert 29.9 < draws.angle.max() <= 30
     assert draws.flip.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
@@ -150,7 +150,7 @@ def test_draws_are_distributed_as_torchvisions():
 
 
 def test_the_same_generator_draws_the_same():
-    first, second = (batch_augmentation.draw(SEED, 5, generator(7, "augmentation", 2)) for _ in range(2))
+    first, second = (batch_augmentation.sample_params(SEED, 5, generator(7, "augmentation", 2)) for _ in range(2))
     assert first.box is first.erase is None
     assert all(
         torch.equal(getattr(first, name), getattr(second, name)) for name in ("angle", "flip", "factor", "order")
@@ -205,7 +205,7 @@ def random_resized(photo, draws, i, recipe):
 def test_random_resized_crops_are_torchvisions_given_the_same_box(photos, rotation, tolerance):
     recipe = dataclasses.replace(WHOLE, rotation=rotation)
     n = len(photos)
-    drawn = batch_augmentation.draw(recipe, n, generator(3, "boxes"))
+    drawn = batch_augmentation.sample_params(recipe, n, generator(3, "boxes"))
     draws = neutral(n, angle=drawn.angle, flip=drawn.flip, box=drawn.box)
     expected = torch.stack([random_resized(photo, draws, i, recipe) for i, photo in enumerate(photos)])
     assert 255 * (ours(photos, draws, recipe) - expected).abs().mean().item() < tolerance
@@ -239,7 +239,7 @@ def test_an_impossible_shape_falls_back_to_the_largest_central_box():
 
 def test_erased_rectangles_have_torchvisions_size_and_frequency():
     recipe = dataclasses.replace(SEED, random_erasing=0.4, image_size=64, val_resize=64)
-    draws = batch_augmentation.draw(recipe, 4000, generator(1, "erase")).erase
+    draws = batch_augmentation.sample_params(recipe, 4000, generator(1, "erase")).erase
     columns, rows = batch_augmentation.erased(draws, recipe)
     area = columns.sum(1) * rows.sum(1) / 64**2
     assert (area > 0).float().mean().item() == pytest.approx(0.4, abs=0.03)
@@ -250,7 +250,7 @@ def test_erased_rectangles_have_torchvisions_size_and_frequency():
 
 def test_what_is_erased_is_the_mean_colour_and_the_rest_is_untouched(noise_photo):
     recipe = dataclasses.replace(SEED, random_erasing=1.0)
-    drawn = batch_augmentation.draw(recipe, 1, generator(1, "erase"))
+    drawn = batch_augmentation.sample_params(recipe, 1, generator(1, "erase"))
     clean = ours([noise_photo], dataclasses.replace(drawn, erase=None), recipe)
     erased = ours([noise_photo], drawn, recipe)
     columns, rows = batch_augmentation.erased(drawn.erase, recipe)

@@ -19,7 +19,7 @@ from helpers.data.audit import audit_photos
 from helpers.data.augmentation import train_transform, val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.loaders import decoded_bytes, epoch_order, open_feeds
+from helpers.data.loading.loaders import decoded_bytes, epoch_order, make_loaders
 from helpers.data.split import split_photos
 from helpers.recipe import Recipe
 
@@ -39,7 +39,7 @@ def data(grow):
 
 
 def feeds(data, train=None, val=None, **changes):
-    return open_feeds(*data, recipe(**changes), CPU, train, val)
+    return make_loaders(*data, recipe(**changes), CPU, train, val)
 
 
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
@@ -112,7 +112,7 @@ def test_without_augmentation_training_sees_what_validation_sees(data, pipeline)
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
 def test_processes_share_every_batch_and_see_what_one_would_see(data, pipeline, monkeypatch):
     whole = list(feeds(data, pipeline=pipeline, batch_size=11).train.epoch(1))  # 12 photos: the last batch has one
-    monkeypatch.setattr(distributed, "count", lambda: 3)
+    monkeypatch.setattr(distributed, "world_size", lambda: 3)
     parts = []
     for rank in range(3):
         monkeypatch.setattr(distributed, "rank", lambda rank=rank: rank)
@@ -125,7 +125,7 @@ def test_processes_share_every_batch_and_see_what_one_would_see(data, pipeline, 
 
 
 def test_more_processes_than_photos_in_a_batch_are_refused(data, monkeypatch):
-    monkeypatch.setattr(distributed, "count", lambda: 5)
+    monkeypatch.setattr(distributed, "world_size", lambda: 5)
     with pytest.raises(ParameterError, match="5 processes share each batch of 4 photos: start at most 4"):
         feeds(data)
 

@@ -28,7 +28,7 @@ from helpers.inference.export import timing as export_timing
 from helpers.inference.export.export import _move, _sweep, export_run
 from helpers.inference.export.formats import Deployed
 from helpers.inference.export.preprocessing import _steps, describe
-from helpers.models.averaging import as_tested
+from helpers.models.averaging import with_tta
 from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.finished import read_run
@@ -54,7 +54,7 @@ def made(root, weights="none", photos=None, **changes):
     files.write_json(run.folder / "recipe.json", recipe.to_dict())
     files.write_json(run.folder / "environment.json", {"precision": "float32", "data_fingerprint": "f"})
     names = sorted(path.relative_to(photos).as_posix() for path in photos.glob("*/*"))[:40]
-    tested = as_tested(load_best_model(run.folder), recipe)
+    tested = with_tta(load_best_model(run.folder), recipe)
     images = [val_transform(recipe)(load_photo(photos / name)) for name in names]
     with torch.inference_mode():
         shares = torch.cat([tested(image[None]).softmax(1) for image in images])
@@ -218,7 +218,7 @@ def test_views_at_test_time_are_inside_the_file(tmp_path):
     answer = formats.open_program(tmp_path / "m.pt2")
     images = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        torch.testing.assert_close(answer(images), as_tested(net, recipe)(images), atol=1e-6, rtol=0)
+        torch.testing.assert_close(answer(images), with_tta(net, recipe)(images), atol=1e-6, rtol=0)
         torch.testing.assert_close(answer(images), answer(images.flip(-1)), atol=1e-5, rtol=0)
         assert (answer(images) - net(images)).abs().max() > 1e-3
 
@@ -290,19 +290,19 @@ def test_the_comparison_names_the_largest_differences():
 def test_without_its_photos_drawn_ones_are_used_and_said_to_be(run, tmp_path, grow):
     folder, photos = run
     finished = read_run(folder)
-    moved = verify.gather(finished, tmp_path, data=str(photos), most=4)
+    moved = verify.sample_photos(finished, tmp_path, data=str(photos), most=4)
     assert moved.source == "4 of the run's 10 validation photos"
     assert moved.stored.shape == (4, 3)
     other = grow({"rose": 1, "tulip": 1})
     with pytest.raises(PhotosError, match="none of the run's 10 validation photos is in"):
-        verify.gather(finished, tmp_path, data=str(other))
+        verify.sample_photos(finished, tmp_path, data=str(other))
     gone = replace(finished, recipe=replace(finished.recipe, dataset=str(tmp_path / "gone")))
-    drawn = verify.gather(gone, tmp_path, most=6)
+    drawn = verify.sample_photos(gone, tmp_path, most=6)
     assert drawn.source.startswith("6 drawn photos, for the run's own could not be had: dataset = ")
     assert drawn.images.shape == (6, 3, 48, 48)
     assert drawn.stored is None
     far = replace(gone, recipe=replace(gone.recipe, dataset="flower_photos"))
-    assert "flower_photos is not downloaded yet" in verify.gather(far, tmp_path, most=1).source
+    assert "flower_photos is not downloaded yet" in verify.sample_photos(far, tmp_path, most=1).source
 
 
 def test_missing_packages_are_named_with_the_remedy(run, monkeypatch, capsys):
