@@ -30,7 +30,7 @@ from helpers.runs.saving import load_best_model
 FILES = ("model.pt2", "model.onnx", "classify.py", "timing.json", "preprocessing.json")
 
 
-SCRIPT = Path(__file__).with_name("classify_onnx.py")
+SCRIPT = Path(__file__).with_name("classify.py")
 
 
 def export_run(
