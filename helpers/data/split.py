@@ -91,7 +91,7 @@ def read_split(path: Path, photos: PhotoSet) -> Split:
     """
     position = {name: i for i, name in enumerate(photos.names)}
     sides: dict[str, list[int]] = {"train": [], "val": []}
-    for row in _rows(path):
+    for row in read_rows(path):
         i = position.pop(row["name"], None)
         if i is None:
             again = "twice" if row["name"] in photos.names else f"which is not among the photos in {photos.root}"
@@ -102,7 +102,12 @@ def read_split(path: Path, photos: PhotoSet) -> Split:
     return Split(tuple(sorted(sides["train"])), tuple(sorted(sides["val"])))
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+def read_rows(path: Path) -> list[dict[str, str]]:
+    """Read the rows (name, class, subset) of a ``split.csv``, without the photos.
+
+    Raises:
+        PhotosError: the file is missing or not a split.
+    """
     try:
         with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
             reader = csv.DictReader(file)
