@@ -57,7 +57,7 @@ class Recipe:
     saturation: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
     hue: float = _setting(0.1, "jitter: shift within ± this", "turns", low=0, high=0.5)
     auto_augment: str = _setting(
-        "none", "further changes, drawn from a list (streams)", choices=("none", "trivial", "rand", "imagenet")
+        "none", "further changes, drawn from a list (streams)", choices=("none", "trivial", "imagenet")
     )
     image_size: int = _setting(224, "side of the picture that the network sees", "px", low=16, high=4096)
     random_erasing: float = _setting(0.0, "probability to blank a random rectangle", low=0, high=1)
@@ -68,7 +68,6 @@ class Recipe:
     val_resize: int = _setting(256, "shorter side of a validation photo before its central crop", "px", low=16)
     eval_image_size: int = _setting(0, "side of a validation picture; 0: image_size", "px", low=0, high=4096)
     test_flip: bool = _setting(False, "average over a photo and its mirror image")
-    test_scales: bool = _setting(False, "average over the picture at 7/8, 1 and 9/8 of its size")
 
     # Model
     backbone: str = _setting("resnet18", "a torchvision classification model")
@@ -87,21 +86,17 @@ class Recipe:
     optimizer: str = _setting("sgd", "how steps follow from gradients", choices=("sgd", "adam", "adamw", "rmsprop"))
     lr: float = _setting(1e-3, "step size at the start", above=0)
     head_lr: float = _setting(0.0, "step size of the head; 0: lr", low=0)
-    layer_decay: float = _setting(1.0, "lr of each stage relative to the next one's", above=0, high=1)
     momentum: float = _setting(0.9, "momentum of SGD and RMSprop, first beta of Adam", low=0, below=1)
     nesterov: bool = _setting(True, "Nesterov's form of SGD's momentum")
     weight_decay: float = _setting(5e-4, "pull of the weights towards zero", low=0)
-    norm_decay: bool = _setting(True, "weight decay on biases and normalization too")
-    l2_sp: float = _setting(0.0, "pull of the backbone's weights towards where they started, instead of zero", low=0)
     clip_norm: float = _setting(0.0, "a step's gradient is shortened to this length at most; 0: never", low=0)
     label_smoothing: float = _setting(0.0, "share of the truth that is spread over all classes", low=0, below=1)
     ema_decay: float = _setting(
         0.0, "moving average of the weights, which is validated and saved; 0: none", low=0, below=1
     )
-    schedule: str = _setting("step", "how lr falls", choices=("step", "multistep", "cosine", "onecycle"))
-    lr_milestones: str = _setting("7,14", "schedule multistep: epochs after which lr is multiplied by lr_gamma")
+    schedule: str = _setting("step", "how lr falls", choices=("step", "cosine", "onecycle"))
     lr_step: int = _setting(7, "schedule step: multiply lr by lr_gamma every so often", "epochs", low=1)
-    lr_gamma: float = _setting(0.1, "schedules step and multistep: the factor", above=0, high=1)
+    lr_gamma: float = _setting(0.1, "schedule step: the factor", above=0, high=1)
     teacher: str = _setting("", "folder of a finished run to learn from as well (distillation)")
     teacher_weight: float = _setting(0.5, "share of the teacher's word in the target", low=0, high=1)
     teacher_temperature: float = _setting(2.0, "the teacher's logits are divided by this", above=0)
@@ -174,11 +169,6 @@ class Recipe:
     def val_size(self) -> int:
         """Side of a validation picture (px)."""
         return self.eval_image_size or self.image_size
-
-    @property
-    def milestones(self) -> list[int]:
-        """``lr_milestones`` as numbers."""
-        return [int(word) for word in self.lr_milestones.split(",") if word.strip()]
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -262,12 +252,6 @@ def _check_together(recipe: Recipe) -> None:
         )
     if 0 < recipe.eval_image_size < 16:
         raise ParameterError(f"eval_image_size = {recipe.eval_image_size}: must be at least 16, or 0 for image_size")
-    try:
-        increasing = recipe.milestones == sorted(set(recipe.milestones)) and min(recipe.milestones, default=0) > 0
-    except ValueError:
-        increasing = False
-    if recipe.schedule == "multistep" and not (increasing and recipe.milestones):
-        raise ParameterError(f"lr_milestones = {recipe.lr_milestones!r}: rising epochs are needed, such as '7,14'")
     _refuse_without_effect(recipe)
     if recipe.optimizer == "sgd" and recipe.nesterov and recipe.momentum == 0:
         raise ParameterError("nesterov = True needs momentum > 0: raise momentum or set nesterov to False")
@@ -288,7 +272,7 @@ def _refuse_without_effect(recipe: Recipe) -> None:
     random = sorted(changed & {"crop", "auto_augment", "random_erasing"})
     if not recipe.augmentation and random:
         raise ParameterError(f"{random[0]} does nothing without augmentation: set augmentation to True")
-    tuning = sorted(changed & {"freeze_fraction", "frozen_norms", "layer_decay", "l2_sp", "linear_probe_first"})
+    tuning = sorted(changed & {"freeze_fraction", "frozen_norms", "linear_probe_first"})
     if recipe.frozen_backbone and tuning:
         raise ParameterError(f"{tuning[0]} does nothing with frozen_backbone: set one of them back")
     if not recipe.teacher and (taught := sorted(changed & {"teacher_weight", "teacher_temperature"})):

@@ -95,7 +95,6 @@ IRRELEVANT_SETTINGS = (
 INFERENCE_SETTINGS = (
     "eval_image_size",
     "test_flip",
-    "test_scales",
     "val_resize",
 )  # how a model is asked: no part of its training
 

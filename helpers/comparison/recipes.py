@@ -11,7 +11,7 @@ from helpers.models.build import ends_in_head, has_batch_norm
 from helpers.recipe import PRESETS, Recipe
 
 # What follows from the cost of a comparison, and is no choice of a row.
-COST = ("epochs", "image_size", "val_resize", "eval_image_size", "lr_step", "lr_milestones")
+COST = ("epochs", "image_size", "val_resize", "eval_image_size", "lr_step")
 
 
 UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
@@ -32,11 +32,8 @@ CHANGES: dict[str, dict[str, Any]] = {
     "less dropout": {"dropout": 0.2},
     "head first": {"linear_probe_first": True},
     "head at ten times the rate": {"head_lr": 1e-2},
-    "layer-wise decay": {"layer_decay": 0.85},
     "frozen batch-norm statistics": {"frozen_norms": True},
     "first stages frozen": {"freeze_fraction": 0.6},
-    "L2-SP": {"l2_sp": 1e-2},
-    "no decay on norms": {"norm_decay": False},
     "larger rate": {"lr": 3e-3},
     "shortened gradients": {"clip_norm": 5.0},
     "cosine": {"schedule": "cosine", "warmup_epochs": 1},
@@ -46,7 +43,6 @@ CHANGES: dict[str, dict[str, Any]] = {
     "RMSprop": {"optimizer": "rmsprop", "lr": 1e-5},
     "average of the weights": {"ema_decay": 0.99},
     "mirrored at test": {"test_flip": True},
-    "three scales at test": {"test_scales": True},
     "larger at test": {"eval_image_size": 256},
     "taught by fast": {"teacher": "fast"},  # a row's name: the same fold of that row
 }
@@ -96,7 +92,7 @@ def shares_training_with(table: dict[str, Recipe]) -> dict[str, str]:
     found = {}
     for name, recipe in table.items():
         # Without augmentation a training photo is prepared as a validation photo is.
-        asked = INFERENCE_SETTINGS if recipe.augmentation else ("test_flip", "test_scales")
+        asked = INFERENCE_SETTINGS if recipe.augmentation else ("test_flip",)
         training = tuple(value for key, value in recipe.to_dict().items() if key not in (*asked, "preset"))
         if first.setdefault(training, name) != name:
             found[name] = first[training]
@@ -118,5 +114,4 @@ def scaled_down(recipe: Recipe, scale: float, epochs: int) -> Recipe:
         **{name: round(getattr(recipe, name) * scale) for name in sizes},
         epochs=max(1, round(recipe.epochs * share)),
         lr_step=max(1, round(recipe.lr_step * share)),
-        lr_milestones=",".join(str(n) for n in sorted({max(1, round(m * share)) for m in recipe.milestones})),
     )

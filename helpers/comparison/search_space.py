@@ -26,7 +26,6 @@ def space(backbone: str) -> dict[str, BaseDistribution]:
         "label_smoothing": CategoricalDistribution([0.0, 0.1]),
         "dropout": FloatDistribution(0.0, 0.6),
         "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
-        "layer_decay": FloatDistribution(0.7, 1.0),
         "linear_probe_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
         "ema_decay": CategoricalDistribution([0.0, 0.99]),
     }
@@ -93,9 +92,14 @@ def winner(search: dict[str, Any], **places: Any) -> Recipe:
         places: settings that are not the search's own, such as dataset and backbone.
 
     Raises:
-        ParameterError: no trial is finished.
+        ParameterError: no trial is finished, or the best one used a setting that is no longer there.
     """
     if not (whole := finished(search)):
         raise ParameterError("no trial of the search is finished: raise --trials")
     settings = {**search["changed"], **FIXED, **whole[0]["settings"], **places}
+    if removed := sorted(settings.keys() - Recipe().to_dict().keys()):
+        raise ParameterError(
+            f"the winner of the search, trial {whole[0]['trial']}, uses {removed[0]}, which is no longer a setting: "
+            "run the search again"
+        )
     return Recipe.from_preset(search["preset"], **settings)

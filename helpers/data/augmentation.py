@@ -40,7 +40,7 @@ def train_transform(recipe: Recipe) -> v2.Compose:
     """
     if not recipe.augmentation:
         return val_transform(recipe)
-    policy = {"trivial": v2.TrivialAugmentWide, "rand": v2.RandAugment, "imagenet": v2.AutoAugment}
+    policy = {"trivial": v2.TrivialAugmentWide, "imagenet": v2.AutoAugment}
     erasing = [v2.RandomErasing(recipe.random_erasing)] if recipe.random_erasing else []
     return v2.Compose(
         [

@@ -11,7 +11,6 @@ from helpers.report.optimization import optimization
 
 AUGMENTERS = {
     "trivial": "TrivialAugment [mueller2021]",
-    "rand": "RandAugment [cubuk2020]",
     "imagenet": "a learned policy, AutoAugment [cubuk2019]",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from helpers.common.text import listed, small
+from helpers.common.text import small
 from helpers.recipe import Recipe
 from helpers.report.facts import Facts
 from helpers.report.markup import Block, Pieces, equation, heading, paragraph, written
@@ -67,26 +67,13 @@ def _optimizer(r: Recipe) -> list[Block]:
 
 def _rates(r: Recipe) -> list[Pieces]:
     """Where not all weights are treated alike."""
-    return [
-        written(template, value=value)
-        for value, template in (
-            (r.head_lr, "The head has a learning rate of its own, {value:g}."),
-            (
-                r.layer_decay if r.layer_decay < 1 else 0,
-                "Each stage of the backbone has {value:g} times the rate of the next.",
-            ),
-            (r.l2_sp, "The backbone is pulled towards where it started with strength {value:g} (L2-SP [li2018])."),
-            (not r.norm_decay, "Biases and normalization have no weight decay."),
-        )
-        if value
-    ]
+    return [written("The head has a learning rate of its own, {value:g}.", value=r.head_lr)] if r.head_lr else []
 
 
 def _schedule(facts: Facts) -> Pieces:
     r, rates = facts.recipe, facts.run.history.column("learning_rate")
     how = {
         "step": "is multiplied by {gamma:g} every {step} epochs",
-        "multistep": "is multiplied by {gamma:g} after epochs {milestones}",
         "cosine": "falls along half a cosine [loshchilov2017]",
         "onecycle": "rises and falls in one cycle [smith2019]",
     }[r.schedule]
@@ -97,7 +84,6 @@ def _schedule(facts: Facts) -> Pieces:
         "{epochs} (<fig-curves>, right).",
         gamma=r.lr_gamma,
         step=r.lr_step,
-        milestones=r.lr_milestones,
         warmup="epoch" if r.warmup_epochs == 1 else f"{r.warmup_epochs} epochs",
         first=small(rates[0]),
         highest=small(max(rates)),
@@ -107,17 +93,11 @@ def _schedule(facts: Facts) -> Pieces:
 
 
 def _averages(r: Recipe) -> list[Pieces]:
-    looks = [word for word, wanted in (("mirrored", r.test_flip), ("at three scales", r.test_scales)) if wanted]
+    weights = "A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992]."
+    mirrored = "In validation the network sees each photo as it is and mirrored, and its answers are averaged."
     return [
-        written("A moving average of the weights (decay {ema:g}) is validated and saved [polyak1992].", ema=r.ema_decay)
-        if r.ema_decay
-        else [],
-        written(
-            "In validation the network sees each photo as it is and {how}, and its answers are averaged.",
-            how=listed(looks),
-        )
-        if looks
-        else [],
+        written(weights, ema=r.ema_decay) if r.ema_decay else [],
+        written(mirrored) if r.test_flip else [],
     ]
 
 

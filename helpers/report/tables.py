@@ -38,7 +38,7 @@ SETTINGS = (
     ("momentum", "momentum", "{momentum:g}"),
     ("weight decay", "weight_decay", "{weight_decay:g}"),
     ("batch", "batch_size", "{batch_size}"),
-    ("schedule", "schedule lr_step lr_gamma lr_milestones", "{falls}"),
+    ("schedule", "schedule lr_step lr_gamma", "{falls}"),
     ("epochs", "epochs", "{epochs}"),
 )
 
@@ -49,9 +49,6 @@ EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_n
 
 EXTRAS += (
     "head_lr",
-    "layer_decay",
-    "l2_sp",
-    "norm_decay",
     "label_smoothing",
     "ema_decay",
     "warmup_epochs",
@@ -59,7 +56,7 @@ EXTRAS += (
 )
 
 
-EXTRAS += ("eval_image_size", "test_flip", "test_scales")
+EXTRAS += ("eval_image_size", "test_flip")
 
 
 def recipe_table(facts: Facts) -> Block:
@@ -88,7 +85,7 @@ def _settings(r: Recipe) -> dict[str, Any]:
         "step": {"sgd": "SGD, Nesterov" if r.nesterov else "SGD"}.get(r.optimizer, r.optimizer),
         "trained": "no" if r.frozen_backbone else part,
         "augmented": f"{in_words(methods)} method{'' if methods == 1 else 's'}" if r.augmentation else "none",
-        "falls": {"step": step, "multistep": f"×{r.lr_gamma:g} at {r.lr_milestones}"}.get(r.schedule, r.schedule),
+        "falls": step if r.schedule == "step" else r.schedule,
     }
     return r.to_dict() | words | {"backbone": written_name(r.backbone)}
 

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import (
     CosineAnnealingLR,
     LinearLR,
     LRScheduler,
-    MultiStepLR,
     OneCycleLR,
     SequentialLR,
     StepLR,
 )
 
-from helpers.models.freezing import stages
 from helpers.models.head import head_parameters
 from helpers.recipe import Recipe
 
@@ -51,52 +47,21 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
         kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
         betas = (recipe.momentum, 0.999)
         optimizer = kind(groups, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=fused)
-    if recipe.l2_sp:
-        _pull_towards_start(optimizer, model, recipe.l2_sp)
     if recipe.clip_norm:
         _shorten_gradients(optimizer, recipe.clip_norm)
     return optimizer
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """The trainable parameters, in groups of the same learning rate and weight decay.
-
-    The first group's learning rate is the recipe's ``lr``: that of the backbone's last stage. A stage ``k`` before it
-    has ``lr * layer_decay ** k``; the head has ``head_lr``. Without ``norm_decay``, what has one dimension (biases,
-    scales and shifts of normalization) has no weight decay; with ``l2_sp``, neither has the backbone.
-    """
-    if recipe.layer_decay == 1 and not recipe.head_lr and not recipe.l2_sp and recipe.norm_decay:
-        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for parameter, lr, weight_decay in _with_rates(model, recipe):
-        if parameter.requires_grad:
-            if parameter.ndim <= 1 and not recipe.norm_decay:
-                weight_decay = 0.0
-            groups.setdefault((lr, weight_decay), []).append(parameter)
-    return [{"params": params, "lr": lr, "weight_decay": decay} for (lr, decay), params in groups.items()]
-
-
-def _with_rates(model: nn.Module, recipe: Recipe) -> Iterator[tuple[nn.Parameter, float, float]]:
-    """Each parameter with its learning rate and weight decay, from the last stage to the first, then the head."""
-    for back, stage in enumerate(reversed(stages(model))):
-        for parameter in stage:
-            yield parameter, recipe.lr * recipe.layer_decay**back, 0.0 if recipe.l2_sp else recipe.weight_decay
-    for parameter in head_parameters(model):
-        yield parameter, recipe.head_lr or recipe.lr, recipe.weight_decay
-
-
-def _pull_towards_start(optimizer: torch.optim.Optimizer, model: nn.Module, strength: float) -> None:
-    """L2-SP (Li et al., 2018): the gradient of ``strength / 2 * |w - start|²`` for the backbone."""
-    trained = [parameter for stage in stages(model) for parameter in stage if parameter.requires_grad]
-    pairs = [(parameter, parameter.detach().clone()) for parameter in trained]
-
-    @torch.no_grad()
-    def add_gradients(*_) -> None:
-        for parameter, start in pairs:
-            if parameter.grad is not None:
-                parameter.grad.add_(parameter - start, alpha=strength)
-
-    optimizer.register_step_pre_hook(add_gradients)
+    """The trainable parameters: one group, or with ``head_lr`` the backbone's and then the head's, at that rate."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not recipe.head_lr:
+        return [{"params": trained}]
+    own = {id(parameter) for parameter in head_parameters(model)}
+    backbone = [parameter for parameter in trained if id(parameter) not in own]
+    head = [parameter for parameter in trained if id(parameter) in own]
+    groups = [{"params": backbone, "lr": recipe.lr}, {"params": head, "lr": recipe.head_lr}]
+    return [group for group in groups if group["params"]]
 
 
 def _shorten_gradients(optimizer: torch.optim.Optimizer, longest: float) -> None:
@@ -113,8 +78,6 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRSchedul
     """The learning rate per epoch: falling in steps, along half a cosine after a warm-up, or in one cycle."""
     if recipe.schedule == "step":
         return StepLR(optimizer, step_size=recipe.lr_step, gamma=recipe.lr_gamma)
-    if recipe.schedule == "multistep":
-        return MultiStepLR(optimizer, recipe.milestones, recipe.lr_gamma)
     if recipe.schedule == "onecycle":
         peaks = [group["lr"] for group in optimizer.param_groups]
         return OneCycleLR(optimizer, peaks, total_steps=recipe.epochs + 1, cycle_momentum=False, div_factor=10)

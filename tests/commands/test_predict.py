@@ -98,7 +98,7 @@ def run_command(*arguments):
     ("backbone", "changes"),
     [
         ("squeezenet1_1", {}),
-        ("resnet18", {"test_flip": True, "test_scales": True}),
+        ("resnet18", {"test_flip": True}),
         ("resnet18", {"eval_image_size": 36}),
     ],
     ids=["squeezenet", "views", "larger at test"],

@@ -9,6 +9,7 @@ from helpers.common.errors import ParameterError, RunError
 from helpers.comparison import recipes, search_space
 from helpers.recipe import Recipe
 from tests.comparison.test_results import SEARCH
+from tests.conftest import ROOT
 
 
 def test_the_winner_is_the_preset_with_the_best_finished_trials_settings():
@@ -17,6 +18,14 @@ def test_the_winner_is_the_preset_with_the_best_finished_trials_settings():
     assert found == Recipe.from_preset("best", **expected)
     with pytest.raises(ParameterError, match="no trial of the search is finished"):
         search_space.winner(SEARCH | {"trials": SEARCH["trials"][:1]})
+
+
+def test_a_winner_that_used_a_setting_since_removed_is_refused_by_name():
+    trial = {"trial": 14, "state": "complete", "accuracy": 0.99, "settings": {"layer_decay": 0.7}}
+    with pytest.raises(ParameterError, match=r"trial 14, uses layer_decay, which is no longer a setting"):
+        search_space.winner(SEARCH | {"trials": [trial]})
+    committed = search_space.read(ROOT / "report" / "results" / "trials.json")  # what it tried can still be shown
+    assert "layer_decay" in search_space.finished(committed)[0]["settings"]
 
 
 def test_it_is_a_row_that_can_be_chosen():

@@ -70,7 +70,7 @@ def test_the_averaged_weights_are_validated_and_saved(tmp_path):
     [
         {"ema_decay": 0.8},
         {"mixup": 0.4, "cutmix": 1.0, "optimizer": "adamw"},
-        {"ema_decay": 0.8, "layer_decay": 0.7, "l2_sp": 0.1, "schedule": "onecycle", "label_smoothing": 0.1},
+        {"ema_decay": 0.8, "schedule": "onecycle", "label_smoothing": 0.1},
     ],
     ids=lambda changes: ",".join(changes),
 )

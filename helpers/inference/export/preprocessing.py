@@ -6,7 +6,6 @@ from importlib.metadata import version
 from typing import Any
 
 from helpers.common.errors import RunError
-from helpers.models.averaging import SCALES
 from helpers.runs.finished import FinishedRun
 from helpers.runs.saving import read_facts
 
@@ -43,7 +42,7 @@ def describe(run: FinishedRun) -> dict[str, Any]:
             "probabilities": "softmax over the last axis",
             "classes": facts["classes"],
         },
-        "views": _views(recipe.test_flip, recipe.test_scales),
+        "views": {"inside_the_model": True, "mirrored_too": recipe.test_flip},
         "model": _origin(run, facts),
         "versions": {name: version(name) for name in ("torch", "torchvision", "pillow")},
     }
@@ -67,11 +66,6 @@ def _steps(resize: int, side: int, mean: list[float], std: list[float]) -> dict[
         "std": std,
         "formula": "(value * scale - mean) / std, per colour",
     }
-
-
-def _views(flip: bool, scales: bool) -> dict[str, Any]:
-    """What the model does by itself with each image before it averages the logits."""
-    return {"inside_the_model": True, "mirrored_too": flip, "sizes": list(SCALES) if scales else [1.0]}
 
 
 def _origin(run: FinishedRun, facts: dict[str, Any]) -> dict[str, Any]:
