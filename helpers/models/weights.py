@@ -9,26 +9,23 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torchvision import models
 
 from helpers.common.errors import WeightsError
+from helpers.models.imagenet import fetch_imagenet_weights
 
 
 def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
-    """torchvision's default ImageNet weights, from its cache or by download.
+    """Return torchvision's ImageNet weights of a backbone, downloaded if need be.
 
     Raises:
-        WeightsError: they can be had neither way; the message says which file to put where.
+        WeightsError: no source has them, or the file is damaged; the message says which file to put where.
     """
-    weights = models.get_model_weights(backbone).DEFAULT
-    folder = Path(torch.hub.get_dir()) / "checkpoints"
+    path = fetch_imagenet_weights(backbone)
     try:
-        return _modern_names(weights.get_state_dict(progress=False, check_hash=True, weights_only=True))
-    except Exception as error:  # URLError, timeouts, a hash that does not match …
+        return _modern_names(_load_pth(path))
+    except Exception as error:
         raise WeightsError(
-            f"ImageNet weights of {backbone} could not be downloaded ({error}). On a machine with a network, fetch "
-            f"{weights.url} and put it into {folder}, or set weights to the path of the file; "
-            "weights = none starts from random ones"
+            f"{path} cannot be loaded ({type(error).__name__}): delete it, and it is fetched again"
         ) from error
 
 
