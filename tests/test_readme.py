@@ -66,7 +66,7 @@ def test_the_comparison_quoted_is_the_committed_one():
         row = rows[name]
         mean, low, high = (100 * row[f"accuracy_{which}"] for which in ("mean", "low", "high"))
         assert accuracy == f"{mean:.2f} % ({low:.1f} to {high:.1f})"
-        mean, low, high = (100 * row[f"difference_{which}"] for which in ("to_seed", "low", "high"))
+        mean, low, high = (100 * row[f"difference_{which}"] for which in ("mean", "low", "high"))
         assert gain == ("–" if name == "seed" else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
         assert seconds == f"{row['seconds_per_run']:.0f}"
 

@@ -20,7 +20,7 @@ from helpers.comparison import search_space
 from helpers.comparison.compare import chosen, compare, judge, place_of
 from helpers.comparison.cross_validation import to_csv
 from helpers.comparison.recipes import recipes_to_compare, scaled_down
-from helpers.comparison.table import as_text, merge
+from helpers.comparison.table import as_text, merge, refuse_other_folds
 from helpers.data.sources.locate import open_dataset
 from helpers.evaluation import label_errors
 from helpers.recipe import Recipe
@@ -57,6 +57,8 @@ def main(arguments: list[str] | None = None) -> int:
         scale = size / seed.image_size
         table = {name: scaled_down(recipe, scale, epochs) for name, recipe in known.items() if chosen(name, wanted)}
         only = tuple(options.only) if options.only else tuple(range(options.folds))
+        if options.output:
+            refuse_other_folds(Path(options.output))  # before hours of training
         cost = f"{size} px, {epochs} epochs"
         folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
         audit, numbers = open_dataset(seed, root), []

@@ -15,7 +15,7 @@ from typing import Any
 from helpers.common import files
 from helpers.common.errors import DivergedError, ParameterError
 from helpers.comparison.cross_validation import CrossValidation, cross_validate, to_csv
-from helpers.comparison.folds import is_finished, plan, run
+from helpers.comparison.folds import FOLD_RULE, is_finished, plan, run
 from helpers.comparison.recipes import UNTOLD, shares_training_with
 from helpers.data.audit import Audit
 from helpers.data.near_duplicates import group_scenes
@@ -101,12 +101,13 @@ def numbers_of(name: str, found: CrossValidation, seed: CrossValidation | None, 
         "backbone": recipe.backbone,
         "folds": folds,
         "seeds": len(found.seeds),
+        "fold_rule": FOLD_RULE,
         "photos": int(found.held_out.sum()),
         "train_photos": round(found.train_photos),
         "accuracy_mean": accuracy.mean,
         "accuracy_low": accuracy.low,
         "accuracy_high": accuracy.high,
-        "difference_to_seed": gain.mean,
+        "difference_mean": gain.mean,
         "difference_low": gain.low,
         "difference_high": gain.high,
         "seconds_per_run": found.seconds_per_run,

@@ -18,6 +18,7 @@ from helpers.common.errors import RunError
 from helpers.comparison.folds import origin_of, plan, read, run
 from helpers.data.audit import Audit
 from helpers.data.near_duplicates import group_scenes
+from helpers.data.split import stratified_folds
 from helpers.evaluation import statistics
 from helpers.recipe import Recipe
 
@@ -31,6 +32,7 @@ class CrossValidation:
     seeds: tuple[int, ...]
     right: np.ndarray  # float64 (n,): the share of the seeds that were right; nan if its fold was not run
     scenes: np.ndarray  # int64 (n,): photos of one scene are in one fold
+    fold: np.ndarray  # int64 (n,): the fold that holds the photo out
     seconds_per_run: float  # of training, on average
     train_photos: float  # on average
     commits: tuple[str, ...]  # of the code that ran the folds
@@ -88,6 +90,7 @@ def cross_validate(
     """
     scenes = group_scenes(audit) if scenes is None else scenes
     right = np.full((len(seeds), len(scenes)), np.nan)
+    fold = stratified_folds(audit, scenes, folds)
     seconds, sizes, origins = [], [], []
     for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher, trained):
         if not run(job, audit, root):
@@ -100,17 +103,17 @@ def cross_validate(
         log(f"{job.place.name}: {np.mean(facts['right']):.2%} of {len(job.split.val)} photos, {facts['seconds']:.0f} s")
     means = (float(np.mean(seconds)), float(np.mean(sizes)))
     commits, machines = (tuple(dict.fromkeys(each)) for each in zip(*origins, strict=True))
-    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, *means, commits, machines)
+    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, fold, *means, commits, machines)
 
 
 def to_csv(results: dict[str, CrossValidation], audit: Audit) -> str:
     """A row per photo, a column per recipe: the share of its runs that were right while the photo was held out."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "class", "scene", *results])
+    writer.writerow(["name", "class", "scene", "fold", *results])
     columns = [each.right for each in results.values()]
-    scenes = next(iter(results.values())).scenes
+    first = next(iter(results.values()))
     for i, name in enumerate(audit.photos.names):
         values = ["" if np.isnan(column[i]) else f"{column[i]:g}" for column in columns]
-        writer.writerow([name, audit.photos.classes[audit.photos.labels[i]], scenes[i], *values])
+        writer.writerow([name, audit.photos.classes[audit.photos.labels[i]], first.scenes[i], first.fold[i], *values])
     return text.getvalue()

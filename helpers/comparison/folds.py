@@ -30,6 +30,9 @@ from helpers.training.loop import fit
 from helpers.training.optimization import make_loss
 from helpers.training.setup import assemble
 
+# How the photos are divided into folds: rows of different rules are never put into one file or one comparison.
+FOLD_RULE = "greedy, before StratifiedGroupKFold"
+
 KEPT = "kept"  # in a fold's folder: the last epoch's model, if others need it
 
 

@@ -55,14 +55,15 @@ def provenance(found: Committed) -> str:
     if not found.rows:
         return missing("comparison")
     lines = [
-        "| backbone, cost | photos held out | folds × seeds | recipes | code | machine |",
-        "|---|---|---|---|---|---|",
+        "| backbone, cost | photos held out | folds × seeds | rule of the folds | recipes | code | machine |",
+        "|---|---|---|---|---|---|---|",
     ]
     for conditions, rows in results.groups(found.rows).items():
         commits = _codes(rows)
         machines = sorted({row.get("machine", "not recorded") for row in rows})
         lines.append(
-            f"| {conditions} | {rows[0]['photos']:,} | {conditions.folds} × {conditions.seeds} | {len(rows)} "
+            f"| {conditions} | {rows[0]['photos']:,} | {conditions.folds} × {conditions.seeds} "
+            f"| {conditions.fold_rule} | {len(rows)} "
             f"| {', '.join(commits)} | {'; '.join(machines)} |"
         )
     return "\n".join(lines) + "\n\n" + _other_conditions(found.rows)
@@ -266,7 +267,7 @@ def _not_tried(conditions: Conditions) -> str:
 
 
 def _against_seed(row: Row) -> str:
-    gain, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+    gain, low, high = (100 * row[name] for name in ("difference_mean", "difference_low", "difference_high"))
     text = f"`{row['recipe']}` is right about {row['accuracy_mean']:.1%}: "
     if low > 0:
         return text + f"{gain:.1f} points more, between {low:.1f} and {high:.1f}. That is a difference."

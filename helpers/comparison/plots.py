@@ -26,10 +26,10 @@ def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
         base: the row that the others are compared with; it draws the line at 0.
     """
     zero = next(row for row in rows if row["recipe"] == base)
-    others = sorted((row for row in rows if row is not zero), key=lambda row: row["difference_to_seed"])
+    others = sorted((row for row in rows if row is not zero), key=lambda row: row["difference_mean"])
     figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.26 * len(others)))
     for y, row in enumerate(others):
-        mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+        mean, low, high = (100 * row[name] for name in ("difference_mean", "difference_low", "difference_high"))
         colour, marker = (GREEN, "^") if low > 0 else (ORANGE, "v") if high < 0 else (GREY, "o")
         axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, capsize=3)
     axes.axvline(0, color="black", linewidth=0.8)
@@ -46,7 +46,7 @@ def second_opinion(pairs: Sequence[Opinions]) -> Figure:
     What lies far outside is drawn as an arrow with its number at the edge, so that the rest stays readable.
     """
     figure, axes = plt.subplots(figsize=(WIDTH, 1.4 + 0.3 * len(pairs)))
-    gains = np.array([[100 * row["difference_to_seed"] for row in pair[1:]] for pair in pairs])
+    gains = np.array([[100 * row["difference_mean"] for row in pair[1:]] for pair in pairs])
     edge = max(1.0, 3 * np.percentile(np.abs(gains), 90))
     places = np.arange(len(pairs))[::-1]
     for i, offset in ((0, 0.16), (1, -0.16)):

@@ -23,28 +23,28 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no augmentation": {"augmentation": False},
     "no vertical flips": {"vertical_flip": 0.0},
     "no rotation": {"rotation": 0.0},
-    "less change of hue": {"hue": 0.03},
+    "less hue jitter": {"hue": 0.03},
     "random erasing": {"random_erasing": 0.25},
     "TrivialAugment": {"auto_augment": "trivial"},
     "MixUp": {"mixup": 0.2},
     "CutMix": {"cutmix": 1.0},
     "label smoothing": {"label_smoothing": 0.1},
     "less dropout": {"dropout": 0.2},
-    "head first": {"linear_probe_first": True},
-    "head at ten times the rate": {"head_lr": 1e-2},
+    "linear probe first": {"linear_probe_first": True},
+    "10x head learning rate": {"head_lr": 1e-2},
     "frozen batch-norm statistics": {"frozen_norms": True},
     "first stages frozen": {"freeze_fraction": 0.6},
-    "larger rate": {"lr": 3e-3},
-    "shortened gradients": {"clip_norm": 5.0},
+    "higher learning rate": {"lr": 3e-3},
+    "gradient clipping": {"clip_norm": 5.0},
     "cosine": {"schedule": "cosine", "warmup_epochs": 1},
     "one cycle": {"schedule": "onecycle"},
     "Adam": {"optimizer": "adam", "lr": 1e-4},
     "AdamW": {"optimizer": "adamw", "lr": 1e-4, "weight_decay": 0.05},
     "RMSprop": {"optimizer": "rmsprop", "lr": 1e-5},
-    "average of the weights": {"ema_decay": 0.99},
-    "mirrored at test": {"test_flip": True},
-    "larger at test": {"eval_image_size": 256},
-    "taught by fast": {"teacher": "fast"},  # a row's name: the same fold of that row
+    "weight EMA": {"ema_decay": 0.99},
+    "flip TTA": {"test_flip": True},
+    "larger test images": {"eval_image_size": 256},
+    "distillation from fast": {"teacher": "fast"},  # a row's name: the same fold of that row
 }
 
 
@@ -64,7 +64,7 @@ def recipes_to_compare(seed: Recipe, search: dict[str, Any] | None = None) -> di
         del changes["frozen batch-norm statistics"]
         places["frozen_norms"] = False
     if not ends_in_head(seed.backbone):
-        del changes["head first"]
+        del changes["linear probe first"]
         places["linear_probe_first"] = False
     table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
     if search:

@@ -15,8 +15,7 @@ import numpy as np
 from helpers.common.errors import ParameterError
 from helpers.comparison import search_space, table
 from helpers.comparison.recipes import scaled_down
-from helpers.evaluation import label_errors as label_errors_module
-from helpers.evaluation import statistics
+from helpers.evaluation import label_errors, statistics
 from helpers.evaluation.label_errors import Suspect
 from helpers.recipe import PRESETS, Recipe
 
@@ -42,6 +41,7 @@ class Conditions(NamedTuple):
     cost: str
     folds: int  # that were held out
     seeds: int
+    fold_rule: str  # of how the photos were divided
 
     def __str__(self) -> str:
         """``cost`` is a cap: a recipe of fewer epochs keeps its own."""
@@ -63,7 +63,7 @@ class Committed:
     folder: Path
     rows: list[Row]
     photos: list[list[Row]]  # of comparison_table.read_photos, a list per comparison
-    label_errors_module: list[Suspect]
+    suspects: list[Suspect]
     search: dict[str, Any]  # of trials.json
 
 
@@ -99,14 +99,14 @@ def read(folder: Path) -> Committed:
         folder,
         table.read(rows) if rows.exists() else [],
         [table.read_photos(path) for path in photos],
-        label_errors_module.read(names) if names.exists() else [],
+        label_errors.read(names) if names.exists() else [],
         search_space.read(trials) if trials.exists() else {},
     )
 
 
 def conditions_of(row: Row) -> Conditions:
     cost = row.get("cost") or f"{row['image_size']} px, {row['epochs']} epochs"
-    return Conditions(row["backbone"], cost, row["folds"], row["seeds"])
+    return Conditions(row["backbone"], cost, row["folds"], row["seeds"], row["fold_rule"])
 
 
 def groups(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
@@ -121,7 +121,7 @@ def groups(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
 
 def compared(rows: Sequence[Row]) -> list[Row]:
     """Of one group the rows that were compared with the seed recipe, and that one; empty if it is not among them."""
-    known = [row for row in rows if row["difference_to_seed"] is not None]
+    known = [row for row in rows if row["difference_mean"] is not None]
     return known if any(row["recipe"] == "seed" for row in known) else []
 
 

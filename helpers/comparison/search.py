@@ -22,7 +22,7 @@ from optuna.storages.journal import JournalFileBackend
 from helpers.common import files
 from helpers.common.errors import DivergedError, ParameterError, RunError
 from helpers.comparison.cross_validation import cross_validate
-from helpers.comparison.folds import IRRELEVANT_SETTINGS, origin_of
+from helpers.comparison.folds import FOLD_RULE, IRRELEVANT_SETTINGS, origin_of
 from helpers.comparison.recipes import COST, UNTOLD
 from helpers.comparison.search_space import starting_point, suggest
 from helpers.data.audit import Audit
@@ -109,14 +109,16 @@ def begin(study: optuna.Study, base: Recipe, audit: Audit, folder: Path) -> None
         ParameterError: it is another one's.
     """
     settings = {name: value for name, value in base.to_dict().items() if name not in IRRELEVANT_SETTINGS}
-    about = {"settings": settings, "photos": audit.fingerprint}
+    about = {"settings": settings, "photos": audit.fingerprint, "fold_rule": FOLD_RULE}
     with FileLock(folder / ".study.lock"):  # of several processes one begins
         if "about" not in study.user_attrs:
             study.set_user_attr("about", about)
             if not study.get_trials(deepcopy=False) and (own := starting_point(base)):
                 study.enqueue_trial(own, user_attrs={"start": True})
     if study.user_attrs["about"] != about:
-        raise ParameterError(f"{folder} is a search around another recipe, or on other photos: choose another --name")
+        raise ParameterError(
+            f"{folder} is a search around another recipe, or on other photos or folds: choose another --name"
+        )
 
 
 def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = print) -> None:
@@ -164,6 +166,7 @@ def write_up(study: optuna.Study, folder: Path, base: Recipe) -> None:
     commits, machines = (sorted(set(each)) for each in zip(*origins, strict=True)) if origins else ([], [])
     facts = {"preset": base.preset, "backbone": base.backbone, "cost": f"{base.image_size} px, {base.epochs} epochs"}
     facts |= {
+        "fold_rule": FOLD_RULE,
         "changed": _changed(base),
         "commit": ", ".join(commits),
         "machine": "; ".join(machines),

@@ -37,7 +37,7 @@ def both(first: Comparison, second: Comparison) -> list[Opinions]:
         for row in single_changes(first.rows)
         if row["recipe"] in known and row["recipe"] != "seed"
     ]
-    return sorted(pairs, key=lambda pair: -pair.first["difference_to_seed"])
+    return sorted(pairs, key=lambda pair: -pair.first["difference_mean"])
 
 
 def table(pairs: Sequence[Opinions]) -> str:

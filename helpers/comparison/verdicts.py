@@ -42,13 +42,13 @@ def _seconds(row: Row) -> str:
 
 def points(row: Row) -> str:
     """A difference in points with its interval."""
-    mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+    mean, low, high = (100 * row[name] for name in ("difference_mean", "difference_low", "difference_high"))
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def verdicts(rows: Sequence[Row], base: str = "seed") -> str:
     """Which recipes are better than ``base``, which are worse, and of which that cannot be said."""
-    others = sorted((row for row in rows if row["recipe"] != base), key=lambda row: -row["difference_to_seed"])
+    others = sorted((row for row in rows if row["recipe"] != base), key=lambda row: -row["difference_mean"])
     found = {kind: [row for row in others if verdict(row) == kind] for kind in (BETTER, WORSE, UNDECIDED)}
     lines = []
     for kind, words in (
@@ -105,7 +105,7 @@ def ablation(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
     if len(mine) < 2 or not any(row["recipe"] == "best" for row in mine):
         return []
     gains = against(photos, "best", [row["recipe"] for row in mine])
-    names = ("difference_to_seed", "difference_low", "difference_high")
+    names = ("difference_mean", "difference_low", "difference_high")
     return [row | dict(zip(names, gains[row["recipe"]], strict=True)) for row in mine]
 
 

@@ -49,7 +49,7 @@ def comparison_table(rows: tuple[dict[str, Any], ...]) -> Block:
 def _difference(row: dict[str, Any], is_seed: bool) -> tuple[str, str]:
     if is_seed:
         return "–", "–"
-    mean, low, high = (100 * row[name] for name in ("difference_to_seed", "difference_low", "difference_high"))
+    mean, low, high = (100 * row[name] for name in ("difference_mean", "difference_low", "difference_high"))
     return signed(mean), f"{signed(low)} to {signed(high)}"
 
 
@@ -75,7 +75,7 @@ def most_telling(rows: list[dict[str, Any]], backbone: str, path: str) -> tuple[
         chosen = max(complete, key=lambda group: _weight(group, backbone))
         for row in chosen:
             verdict(row)  # here, where a row that lacks its numbers is still refused by the file's name
-        return tuple(sorted(chosen, key=lambda row: (-row["difference_to_seed"], row["recipe"] != "seed")))
+        return tuple(sorted(chosen, key=lambda row: (-row["difference_mean"], row["recipe"] != "seed")))
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(
             f"{path} is damaged or of another version ({error!r}): run helpers.comparison anew"
@@ -91,9 +91,7 @@ def _weight(group: list[dict[str, Any]], backbone: str) -> tuple[bool, bool, int
 def clearest(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """In the same order, the rows that the table has room for: seed, presets, and the clearest differences."""
     others = [row for row in rows if row["recipe"] != "seed"]
-    others.sort(
-        key=lambda row: (row["recipe"] not in ALWAYS, verdict(row) == UNDECIDED, -abs(row["difference_to_seed"]))
-    )
+    others.sort(key=lambda row: (row["recipe"] not in ALWAYS, verdict(row) == UNDECIDED, -abs(row["difference_mean"])))
     shown = {row["recipe"] for row in others[: COMPARED - 1]} | {"seed"}
     return [row for row in rows if row["recipe"] in shown]
 
@@ -108,13 +106,13 @@ def comparison_in_short(facts: Facts) -> Pieces:
     better = [row for row in rows if verdict(row) == BETTER]
     if not better:
         return _none_better(rows)
-    top = max(better, key=lambda row: row["difference_to_seed"])
+    top = max(better, key=lambda row: row["difference_mean"])
     said = written(
         "In cross-validation with {backbone}, the recipe {recipe} gains {gain} points on the seed recipe (95 % "
         "interval {low} to {high}).",
         backbone=written_name(top["backbone"]),
         recipe=f"“{top['recipe']}”",
-        gain=signed(100 * top["difference_to_seed"]),
+        gain=signed(100 * top["difference_mean"]),
         low=signed(100 * top["difference_low"]),
         high=signed(100 * top["difference_high"]),
     )

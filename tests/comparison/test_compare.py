@@ -15,7 +15,7 @@ from helpers.common.device import pick_precision
 from helpers.common.errors import DivergedError, ParameterError, RunError
 from helpers.comparison import folds, plots, recipes
 from helpers.comparison.compare import chosen, compare, judge
-from helpers.comparison.folds import plan
+from helpers.comparison.folds import FOLD_RULE, plan
 from helpers.comparison.table import as_text, merge, mistakes_of, read, read_photos
 from helpers.data.loading import canvases
 from helpers.data.loading.loaders import make_loaders
@@ -68,12 +68,12 @@ def test_each_change_of_the_best_can_be_taken_away():
 @pytest.mark.parametrize(
     ("backbone", "left_out"),
     [("mobilenet_v2", set()), ("vgg11", {"frozen batch-norm statistics"})]
-    + [("squeezenet1_1", {"frozen batch-norm statistics", "head first"})],
+    + [("squeezenet1_1", {"frozen batch-norm statistics", "linear probe first"})],
 )
 def test_changes_that_would_do_nothing_are_no_rows(backbone, left_out):
     table = recipes.recipes_to_compare(Recipe.from_preset("seed", backbone=backbone))
     assert {name for name in recipes.CHANGES if f"seed + {name}" not in table} == left_out
-    in_best = {"frozen batch-norm statistics", "head first"}
+    in_best = {"frozen batch-norm statistics", "linear probe first"}
     assert {name for name in in_best if f"best - {name}" not in table} == left_out
 
 
@@ -99,10 +99,20 @@ def test_cheaper_recipes_show_the_network_the_same_parts_of_a_photo():
 
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):
     path = tmp_path / "rows.json"
-    first = {"recipe": "seed", "backbone": "b", "cost": "x", "accuracy_mean": 0.5}
+    first = {"recipe": "seed", "backbone": "b", "cost": "x", "accuracy_mean": 0.5, "fold_rule": FOLD_RULE}
     merge(path, [first, first | {"cost": "y"}])
     merge(path, [first | {"accuracy_mean": 0.6}])
     assert read(path) == [first | {"cost": "y"}, first | {"accuracy_mean": 0.6}]
+
+
+def test_rows_of_other_folds_are_refused_by_name(tmp_path):
+    path = tmp_path / "rows.json"
+    first = {"recipe": "seed", "backbone": "b", "cost": "x", "fold_rule": FOLD_RULE}
+    path.write_text(json.dumps([first | {"fold_rule": "drawn by lot"}]))
+    with pytest.raises(ParameterError, match=r"rows\.json holds rows of other folds \('drawn by lot', now"):
+        merge(path, [first])
+    assert len(read(path)) == 1
+    assert compare_command.main(["-p", "dataset", "demo", "--output", str(path)]) == 1  # before anything is trained
 
 
 def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F811
@@ -110,14 +120,14 @@ def test_a_learning_curve_has_rows_for_each_share(audit, tmp_path):  # noqa: F81
     half, _ = compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,), 0.5)
     whole, _ = compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,))
     assert half[0]["train_photos"] < whole[0]["train_photos"] < half[0]["photos"] == whole[0]["photos"]
-    assert half[0]["difference_to_seed"] is None
+    assert half[0]["difference_mean"] is None
     assert "other" in as_text(half)
 
 
 def test_another_row_can_be_the_one_that_the_others_are_compared_with(audit, tmp_path):  # noqa: F811
     table = {"plain": recipe(tmp_path), "other": recipe(tmp_path, lr=0.05)}
     rows, _ = compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,), base="plain")
-    assert [row["difference_to_seed"] for row in rows] == [
+    assert [row["difference_mean"] for row in rows] == [
         0,
         pytest.approx(rows[1]["accuracy_mean"] - rows[0]["accuracy_mean"]),
     ]
@@ -134,8 +144,8 @@ def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
     numbers, results = compare(table, audit, tmp_path / "cv", ROOT, 3, (0, 1, 2), (0,))
     first, second = json.loads((tmp_path / "cv" / "comparison.json").read_text())
     assert [first, second] == numbers
-    assert first["difference_to_seed"] == first["difference_low"] == first["difference_high"] == 0
-    assert second["difference_to_seed"] == pytest.approx(second["accuracy_mean"] - first["accuracy_mean"])
+    assert first["difference_mean"] == first["difference_low"] == first["difference_high"] == 0
+    assert second["difference_mean"] == pytest.approx(second["accuracy_mean"] - first["accuracy_mean"])
     assert second["settings"] == {"lr": 0.05}
     assert first["photos"] == len(audit.photos)
     assert first["accuracy_mean"] == results["seed"].right.mean()
@@ -145,7 +155,7 @@ def test_the_numbers_are_those_of_the_folds(audit, tmp_path):  # noqa: F811
     assert sum(asked for _, asked in mistakes.values()) == len(audit.photos)
     assert sum(wrong for wrong, _ in mistakes.values()) == pytest.approx((1 - results["other"].right).sum())
     keys = {"recipe", "backbone", "folds", "seeds", "photos", "accuracy_mean", "accuracy_low", "accuracy_high"}
-    keys |= {"difference_to_seed", "difference_low", "difference_high", "seconds_per_run", "commit", "machine"}
+    keys |= {"difference_mean", "difference_low", "difference_high", "seconds_per_run", "commit", "machine"}
     assert keys <= set(first)
     assert "other" in as_text(numbers)
     figure = plots.differences(numbers)
@@ -287,7 +297,7 @@ def test_an_unknown_backbone_is_named(main, grow, tmp_path, capsys):
 
 def test_changes_of_use_are_asked_of_the_recipe_without_them():
     same = recipes.shares_training_with(recipes.recipes_to_compare(SEED))
-    at_test = ("mirrored at test", "three scales at test", "larger at test")
+    at_test = ("flip TTA", "larger test images")
     expected = {f"seed + {name}": "seed" for name in at_test}
     assert same == expected | {
         f"best - {name}": "best" for name in at_test if f"best - {name}" in recipes.recipes_to_compare(SEED)
@@ -318,5 +328,5 @@ def test_the_command_names_what_it_cannot_compare(capsys, options, message):
 
 
 def test_a_missing_table_is_named(tmp_path):
-    with pytest.raises(ParameterError, match=r"comparison\.json cannot be read .*helpers\.comparison writes it"):
+    with pytest.raises(ParameterError, match=r"comparison\.json cannot be read .*python -m helpers compare writes it"):
         read(tmp_path / "comparison.json")

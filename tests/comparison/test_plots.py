@@ -16,7 +16,7 @@ def row(name, accuracy, **more):
 def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
     rows = [row("seed", 0.9)]
     for name, mean in (("worse", -0.03), ("better", 0.03), ("alike", 0.001)):
-        gain = {"difference_to_seed": mean, "difference_low": mean - 0.01, "difference_high": mean + 0.01}
+        gain = {"difference_mean": mean, "difference_low": mean - 0.01, "difference_high": mean + 0.01}
         rows.append(row(name, 0.9 + mean, **gain))
     (axes,) = plots.differences(rows).axes
     assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == ["worse", "alike", "better"]

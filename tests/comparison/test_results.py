@@ -10,8 +10,10 @@ import pytest
 from helpers.common.errors import ParameterError, RunError
 from helpers.common.notebook import show_markdown
 from helpers.comparison import narrative, plots, results, verdicts
+from helpers.comparison.folds import FOLD_RULE
 from helpers.evaluation import label_errors
 from helpers.evaluation.label_errors import Suspect
+from helpers.plots import answers
 
 ROOT = Path(__file__).parents[2]
 NOTEBOOK = ROOT / "notebooks" / "beyond_the_baseline.ipynb"
@@ -21,9 +23,10 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 def row(name, accuracy=0.9, gain=None, half=0.01, **more):
     """A row of comparison.json; ``gain`` is the difference to seed with an interval of ``half`` to each side."""
     numbers = {"recipe": name, "backbone": "mobilenet_v2", "folds": 5, "seeds": 1, "photos": 1000, "train_photos": 800}
+    numbers |= {"fold_rule": FOLD_RULE}
     numbers |= {"accuracy_mean": accuracy, "accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.02}
     ends = (None, None, None) if gain is None else (gain, gain - half, gain + half)
-    numbers |= dict(zip(("difference_to_seed", "difference_low", "difference_high"), ends, strict=True))
+    numbers |= dict(zip(("difference_mean", "difference_low", "difference_high"), ends, strict=True))
     numbers |= {"seconds_per_run": 100.0, "image_size": 96, "epochs": 6, "cost": "96 px, 6 epochs", "settings": {}}
     return numbers | {"commit": COMMIT, "machine": "abacus"} | more
 
@@ -43,7 +46,7 @@ def asked_rows(photos, *names):
     """The rows whose numbers these photos give."""
     gains = results.against(photos, "seed", names)
     means = {name: results.right(photos, name).mean() for name in names}
-    ends = ("difference_to_seed", "difference_low", "difference_high")
+    ends = ("difference_mean", "difference_low", "difference_high")
     return [row(n, means[n], photos=len(photos)) | dict(zip(ends, gains[n], strict=True)) for n in names]
 
 
@@ -97,8 +100,8 @@ def test_what_best_needs_is_told_by_taking_it_away():
     rows = asked_rows(photos, "seed", "best", "best - MixUp")
     without = verdicts.ablation(photos, rows)
     assert [each["recipe"] for each in without] == ["best", "best - MixUp"]
-    assert without[0]["difference_to_seed"] == 0
-    assert without[1]["difference_to_seed"] == pytest.approx(-0.25)
+    assert without[0]["difference_mean"] == 0
+    assert without[1]["difference_mean"] == pytest.approx(-0.25)
     assert verdicts.needed(without) == "By their intervals it needs: MixUp."
     assert verdicts.needed([without[0], row("best - MixUp", 0.9, 0.001)]) == "Undecided is whether it needs: MixUp."
     assert verdicts.needed([row("best - MixUp", 0.9, 0.1)]) == "By their intervals it is better without: MixUp."
@@ -292,7 +295,7 @@ def test_the_conclusion_follows_the_intervals():
 
 def test_where_numbers_come_from():
     text = narrative.provenance(results.Committed(Path(), ROWS, [], [], {}))
-    assert "| mobilenet_v2, 96 px, at most 6 epochs | 1,000 | 5 × 1 | 4 | 0123456 | abacus |" in text
+    assert f"| mobilenet_v2, 96 px, at most 6 epochs | 1,000 | 5 × 1 | {FOLD_RULE} | 4 | 0123456 | abacus |" in text
     assert "none of these are, but mobilenet_v2's" in text
     dirty = [row("seed", 0.9, 0.0, backbone="resnet18", photos=2848, commit=f"{COMMIT}+changes, {'f' * 40}")]
     text = narrative.provenance(results.Committed(Path(), dirty, [], [], {}))
@@ -307,7 +310,7 @@ def test_what_is_missing_is_named_with_its_command():
     said += [narrative.conclusion(results.main_comparison(empty), results.widest(empty))]
     for text in said:
         assert text.startswith("*This part has not been run yet.*")
-        assert ".venv/bin/python -m helpers." in text
+        assert ".venv/bin/python -m helpers " in text
 
 
 def test_damaged_results_are_named(tmp_path):
@@ -361,9 +364,9 @@ def test_the_sections_about_results_run_with_all_of_them_and_with_none(tmp_path,
     said = []
     monkeypatch.setattr("helpers.common.notebook.display", lambda shown: said.append(shown.data))
     sources = cells()
-    start = next(i for i, source in enumerate(sources) if "beyond.read(" in source)
-    namespace = {"show_markdown": show_markdown, "comparison_plots": plots, "beyond": results}
-    namespace["verdicts"] = verdicts
+    start = next(i for i, source in enumerate(sources) if "comparison_results.read(" in source)
+    namespace = {"show_markdown": show_markdown, "plots": plots, "comparison_results": results}
+    namespace |= {"verdicts": verdicts, "answer_plots": answers}
     namespace["parameters"] = results.read_parameters(parameters(results=str(tmp_path)), ROOT)
     for source in sources[start:]:
         exec(source, namespace)

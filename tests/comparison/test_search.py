@@ -153,7 +153,9 @@ def test_a_study_around_another_recipe_is_not_continued(audit, tmp_path):  # noq
     search.begin(opened, settings(tmp_path), audit, tmp_path)
     search.begin(opened, settings(tmp_path / "elsewhere"), audit, tmp_path)
     assert len(opened.trials) == 1
-    with pytest.raises(ParameterError, match="is a search around another recipe, or on other photos: choose another"):
+    with pytest.raises(
+        ParameterError, match="is a search around another recipe, or on other photos or folds: choose another"
+    ):
         search.begin(opened, recipe(tmp_path, epochs=1, clip_norm=5.0), audit, tmp_path)
 
 

@@ -70,7 +70,7 @@ def test_the_figure_shows_both_backbones_for_every_change():
 
 def test_what_lies_far_outside_is_an_arrow_at_the_edge_and_does_not_squeeze_the_rest():
     pairs = second_backbone.both(*opinions())
-    far = pairs[0].second | {"difference_to_seed": -0.6, "difference_low": -0.7, "difference_high": -0.5}
+    far = pairs[0].second | {"difference_mean": -0.6, "difference_low": -0.7, "difference_high": -0.5}
     pairs += [second_backbone.Opinions(f"same {i}", pairs[1].first, pairs[1].second) for i in range(20)]
     axes = plots.second_opinion([pairs[0]._replace(second=far), *pairs[1:]]).axes[0]
     assert [text.get_text() for text in axes.texts] == ["-60.0"]

@@ -386,12 +386,13 @@ ROWS = [
         "backbone": "resnet18",
         "folds": 5,
         "seeds": 1,
+        "fold_rule": "StratifiedGroupKFold",
         "photos": 500,
         "train_photos": 400,
         "accuracy_mean": 0.9 + gain,
         "accuracy_low": 0.88 + gain,
         "accuracy_high": 0.92 + gain,
-        "difference_to_seed": gain,
+        "difference_mean": gain,
         "difference_low": gain - 0.01,
         "difference_high": gain + 0.01,
         "seconds_per_run": 321.4,
@@ -450,7 +451,7 @@ def test_rows_as_a_comparison_writes_them_have_their_cost_from_their_settings(go
 
 
 def test_the_abstract_names_the_best_of_those_that_are_decided(good, tmp_path):
-    wide = ROWS[1] | {"recipe": "wide", "difference_to_seed": 0.06, "difference_low": -0.01, "difference_high": 0.13}
+    wide = ROWS[1] | {"recipe": "wide", "difference_mean": 0.06, "difference_low": -0.01, "difference_high": 0.13}
     (tmp_path / "rows.json").write_text(json.dumps([ROWS[0], wide, ROWS[2]]))
     abstract = text_of(build.compose(good, tmp_path / "rows.json")[1]["abstract"])
     assert "the recipe “best” gains +3.50 points" in abstract
