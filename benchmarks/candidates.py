@@ -25,7 +25,7 @@ from helpers.data.loading.loaders import Loaders, make_loaders
 from helpers.data.split import Split, split_photos
 from helpers.evaluation.predictions import predict
 from helpers.evaluation.statistics import wilson_interval
-from helpers.models.build import build_model
+from helpers.models import build_model
 from helpers.models.head import head_module
 from helpers.recipe import Recipe
 from helpers.training.linear_probe import FeatureLoader, select_trained_part
@@ -115,8 +115,7 @@ def train_head(model: nn.Module, feeds: Loaders, recipe: Recipe):
 
 
 def new_model(recipe: Recipe, frozen: bool) -> nn.Module:
-    model = build_model(recipe.backbone, recipe.weights, 5, recipe.dropout, recipe.seed, frozen=frozen)
-    return model.to(memory_format=torch.channels_last)
+    return build_model(replace(recipe, frozen_backbone=frozen), 5).to(memory_format=torch.channels_last)
 
 
 def machine_precision() -> torch.dtype:

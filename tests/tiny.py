@@ -5,6 +5,7 @@ from torch import nn
 
 from helpers.data.loading.canvases import canvas_sides
 from helpers.data.loading.loaders import AugmentingLoader, InMemoryLoader, Loaders
+from helpers.models import build_backbone, freeze, replace_head
 from helpers.recipe import Recipe
 from helpers.runs.run import Run
 
@@ -57,3 +58,9 @@ def tiny_model(seed=0):
 def a_run(folder, recipe):
     folder.mkdir(parents=True, exist_ok=True)
     return Run(folder, recipe, folder, CPU, torch.float32)
+
+
+def random_model(name, classes, dropout=0.5, seed=0, weights="none", **frozen):
+    """A torchvision model with random weights and a head for so many classes; ``frozen``: arguments of ``freeze``."""
+    model = replace_head(build_backbone(name, weights, seed), classes, dropout, seed)
+    return freeze(model, **frozen)

@@ -7,6 +7,8 @@ it or not, and whether one process reads the photos or eight do.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -20,3 +22,12 @@ def derive_seed(seed: int, *place: int | str) -> int:
 def generator(seed: int, *place: int | str) -> torch.Generator:
     """A CPU generator that starts from ``derive_seed(seed, *place)``."""
     return torch.Generator().manual_seed(derive_seed(seed, *place))
+
+
+@contextmanager
+def seeded(seed: int, *place: int | str) -> Iterator[None]:
+    """Draw from ``derive_seed(seed, *place)`` inside; the caller's random state is restored afterwards. CPU only."""
+    with torch.random.fork_rng(devices=[]):
+        # Not torch.manual_seed: that would reseed the GPUs too, which are not forked here.
+        torch.default_generator.manual_seed(derive_seed(seed, *place))
+        yield

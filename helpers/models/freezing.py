@@ -1,30 +1,46 @@
-"""What training leaves alone: the backbone, its first stages, or batch normalization's statistics."""
+"""Freezing: what training leaves as it is. The backbone, its first stages, or batch normalization's statistics."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Self
 
 from torch import nn
 
 from helpers.models.head import backbone_parameters, head_parameters
 
 
-def freeze_backbone(model: nn.Module) -> None:
-    """Let training change nothing but the head, batch-norm statistics included, whatever ``model.train()`` says."""
-    for parameter in backbone_parameters(model):
+class FrozenStatsBatchNorm2d(nn.BatchNorm2d):
+    """Batch normalization that keeps its running statistics, whatever ``model.train()`` says."""
+
+    def train(self, mode: bool = True) -> Self:
+        return super().train(False)
+
+
+def freeze(model: nn.Module, backbone: bool = False, fraction: float = 0.0, norms: bool = False) -> nn.Module:
+    """Exclude parts of the model from training. Changes the model, and returns it.
+
+    Args:
+        backbone: freeze everything but the head, batch-norm statistics included.
+        fraction: freeze this share of the backbone's stages, from the input on, batch-norm statistics included. In
+            [0, 1], rounded down: 0.6 are 11 of MobileNetV2's 19, and 3 of ResNet's 6 (up to ``layer1``).
+        norms: freeze the statistics of every batch normalization; its scales and shifts are trained.
+    """
+    parts = stages(model)
+    frozen = [parameter for stage in parts[: int(fraction * len(parts))] for parameter in stage]
+    frozen = list(backbone_parameters(model)) if backbone else frozen
+    for parameter in frozen:
         parameter.requires_grad_(False)
-    freeze_norms(model)
-
-
-def freeze_norms(model: nn.Module) -> None:
-    """Let batch normalization use the statistics that it came with, whatever ``model.train()`` says."""
+    ids = {id(parameter) for parameter in frozen}
     for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.register_forward_pre_hook(_stay_in_eval)
+        if type(module) is nn.BatchNorm2d and (norms or id(module.weight) in ids):
+            module.__class__ = FrozenStatsBatchNorm2d  # the same tensors under the same names
+            module.eval()
+    return model
 
 
 def stages(model: nn.Module) -> list[list[nn.Parameter]]:
-    """The backbone's parameters, cut into stages from the input to the head.
+    """Cut the backbone's parameters into stages, from the input to the head.
 
     A stage is a block of the longest sequence that the backbone consists of (MobileNetV2: 19, ``features.0`` and
     on; ViT-B/16: 12 layers of its encoder, and what comes before and after), or a module beside it that comes before
@@ -43,7 +59,7 @@ def stages(model: nn.Module) -> list[list[nn.Parameter]]:
 
 
 def _blocks(module: nn.Module, most: float) -> Iterator[nn.Module]:
-    """The parts of a module in order; in place of a long sequence, or of a part with ``most`` parameters, its parts."""
+    """Yield the module's parts in order. A long sequence, or a part with ``most`` parameters, is cut further."""
     for child in module.children():
         sequence = isinstance(child, nn.Sequential) and len(child) > 4
         wraps = any(True for _ in child.children()) and sum(p.numel() for p in child.parameters()) > most
@@ -53,27 +69,3 @@ def _blocks(module: nn.Module, most: float) -> Iterator[nn.Module]:
             yield from _blocks(child, most)
         else:
             yield child
-
-
-def freeze_stages(model: nn.Module, share: float) -> None:
-    """Let training change nothing in the first stages, batch-norm statistics included.
-
-    Args:
-        share: of the stages, in [0, 1], rounded down: 0.6 are 11 of MobileNetV2's 19, and 3 of ResNet's 6 (up to
-            ``layer1``).
-    """
-    parts = stages(model)
-    count = int(share * len(parts))
-    frozen = {id(parameter) for stage in parts[:count] for parameter in stage}
-    for parameter in model.parameters():
-        if id(parameter) in frozen:
-            parameter.requires_grad_(False)
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and id(module.weight) in frozen:
-            module.register_forward_pre_hook(_stay_in_eval)
-
-
-def _stay_in_eval(module: nn.Module, inputs: tuple) -> None:
-    # A hook at each call, since ``model.train()`` undoes ``module.eval()``. A named function, so
-    # that the model can still be copied and pickled.
-    module.training = False

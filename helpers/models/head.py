@@ -1,4 +1,4 @@
-"""The layer that makes the class logits: found in any torchvision classification model, and replaced."""
+"""The head: the layer that turns features into class logits. Find it in a torchvision model, and replace it."""
 
 from __future__ import annotations
 
@@ -7,25 +7,47 @@ from collections.abc import Iterator
 from torch import nn
 from torchvision import models
 
+from helpers.common.seeding import seeded
 
-def describe_head(model: nn.Module) -> str:
-    """The model's head in words, such as ``fc: Dropout(0.5), Linear(512 → 5)``."""
-    name, layer = find_head(model)
-    parent_name = name.rpartition(".")[0]
+
+class Head(nn.Sequential):
+    """Dropout (Srivastava et al., 2014) and the layer that makes the logits."""
+
+
+def replace_head(model: nn.Module, classes: int, dropout: float, seed: int = 0) -> nn.Module:
+    """Replace the last layer by dropout and a fresh layer for ``classes``. Changes the model, and returns it.
+
+    A dropout just before the old head is removed. A ``Head`` for as many classes, which the weights file of an earlier
+    run brings along, keeps its weights.
+
+    Args:
+        dropout: probability to drop a feature, in [0, 1).
+        seed: of the fresh weights. The caller's random state stays as it is.
+    """
+    name, old = find_head(model)
+    parent = model.get_submodule(name.rpartition(".")[0])
+    if isinstance(parent, Head):
+        if old.weight.shape[0] == classes:
+            parent[0].p = dropout
+            return model
+        name = name.rpartition(".")[0]
+    with seeded(seed, "head"):
+        if isinstance(old, nn.Conv2d):
+            layer: nn.Module = nn.Conv2d(old.in_channels, classes, old.kernel_size)
+        else:
+            layer = nn.Linear(old.in_features, classes)
+    parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
-    if isinstance(parent, nn.Sequential) and len(parent) == 2 and isinstance(parent[0], nn.Dropout):
-        return in_words_of_head(parent_name, layer, f"Dropout({parent[0].p:g}), ")
-    return in_words_of_head(name, layer)
-
-
-def in_words_of_head(name: str, layer: nn.Linear | nn.Conv2d, before: str = "") -> str:
-    if isinstance(layer, nn.Conv2d):
-        return f"{name}: {before}Conv2d({layer.in_channels} → {layer.out_channels}, 1 × 1)"
-    return f"{name}: {before}Linear({layer.in_features} → {layer.out_features})"
+    # In GoogLeNet and Inception the dropout is a neighbour of this name, not the item before.
+    before = str(int(leaf) - 1) if leaf.isdecimal() else "dropout"
+    if isinstance(getattr(parent, before, None), nn.Dropout):
+        setattr(parent, before, nn.Identity())
+    setattr(parent, leaf, Head(nn.Dropout(dropout), layer))
+    return model
 
 
 def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
-    """Dotted name and module of the layer that makes the class logits.
+    """Return dotted name and module of the layer that makes the class logits.
 
     It is the last linear layer. SqueezeNet has none: there it is the 1 × 1 convolution ``classifier.1``
     (512 channels in, one per class out), whose map a ReLU and an average pool turn into logits ≥ 0.
@@ -35,7 +57,7 @@ def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
 
 
 def head_module(model: nn.Module) -> nn.Module | None:
-    """The new head, dropout included, if the model ends in it: features ``(n, k)`` → logits ``(n, classes)``.
+    """Return the replaced head with its dropout if the model ends in it: features ``(n, k)`` → logits ``(n, classes)``.
 
     None for SqueezeNet, which averages over its map behind the head.
     """
@@ -44,35 +66,23 @@ def head_module(model: nn.Module) -> nn.Module | None:
     return model.get_submodule(find_head(model)[0].rpartition(".")[0])
 
 
-def replace_head(model: nn.Module, classes: int, dropout: float) -> str:
-    """Put Dropout (Srivastava et al., 2014) and a fresh layer for ``classes`` in the head's place.
-
-    A dropout that stands just before the old head gives way to the new one.
-
-    Returns:
-        The name of the head in the model.
-    """
-    name, old = find_head(model)
-    if isinstance(old, nn.Conv2d):
-        layer: nn.Module = nn.Conv2d(old.in_channels, classes, old.kernel_size)
-    else:
-        layer = nn.Linear(old.in_features, classes)
-    parent_name, _, leaf = name.rpartition(".")
+def describe_head(model: nn.Module) -> str:
+    """Describe the head, such as ``fc: Dropout(0.5), Linear(512 → 5)``."""
+    name, layer = find_head(model)
+    parent_name = name.rpartition(".")[0]
     parent = model.get_submodule(parent_name)
-    # In GoogLeNet and Inception the dropout is a neighbour of this name, not the item before.
-    before = str(int(leaf) - 1) if leaf.isdecimal() else "dropout"
-    if isinstance(getattr(parent, before, None), nn.Dropout):
-        setattr(parent, before, nn.Identity())
-    setattr(parent, leaf, nn.Sequential(nn.Dropout(dropout), layer))
-    return name
+    name, dropout = (parent_name, f"Dropout({parent[0].p:g}), ") if isinstance(parent, Head) else (name, "")
+    if isinstance(layer, nn.Conv2d):
+        return f"{name}: {dropout}Conv2d({layer.in_channels} → {layer.out_channels}, 1 × 1)"
+    return f"{name}: {dropout}Linear({layer.in_features} → {layer.out_features})"
 
 
 def head_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """The parameters of the layer that makes the logits."""
+    """Iterate over the parameters of the layer that makes the logits."""
     return find_head(model)[1].parameters()
 
 
 def backbone_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """All parameters but the head's."""
+    """Iterate over all parameters but the head's."""
     head = {id(parameter) for parameter in head_parameters(model)}
     return (parameter for parameter in model.parameters() if id(parameter) not in head)

@@ -1,4 +1,4 @@
-"""Weights from files: tensors only, and a message that names what does not fit."""
+"""Weights: read from files (tensors only, code is never run) or from torchvision, checked against the model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from safetensors.torch import load_file
 from torch import nn
 
 from helpers.common.errors import WeightsError
+from helpers.models.head import find_head
 from helpers.models.imagenet import fetch_imagenet_weights
+
+# Auxiliary classifiers of GoogLeNet and Inception, which are not built here.
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 
 
 def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
@@ -30,10 +34,10 @@ def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """A state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file, in float32.
+    """Read a state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file, in float32.
 
     Raises:
-        WeightsError: the file is missing, damaged, or holds other things than tensors.
+        WeightsError: the file is missing, damaged, or holds anything but tensors.
     """
     if not path.is_file():
         near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
@@ -53,19 +57,30 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     return _modern_names({k: value.float() if value.is_floating_point() else value for k, value in tensors.items()})
 
 
-def load_into(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> None:
-    """Copy a state dict into the model. What belongs to the head is taken only if it fits.
+def load_into(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
+    """Copy a state dict into the model. The head's tensors are copied only if they fit.
+
+    Args:
+        source: names the state dict in messages.
 
     Raises:
-        WeightsError: the backbone's tensors are not the ones in the state dict.
+        WeightsError: the backbone's tensors are not those of the state dict.
     """
-    own = model.state_dict()
+    own, head = model.state_dict(), find_head(model)[0]
     backbone = {name: value for name, value in own.items() if not name.startswith(head + ".")}
     missing = [name for name in backbone if name not in state and not name.endswith("num_batches_tracked")]
     if missing:
         raise WeightsError(
             f"{source} is of another architecture: {len(missing)} of {len(backbone)} tensors are missing, "
             f"such as {missing[0]!r}; it holds {next(iter(state))!r}. Choose the backbone that it was made for"
+        )
+    # A deeper relative holds every tensor of the backbone and more: half a ResNet-34 would pass as a ResNet-18.
+    heads = (head.split(".")[0] + ".", *_AUXILIARY)
+    extra = [name for name in state if name.endswith(".weight") and name not in own and not name.startswith(heads)]
+    if extra:
+        raise WeightsError(
+            f"{source} is of another architecture: it holds {len(extra)} layers more than the backbone, "
+            f"such as {extra[0]!r}. Choose the backbone that it was made for"
         )
     for name in backbone:
         if name in state and state[name].shape != own[name].shape:
@@ -78,7 +93,7 @@ def load_into(model: nn.Module, state: dict[str, torch.Tensor], head: str, sourc
 
 
 def _modern_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    """DenseNet's published weights are older than torchvision's names: ``norm.1`` became ``norm1``."""
+    """Rename tensors of DenseNet's published weights, which are older than torchvision's names (``norm.1``)."""
     return {re.sub(r"(denselayer\d+\.(?:norm|conv))\.(\d)\.", r"\1\2.", name): v for name, v in state.items()}
 
 

@@ -5,17 +5,14 @@ from __future__ import annotations
 import csv
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any
 
-import torch
-
 from helpers.common.errors import RunError
 from helpers.evaluation.published import are_the_flowers, paper, written_name
-from helpers.models.build import build_model, count_parameters, original_head
-from helpers.models.head import describe_head
+from helpers.models import build_model, count_parameters, describe_head, original_head
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun
 
@@ -86,18 +83,8 @@ class Facts:
         Raises:
             WeightsError: torchvision does not know the backbone.
         """
-        recipe = self.recipe
-        with torch.random.fork_rng(devices=[]):
-            model = build_model(
-                self.results["backbone"],
-                "none",
-                len(self.results["classes"]),
-                recipe.dropout,
-                0,
-                recipe.frozen_backbone,
-                recipe.freeze_fraction,
-                recipe.frozen_norms,
-            )
+        recipe = replace(self.recipe, backbone=self.results["backbone"])
+        model = build_model(recipe, len(self.results["classes"]), weights="none")
         return (*count_parameters(model), original_head(self.results["backbone"]), describe_head(model))
 
     @cached_property

@@ -11,7 +11,7 @@ from torch import nn
 
 from helpers.common import tensors
 from helpers.common.errors import RunError
-from helpers.models.build import build_model
+from helpers.models import build_backbone, replace_head
 
 FACTS = ("backbone", "classes", "dropout", "image_size", "val_resize", "mean", "std")
 
@@ -43,7 +43,7 @@ def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Modu
     facts = read_facts(folder)
     weights = tensors.load_tensors(folder / "best_model.pth")
     try:
-        model = build_model(facts["backbone"], "none", len(facts["classes"]), facts["dropout"], seed=0)
+        model = replace_head(build_backbone(facts["backbone"], "none"), len(facts["classes"]), facts["dropout"])
         model.load_state_dict(weights)
     except (ValueError, TypeError, RuntimeError, AttributeError) as error:
         said = str(error).splitlines()[0]

@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from helpers.data.audit import Audit
 from helpers.data.loading.loaders import Loaders, make_loaders
 from helpers.data.split import Split
-from helpers.models.build import build_model
+from helpers.models import build_model
 from helpers.runs.run import Run
 from helpers.training.optimization import make_optimizer, make_schedule
 
@@ -34,15 +34,7 @@ def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) ->
     """
     recipe = run.recipe
     feeds = make_loaders(audit, split, recipe, run.device, cache=cache)
-    model = build_model(
-        recipe.backbone,
-        run.locate(recipe.weights),
-        len(audit.photos.classes),
-        recipe.dropout,
-        recipe.seed,
-        recipe.frozen_backbone,
-        recipe.freeze_fraction,
-        recipe.frozen_norms,
-    ).to(run.device, memory_format=torch.channels_last)
+    model = build_model(recipe, len(audit.photos.classes), run.locate(recipe.weights))
+    model = model.to(run.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
     return Training(model, feeds, optimizer, make_schedule(optimizer, recipe))

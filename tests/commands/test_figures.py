@@ -16,13 +16,12 @@ from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.sources import locate
 from helpers.data.split import split_photos, write_split
 from helpers.evaluation.predictions import StoredPredictions, predict, read_predictions
-from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.finished import read_what_is_there
 from helpers.runs.history import Epoch, History
 from helpers.runs.results import analysis_numbers, summarize
 from tests.conftest import colourful
-from tests.tiny import CPU, a_run
+from tests.tiny import CPU, a_run, random_model
 
 ALL = dict(figures.FIGURES)
 OF_PHOTOS = {"class_samples", "augmentation", "black_border", "transforms", "duplicates"}
@@ -46,7 +45,7 @@ def finished(tmp_path_factory):
     )
     run, audit = a_run(root / "work_dir" / "a", recipe), audit_photos(find_photos(photos))
     split = split_photos(audit, 0.5, 0)
-    model = build_model("resnet18", "none", 2, 0.5, seed=3)
+    model = random_model("resnet18", 2, 0.5, seed=3)
     feed = StreamingLoader(audit.photos, split.val, val_transform(recipe), recipe, CPU, shuffle=False)
     predictions = predict(model, feed, torch.float32)
     history = History([Epoch(0, 0.05, 0.7, 0.5, 0.6, predictions.accuracy)])

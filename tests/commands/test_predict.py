@@ -30,7 +30,6 @@ from helpers.inference.out_of_distribution import fit_ood_detector
 from helpers.inference.predictor import Prediction, open_predictor
 from helpers.inference.summary import PredictionSummary, label_of, trained_names
 from helpers.models.averaging import with_tta
-from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.history import Epoch, History
 from helpers.runs.results import summarize
@@ -38,6 +37,7 @@ from helpers.runs.run import Run
 from helpers.runs.saving import load_best_model
 from helpers.runs.table import find_run
 from tests.conftest import ROOT, colourful
+from tests.tiny import random_model
 
 CPU = torch.device("cpu")
 
@@ -61,7 +61,7 @@ def finish(root, backbone="squeezenet1_1", own=None, **changes):
     (run.folder / "recipe.json").write_text(json.dumps(recipe.to_dict()))
     write_split(run.folder / "split.csv", audit.photos, split)
     best = Epoch(0, 0.1, 0.7, 0.5, 0.7, 0.5)
-    model = build_model(backbone, "none", 2, 0.2, seed=3)
+    model = random_model(backbone, 2, 0.2, seed=3)
     run.save_best(model.state_dict(), best, audit.photos.classes)
     run.save_history(History([best]))
     (run.folder / "environment.json").write_text("{}")

@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from helpers.common import distributed
-from helpers.models.build import build_model
 from helpers.runs.history import History
 
 ROOT = Path(__file__).parents[2]
@@ -80,13 +79,6 @@ def test_alone_nothing_is_shared():
     network = torch.nn.Linear(1, 1)
     assert distributed.wrap_ddp(network) is network
     assert [float(value) for value in distributed.all_reduce_sum(torch.tensor(3), 0.5)] == [3.0, 0.5]
-
-
-def test_a_frozen_backbone_s_statistics_are_not_replaced():
-    frozen, trained = (build_model("resnet18", "none", 5, 0.5, 0, frozen=frozen) for frozen in (True, False))
-    assert not distributed._learns_statistics(frozen)
-    assert distributed._learns_statistics(trained)
-    assert not distributed._learns_statistics(build_model("squeezenet1_1", "none", 5, 0.5, 0))
 
 
 @pytest.fixture(scope="module")

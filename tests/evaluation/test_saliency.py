@@ -10,8 +10,8 @@ from helpers.common.errors import ParameterError
 from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.saliency import explain, grad_cam, last_map
 from helpers.models.averaging import with_tta
-from helpers.models.build import build_model
 from helpers.recipe import Recipe
+from tests.tiny import random_model
 
 
 class Lamp(nn.Module):
@@ -64,7 +64,7 @@ def test_mode_and_gradients_are_left_alone(picture, training):
     [("resnet18", "layer4"), ("mobilenet_v2", "features"), ("squeezenet1_1", "classifier.2"), ("alexnet", "avgpool")],
 )
 def test_backbones_frozen_ones_too(backbone, layer):
-    model = build_model(backbone, "none", 3, 0.2, seed=0, frozen=True)
+    model = random_model(backbone, 3, 0.2, backbone=True)
     images = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)).repeat(3, 1, 1, 1)
     found = last_map(model, images[:1])
     assert found is model.get_submodule(layer)
@@ -97,4 +97,4 @@ def test_photos_are_explained_as_they_were_validated():
 
 def test_a_vision_transformer_is_refused():
     with pytest.raises(ParameterError, match="ends in a map of places"):
-        last_map(build_model("vit_b_32", "none", 2, 0.0, seed=0), torch.zeros(1, 3, 224, 224))
+        last_map(random_model("vit_b_32", 2, 0.0), torch.zeros(1, 3, 224, 224))

@@ -253,10 +253,11 @@ def tensors():
 def test_weights(content, name):
     model = torch.nn.Sequential()
     model.add_module("conv", torch.nn.Linear(3, 4))
+    model.add_module("head", torch.nn.Linear(4, 2))
     with folder() as home:
         (home / name).write_bytes(content)
         with refused(WeightsError, naming=[name]):
-            load_into(model, read_weights(home / name), "head", str(home / name))
+            load_into(model, read_weights(home / name), str(home / name))
 
 
 @pytest.fixture(scope="module")

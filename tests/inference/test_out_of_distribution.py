@@ -13,9 +13,8 @@ from helpers.common.tensors import save_tensors
 from helpers.evaluation.features import Activations, look
 from helpers.inference import out_of_distribution
 from helpers.models.averaging import TTAModel
-from helpers.models.build import build_model
 from helpers.models.head import find_head
-from tests.tiny import tiny_recipe
+from tests.tiny import random_model, tiny_recipe
 
 RESULTS = Path(__file__).parents[2] / "report" / "results" / "novelty.json"
 
@@ -86,7 +85,7 @@ def test_what_lies_off_the_plane_is_flagged():
 
 @pytest.mark.parametrize("backbone", ["resnet18", "squeezenet1_1", "mobilenet_v2"])
 def test_any_backbone_tells_its_features_and_the_logits_are_its_own(backbone):
-    model = build_model(backbone, "none", 3, 0.5, seed=0).eval().requires_grad_(False)
+    model = random_model(backbone, 3, 0.5).eval().requires_grad_(False)
     images = torch.randn(2, 3, 64, 64)
     found = look(model, images, torch.float32)
     assert torch.allclose(found.logits, model(images), atol=1e-6)
@@ -98,7 +97,7 @@ def test_any_backbone_tells_its_features_and_the_logits_are_its_own(backbone):
 
 
 def test_views_are_averaged():
-    model = build_model("resnet18", "none", 3, 0.5, seed=0).eval()
+    model = random_model("resnet18", 3, 0.5).eval()
     images = torch.randn(2, 3, 64, 64)
     found = look(TTAModel(model, tiny_recipe(test_flip=True)), images, torch.float32)
     one, other = (look(model, each, torch.float32) for each in (images, images.flip(-1)))

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.models.build import build_model
 from helpers.models.depthwise import StridedDepthwise, ease_depthwise
+from tests.tiny import random_model
 
 
 def test_only_strided_depthwise_convolutions_change_and_no_weight_does():
@@ -58,9 +58,7 @@ def test_without_a_gradient_it_is_the_plain_layer():
 
 
 def test_every_strided_depthwise_layer_of_mobilenet_is_eased():
-    model = build_model("mobilenet_v2", "none", 5, 0.2, seed=0)
+    model = random_model("mobilenet_v2", 5, 0.2)
     strides = [module.stride for module in model.modules() if isinstance(module, StridedDepthwise)]
     assert strides == [(2, 2)] * 4
-    assert not any(
-        isinstance(module, StridedDepthwise) for module in build_model("resnet18", "none", 5, 0.2, 0).modules()
-    )
+    assert not any(isinstance(module, StridedDepthwise) for module in random_model("resnet18", 5, 0.2).modules())

@@ -1,11 +1,15 @@
 """What is frozen stays, to the bit, and in every kind of backbone it is a fair share of it."""
 
+import copy
+import pickle
+
 import pytest
 import torch
 from torchvision import models
 
 from helpers.models import build, head
 from helpers.models.freezing import stages
+from tests.tiny import random_model
 
 
 def one_step(model):
@@ -21,7 +25,7 @@ def one_step(model):
 
 def test_frozen_norms_keep_their_statistics_and_learn_their_scales():
     for frozen in (True, False):
-        before, after = one_step(build.build_model("resnet18", "none", 5, 0.0, seed=0, frozen_norms=frozen))
+        before, after = one_step(random_model("resnet18", 5, 0.0, norms=frozen))
         statistics = [name for name in after if name.endswith(("running_mean", "running_var"))]
         assert len(statistics) == 40
         assert all(torch.equal(before[name], after[name]) == frozen for name in statistics)
@@ -29,7 +33,7 @@ def test_frozen_norms_keep_their_statistics_and_learn_their_scales():
 
 
 def test_the_first_stages_stay_as_they_are_and_the_others_do_not():
-    before, after = one_step(build.build_model("mobilenet_v2", "none", 5, 0.0, seed=0, freeze_fraction=0.6))
+    before, after = one_step(random_model("mobilenet_v2", 5, 0.0, fraction=0.6))
     same = {name for name in after if torch.equal(before[name], after[name])}
     early = {name for name in after if name.startswith("features.") and int(name.split(".")[1]) < 11}
     assert early <= same
@@ -61,8 +65,21 @@ def test_stages_of_old_and_new_backbones(backbone, count):
     assert max(sizes) < 0.8 * sum(sizes)
 
 
+def test_a_frozen_backbone_stays_to_the_bit_in_training_mode():
+    before, after = one_step(random_model("resnet18", 5, 0.0, backbone=True))
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    assert changed == {"fc.1.weight", "fc.1.bias"}
+
+
+def test_a_frozen_model_can_be_copied_and_pickled_and_stays_frozen():
+    model = random_model("resnet18", 5, norms=True)
+    for twin in (copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        assert not twin.train().bn1.training
+        assert twin.layer1.training
+
+
 def test_a_transformer_is_frozen_from_its_input_on():
-    model = build.build_model("vit_b_32", "none", 5, 0.0, seed=0, freeze_fraction=0.6)
+    model = random_model("vit_b_32", 5, 0.0, fraction=0.6)
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     assert {"class_token", "encoder.pos_embedding", "conv_proj.weight"} <= frozen
     layers = {name.split(".")[2] for name in frozen if name.startswith("encoder.layers.")}

@@ -7,13 +7,13 @@ import torch
 
 from helpers.common import files, tensors
 from helpers.common.errors import RunError
-from helpers.models.build import build_model
 from helpers.runs import saving
+from tests.tiny import random_model
 
 
 @pytest.fixture
 def folder(tmp_path):
-    model = build_model("squeezenet1_1", "none", 3, 0.5, seed=4)
+    model = random_model("squeezenet1_1", 3, 0.5, seed=4)
     tensors.save_tensors(tmp_path / "best_model.pth", model.state_dict())
     facts = {
         "backbone": "squeezenet1_1",
@@ -28,7 +28,7 @@ def folder(tmp_path):
 
 def test_the_model_comes_back_with_its_weights_in_evaluation_mode(folder):
     model = saving.load_best_model(folder)
-    original = build_model("squeezenet1_1", "none", 3, 0.5, seed=4)
+    original = random_model("squeezenet1_1", 3, 0.5, seed=4)
     assert not model.training
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), original.parameters(), strict=True))
 

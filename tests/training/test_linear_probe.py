@@ -13,14 +13,14 @@ from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.predictions import predict
-from helpers.models.averaging import with_tta
-from helpers.models.build import build_model
+from helpers.models import build_model, with_tta
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 from helpers.runs.run import open_run
 from helpers.training.linear_probe import WEIGHT_PENALTY, fit_head, select_trained_part
 from helpers.training.loop import fit
 from helpers.training.optimization import make_loss, make_optimizer, make_schedule
+from tests.tiny import random_model
 
 CPU = torch.device("cpu")
 
@@ -37,7 +37,7 @@ def data(grow):
 
 
 def frozen(backbone="resnet18"):
-    return build_model(backbone, "none", 2, 0.5, seed=1, frozen=True)
+    return random_model(backbone, 2, 0.5, seed=1, backbone=True)
 
 
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
@@ -99,9 +99,7 @@ def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_fol
     audit = audit_photos(find_photos(real_folder).subset(range(0, 1607, 3)))
     split = split_photos(audit, 0.8, 0)
     settings = Recipe.from_preset("fast", backbone="mobilenet_v2", image_size=160, val_resize=183)
-    model = build_model(
-        "mobilenet_v2", str(weights_folder / "mobilenet_v2-imagenet-fp16.pth"), 5, settings.dropout, 0, frozen=True
-    )
+    model = build_model(settings, 5, str(weights_folder / "mobilenet_v2-imagenet-fp16.pth"))
     head, features = select_trained_part(model, make_loaders(audit, split, settings, CPU), settings, torch.float32)
     optimizer = make_optimizer(model, settings)
     for epoch in range(5):
@@ -115,7 +113,7 @@ def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_fol
 def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
     tuned = replace(recipe(), frozen_backbone=False, augmentation=True, crop_size=48)
     feeds = make_loaders(*data, tuned, CPU)
-    model = build_model("resnet18", "none", 2, 0.0, seed=1)
+    model = random_model("resnet18", 2, 0.0, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     share = fit_head(model, feeds.train, torch.float32, looks=3)
     layer = find_head(model)[1]
@@ -138,7 +136,7 @@ def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
 
 def test_head_first_is_not_for_heads_that_average(data):
     with pytest.raises(ParameterError, match="Set linear_probe_first to False"):
-        fit_head(build_model("squeezenet1_1", "none", 2, 0.0, seed=1), None, torch.float32)
+        fit_head(random_model("squeezenet1_1", 2, 0.0, seed=1), None, torch.float32)
 
 
 def test_training_begins_with_a_fitted_head(data, tmp_path):
@@ -147,11 +145,11 @@ def test_training_begins_with_a_fitted_head(data, tmp_path):
     )
     run = open_run(tuned, tmp_path, tmp_path / "run")
     feeds = make_loaders(*data, tuned, CPU)
-    model = build_model("resnet18", "none", 2, 0.0, seed=1)
+    model = random_model("resnet18", 2, 0.0, seed=1)
     optimizer = make_optimizer(model, tuned)
     said = []
     fit(model, feeds, make_loss(), optimizer, make_schedule(optimizer, tuned), run, said.append)
-    fresh = build_model("resnet18", "none", 2, 0.0, seed=1)
+    fresh = random_model("resnet18", 2, 0.0, seed=1)
     fit_head(fresh, feeds.train, run.precision)
     assert torch.allclose(find_head(model)[1].weight, find_head(fresh)[1].weight, atol=1e-4)
     assert said[0].startswith("head fitted to the features: ")

@@ -4,11 +4,11 @@ import pytest
 import torch
 from torch import nn
 
-from helpers.models.build import build_model
 from helpers.models.freezing import stages
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
 from helpers.training import optimization
+from tests.tiny import random_model
 
 
 def recipe(**changes):
@@ -43,14 +43,14 @@ def test_each_name_is_its_optimizer_and_learns(name, kind, key, value):
 
 
 def test_the_seed_recipe_has_one_group():
-    model = build_model("resnet18", "none", 5, 0.5, 0)
+    model = random_model("resnet18", 5)
     (group,) = optimization.make_optimizer(model, recipe()).param_groups
     assert len(group["params"]) == len(list(model.parameters()))
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2", "squeezenet1_1", "efficientnet_b0"])
 def test_every_parameter_is_in_one_group_and_the_first_has_the_recipes_rate(backbone):
-    model = build_model(backbone, "none", 5, 0.5, 0)
+    model = random_model(backbone, 5)
     groups = optimization.parameter_groups(model, recipe(head_lr=0.1))
     ids = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(ids) == sorted(map(id, model.parameters()))
@@ -62,7 +62,7 @@ def rate_of(groups, parameter):
 
 
 def test_the_head_can_have_a_rate_of_its_own():
-    model = build_model("resnet18", "none", 5, 0.5, 0)
+    model = random_model("resnet18", 5)
     groups = optimization.parameter_groups(model, recipe(head_lr=0.2))
     assert rate_of(groups, model.conv1.weight) == 1e-3
     assert rate_of(groups, find_head(model)[1].weight) == 0.2
@@ -81,7 +81,7 @@ def test_long_gradients_are_shortened_and_short_ones_are_not(clip_norm, step):
 
 
 def test_what_is_frozen_is_in_no_group():
-    model = build_model("resnet18", "none", 5, 0.5, 0, freeze_fraction=0.5)
+    model = random_model("resnet18", 5, fraction=0.5)
     groups = optimization.parameter_groups(model, recipe(head_lr=0.5))
     ids = {id(parameter) for group in groups for parameter in group["params"]}
     frozen = [parameter for stage in stages(model)[:3] for parameter in stage]

@@ -18,10 +18,10 @@ import torch
 torch.set_num_threads(1)
 from helpers import memory
 from helpers.machine import keep_freed_memory
-from helpers.model import build_model
+from tests.tiny import random_model
 from helpers.recipe import Recipe
 keep_freed_memory()
-model = build_model("resnet18", "none", 5, 0.5, 0)
+model = random_model("resnet18", 5, 0.5)
 memory._step(model, 2, 96, torch.float32)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000,) * 2)

@@ -8,9 +8,8 @@ from torch import nn
 
 from helpers.common import files, tensors
 from helpers.common.errors import ParameterError, RunError
-from helpers.models.build import build_model
 from helpers.training import targets
-from tests.tiny import a_run, tiny_recipe
+from tests.tiny import a_run, random_model, tiny_recipe
 
 CLASSES = ("a", "b", "c")
 
@@ -70,7 +69,7 @@ def test_a_lone_photo_is_left_alone(tmp_path):
 def teacher(tmp_path):
     folder = tmp_path / "teacher"
     folder.mkdir()
-    model = build_model("squeezenet1_1", "none", 3, 0.5, 0)
+    model = random_model("squeezenet1_1", 3, 0.5)
     tensors.save_tensors(folder / "best_model.pth", model.state_dict())
     facts = {"backbone": "squeezenet1_1", "classes": list(CLASSES), "dropout": 0.5, "image_size": 32, "val_resize": 32}
     mean, std = [list(numbers) for numbers in (targets.IMAGENET_MEAN, targets.IMAGENET_STD)]

@@ -29,13 +29,12 @@ from helpers.inference.export.export import _move, _sweep, export_run
 from helpers.inference.export.formats import Deployed
 from helpers.inference.export.preprocessing import _steps, describe
 from helpers.models.averaging import with_tta
-from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.finished import read_run
 from helpers.runs.history import Epoch, History
 from helpers.runs.saving import load_best_model
 from tests.conftest import ROOT, colourful
-from tests.tiny import a_run
+from tests.tiny import a_run, random_model
 
 CLASSES = ("rose", "tulip", "weed")
 ODD = ("portrait.jpg", "turned.jpg", "grey.png", "glass.png")  # photos that preparing may get wrong
@@ -47,7 +46,7 @@ def made(root, weights="none", photos=None, **changes):
     changes = {"image_size": 48, "val_resize": 54, "backbone": "squeezenet1_1"} | changes
     recipe = Recipe.from_preset("seed", dataset=str(photos), weights=weights, **changes)
     run = a_run(root / "work_dir" / "a", recipe)
-    model = build_model(recipe.backbone, weights, len(CLASSES), recipe.dropout, seed=4)
+    model = random_model(recipe.backbone, len(CLASSES), recipe.dropout, seed=4, weights=weights)
     best = Epoch(0, 0.05, 0.7, 0.5, 0.6, 0.5)
     run.save_best(model.state_dict(), best, CLASSES)
     run.save_history(History([best]))
