@@ -12,6 +12,7 @@ from helpers.commands.train import _even_without_photos
 from helpers.common import distributed
 from helpers.data.loading.loaders import InMemoryLoader
 from helpers.evaluation.predictions import predict
+from helpers.models import freeze
 from helpers.training.loop import train_one_epoch
 
 
@@ -56,6 +57,19 @@ def epoch_of(photos, batch_size):
     return loss, accuracy, before.logits.sum(1).tolist(), before.labels.tolist()
 
 
+def changes_with(**frozen):
+    """Which tensors of a tiny frozen model a shared training step changes, by name."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
+    model.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)])
+    freeze(model, **frozen)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
+    batches = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))]
+    train_one_epoch(distributed.wrap_ddp(model), batches, nn.CrossEntropyLoss(), optimizer, torch.float32)
+    return [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+
+
 def main():
     torch.set_num_threads(1)
     alone = epoch_of(17, 8)  # the last batch has one photo: the second process none
@@ -68,6 +82,9 @@ def main():
         "lonely": compare(3),
         "alone": alone,
         "together": together,
+        "nothing frozen": changes_with(),
+        "norms frozen": changes_with(norms=True),
+        "half frozen": changes_with(fraction=0.5),
         "agreed": distributed.broadcast_object(lambda: f"said by {distributed.rank()}"),
     }
     everyone = [None] * distributed.world_size()

@@ -11,8 +11,11 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from torch import nn
 
 from helpers.common import distributed
+from helpers.models import freeze
+from helpers.models.freezing import FrozenStatsBatchNorm2d
 from helpers.runs.history import History
 
 ROOT = Path(__file__).parents[2]
@@ -67,6 +70,27 @@ def test_loss_accuracy_and_predictions_are_those_of_all_photos(findings):
     assert shared_accuracy == accuracy
     assert shared_labels == labels
     assert shared_logits == pytest.approx(logits, abs=1e-4)
+
+
+def test_frozen_statistics_stay_and_the_others_are_shared(findings):
+    statistics = {f"{layer}.{name}" for layer in (1, 3) for name in ("running_mean", "running_var")}
+    assert statistics <= set(findings["nothing frozen"])
+    assert not statistics & set(findings["norms frozen"])
+    assert "1.weight" in findings["norms frozen"]
+    assert {name.split(".")[0] for name in findings["half frozen"]} == {"2", "3", "6"}
+
+
+def test_batch_norm_on_a_gpu_is_pytorchs_own_where_it_is_not_frozen(monkeypatch):
+    class OnGpu:
+        device = torch.device("cuda")
+
+    model = freeze(nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2)), norms=True)
+    model.insert(2, nn.BatchNorm2d(4))
+    for norm in model[1:3]:
+        monkeypatch.setitem(norm._parameters, "weight", OnGpu())
+    monkeypatch.setattr(nn.SyncBatchNorm, "convert_sync_batchnorm", lambda norm: nn.SyncBatchNorm(norm.num_features))
+    distributed._share_batch_norm(model)
+    assert [type(norm) for norm in model[1:3]] == [FrozenStatsBatchNorm2d, nn.SyncBatchNorm]
 
 
 def test_all_processes_agree_with_the_first(findings):
