@@ -28,7 +28,7 @@ from helpers.inference.predictor import open_predictor
 from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
-from helpers.runs.finished import read_what_is_there
+from helpers.runs.finished import read_partial_run
 from helpers.runs.run import project_root, write_figure
 from helpers.runs.table import find_run
 from helpers.training.optimization import learning_rates
@@ -76,35 +76,35 @@ def curves(material: RunData) -> Figure:
 
 
 def confusion(material: RunData) -> Figure:
-    return evaluation.confusion(confusion_matrix(material.called.as_predictions()), material.called.classes)
+    return evaluation.confusion(confusion_matrix(material.predictions.as_predictions()), material.predictions.classes)
 
 
 def class_scores(material: RunData) -> Figure:
-    return evaluation.class_scores(class_intervals(material.called.as_predictions(), material.called.classes))
+    return evaluation.class_scores(class_intervals(material.predictions.as_predictions(), material.predictions.classes))
 
 
 def reliability(material: RunData) -> Figure:
-    return evaluation.reliability(calibrate(material.called))
+    return evaluation.reliability(calibrate(material.predictions))
 
 
 def mistakes(material: RunData) -> Figure:
-    found = confident_mistakes(material.called, 12)
+    found = confident_mistakes(material.predictions, 12)
     return answer_plots.answer_gallery(found, material.photos(found))
 
 
 def uncertain(material: RunData) -> Figure:
-    found = least_certain(material.called, 12)
+    found = least_certain(material.predictions, 12)
     return answer_plots.answer_gallery(found, material.photos(found))
 
 
 def saliency(material: RunData) -> Figure:
-    found, called = right_and_wrong(material.called, 6), material.called
+    found, called = right_and_wrong(material.predictions, 6), material.predictions
     reasons = explain(material.model, found, material.photos(found), called.classes, material.recipe)
     return answer_plots.saliency(reasons)
 
 
 def embedding(material: RunData) -> Figure:
-    called = material.called
+    called = material.predictions
     chosen = thinned(len(called.names))
     features = extract_features(material.model, material.feed([material.rows[i] for i in chosen]), torch.float32)
     maps = principal_plane(features), neighbour_map(features)
@@ -112,7 +112,7 @@ def embedding(material: RunData) -> Figure:
 
 
 def suspects(material: RunData) -> Figure:
-    found = suspected_labels(material.called)[:12]
+    found = suspected_labels(material.predictions)[:12]
     _ = material.rows  # which says so if not all of the photos are there
     if not found:
         return style.notice("no label is suspected")
@@ -184,7 +184,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         folder = find_run(options.run)
-        run = read_what_is_there(folder)
+        run = read_partial_run(folder)
         for note in run.notes:
             print(f"note: {note}")
         material = RunData(run, project_root(), options.data, say=lambda text: print(f"note: {text}"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import logging
 import os
 import signal
@@ -56,8 +55,9 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     if not notebook.is_file():
         raise ParameterError(f"notebook {str(notebook)!r} does not exist: the default is {NOTEBOOK}")
     recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
-    from helpers.common.files import write_json
     from helpers.runs import locks  # after the check: importing torch takes seconds
+    from helpers.runs import results as results_file
+    from helpers.runs.recipe_file import has_recipe, save_recipe
     from helpers.runs.run import make_folder, plan_run, project_root
 
     root = project_root(notebook.resolve().parent)
@@ -65,11 +65,11 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     make_folder(folder)
     locks.hold(folder, "notebook")
     locks.wait_until_free(folder)  # a killed run's kernel may still be ending
-    continued = (folder / "recipe.json").exists()
+    continued = has_recipe(folder)
     print(f"{folder.name}: {'continues an unfinished run' if continued else 'a new run'}", flush=True)
-    write_json(folder / "recipe.json", recipe.to_dict())  # the folder is taken
+    save_recipe(folder, recipe)  # the folder is taken
     # Results of a notebook that came to no end would make the kernel choose a new folder. They are written again.
-    (folder / "results.json").unlink(missing_ok=True)
+    (folder / results_file.FILE).unlink(missing_ok=True)
     _run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
     return folder
@@ -77,7 +77,9 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
 
 def summary(folder: Path) -> str:
     """Where everything is, and what accuracy was reached."""
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    from helpers.runs.results import read_results
+
+    results = read_results(folder)
     where = Path(os.path.relpath(folder))
     demo = "  (drawn demo photos, not real flowers)" if results["demo"] else ""
     return "\n".join(

@@ -77,10 +77,10 @@ class RunData:
         return with_tta(load_best_model(self.run.folder, pick_device("auto")), self.recipe)
 
     @cached_property
-    def called(self) -> StoredPredictions:
+    def predictions(self) -> StoredPredictions:
         """The run's predictions; if they are lost, the saved model is asked again."""
-        if self.run.called is not None:
-            return self.run.called
+        if self.run.predictions is not None:
+            return self.run.predictions
         try:
             predictions = predict(self.model, self.feed(self.split.val), torch.float32)
         except UserError as error:
@@ -95,12 +95,12 @@ class RunData:
     def rows(self) -> list[int]:
         """Where the predicted photos are in the audit."""
         position = {name: i for i, name in enumerate(self.audit.photos.names)}
-        if lost := [name for name in self.called.names if name not in position]:
+        if lost := [name for name in self.predictions.names if name not in position]:
             raise PhotosError(
-                f"{len(lost)} of the {len(self.called.names)} predicted photos are not in {self.audit.photos.root}, "
-                f"such as {lost[0]} (--data says where the photos are now)"
+                f"{len(lost)} of the {len(self.predictions.names)} predicted photos are not in "
+                f"{self.audit.photos.root}, such as {lost[0]} (--data says where the photos are now)"
             )
-        return [position[name] for name in self.called.names]
+        return [position[name] for name in self.predictions.names]
 
     def feed(self, rows: Sequence[int]) -> StreamingLoader:
         """These photos of the audit as validation sees them, from disk: memory stays where it is."""

@@ -27,7 +27,6 @@ from helpers.data.sources.locate import locate_photos
 from helpers.data.split import split_photos, write_split
 from helpers.recipe import Recipe
 from helpers.runs import locks
-from helpers.runs.environment import environment
 from helpers.runs.run import Run, open_run, plan_run, project_root
 from helpers.training.loop import fit
 from helpers.training.optimization import make_loss
@@ -74,7 +73,7 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
     log = print if distributed.is_main() else _silent
     if distributed.is_main():
         write_split(run.folder / "split.csv", audit.photos, split)
-        run.save_environment(environment(run, audit.fingerprint))
+        run.save_environment(audit.fingerprint)
     with distributed.main_process_first():  # the others find decoded photos and downloaded weights there
         model, feeds, optimizer, schedule = assemble(run, audit, split, run.cache)
     log(f"{run.relative(run.folder)}: {distributed.world_size()} processes, {feeds}")

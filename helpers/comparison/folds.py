@@ -23,7 +23,7 @@ from helpers.evaluation.predictions import Predictions, predict
 from helpers.models.averaging import with_tta
 from helpers.recipe import PLACES, Recipe
 from helpers.runs import locks
-from helpers.runs.environment import environment, git_commit
+from helpers.runs.environment import git_commit
 from helpers.runs.run import Run, open_run
 from helpers.runs.saving import load_best_model
 from helpers.training.loop import fit
@@ -146,7 +146,7 @@ def _run_fold(job: Fold, audit: Audit, root: Path, keep_model: bool) -> None:
     """Train on the other folds, and write what the last epoch's model says about this one."""
     start, place = time.perf_counter(), job.place
     run = open_run(job.recipe, root, place)
-    run.save_environment(environment(run, audit.fingerprint))
+    run.save_environment(audit.fingerprint)
     names = [audit.photos.names[i] for i in job.split.val]
     facts = {"recipe": job.recipe.to_dict(), "fingerprint": audit.fingerprint, "names": names}
     facts |= {"train_photos": len(job.split.train)}

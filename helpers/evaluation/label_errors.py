@@ -11,7 +11,7 @@ import numpy as np
 
 from helpers.common import files
 from helpers.common.errors import RunError
-from helpers.evaluation.predictions import StoredPredictions, read_predictions
+from helpers.evaluation.predictions import FILE, StoredPredictions, read_predictions
 
 
 class Suspect(NamedTuple):
@@ -54,13 +54,13 @@ def read_fold_predictions(folder: Path) -> tuple[list[str], tuple[str, ...], np.
     Raises:
         RunError: the folder has none, or one is damaged.
     """
-    paths = sorted(folder.glob("fold-*/predictions.csv"))
-    if not paths:
+    folders = sorted(path.parent for path in folder.glob(f"fold-*/{FILE}"))
+    if not folders:
         raise RunError(f"{folder}: there are no fold-*/predictions.csv, which a cross-validation writes")
     rows: dict[str, list[list[float]]] = {}
     truth: dict[str, int] = {}
-    for path in paths:
-        found = read_predictions(path)
+    for each in folders:
+        found = read_predictions(each)
         for name, label, values in zip(found.names, found.labels.tolist(), found.probabilities.tolist(), strict=True):
             rows.setdefault(name, []).append(values)
             truth[name] = label

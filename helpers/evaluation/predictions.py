@@ -1,8 +1,10 @@
-"""How good the model is, with the interval that the number of photos allows."""
+"""Predictions: made by a model, kept in ``predictions.csv``, read again."""
 
 from __future__ import annotations
 
 import csv
+import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,48 +13,14 @@ from torch import nn
 
 from helpers.common import distributed
 from helpers.common.errors import RunError
+from helpers.common.files import write_atomically
 
-
-@dataclass(frozen=True)
-class StoredPredictions:
-    """``predictions.csv``: what the saved model said of the validation photos."""
-
-    names: tuple[str, ...]  # (n,) of the photos, as the audit names them
-    classes: tuple[str, ...]
-    probabilities: torch.Tensor  # float64 (n, classes)
-    labels: torch.Tensor  # int64 (n,), the true classes
-
-    def as_predictions(self) -> Predictions:
-        """The same with logits: logarithms of the probabilities, which is all that softmax leaves of them."""
-        return Predictions(self.probabilities.clamp_min(1e-12).log().float(), self.labels)
-
-
-def read_predictions(path: Path) -> StoredPredictions:
-    """``predictions.csv``, as ``Run.save_predictions`` writes it.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = csv.reader(file)
-        classes = tuple(header[3:])
-        if header[:3] != ["name", "class", "predicted"] or len(classes) < 2 or not lines:
-            raise ValueError("name, class, predicted and a column per class are needed, and at least one row")
-        probabilities = torch.tensor([[float(value) for value in line[3:]] for line in lines], dtype=torch.float64)
-        if not (torch.isfinite(probabilities).all() and (probabilities.sum(1) - 1).abs().max() < 1e-3):
-            raise ValueError("the probabilities of a photo do not sum to 1")
-        labels = torch.tensor([classes.index(line[1]) for line in lines])
-        return StoredPredictions(tuple(line[0] for line in lines), classes, probabilities, labels)
-    except FileNotFoundError as error:
-        raise RunError(f"{path} does not exist: run the notebook to its end") from error
-    except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:
-        raise RunError(f"{path} is damaged ({error}): run again") from error
+FILE = "predictions.csv"
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the model says about ``n`` photos, in the feed's order, on the CPU."""
+    """A model's predictions for ``n`` photos, in the loader's order, on the CPU."""
 
     logits: torch.Tensor  # float32 (n, classes)
     labels: torch.Tensor  # int64 (n,), the true classes
@@ -64,6 +32,7 @@ class Predictions:
 
     @property
     def predicted(self) -> torch.Tensor:
+        """int64 ``(n,)``."""
         return self.logits.argmax(1)
 
     @property
@@ -77,7 +46,7 @@ class Predictions:
 
 @torch.inference_mode()
 def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
-    """Run the model over one epoch of a feed, without gradients or randomness.
+    """Run the model over one epoch of a loader, without gradients or randomness.
 
     The model's train/eval mode is restored afterwards.
     """
@@ -93,3 +62,52 @@ def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
         distributed.gather_in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels)
     )
     return Predictions(*(part.cpu() for part in together))
+
+
+@dataclass(frozen=True)
+class StoredPredictions:
+    """``predictions.csv``: the saved model's predictions for the validation photos."""
+
+    names: tuple[str, ...]  # (n,) of the photos, as the audit names them
+    classes: tuple[str, ...]
+    probabilities: torch.Tensor  # float64 (n, classes), rounded to six digits
+    labels: torch.Tensor  # int64 (n,), the true classes
+
+    def as_predictions(self) -> Predictions:
+        """The same with logits: logarithms of the probabilities, which is all that softmax leaves of them."""
+        return Predictions(self.probabilities.clamp_min(1e-12).log().float(), self.labels)
+
+
+def save_predictions(folder: Path, predictions: Predictions, names: Sequence[str], classes: tuple[str, ...]) -> None:
+    """Write ``predictions.csv``: a row per photo with its true class, predicted class and probabilities."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "class", "predicted", *classes])
+    columns = (predictions.labels, predictions.predicted, predictions.probabilities)
+    for name, label, predicted, row in zip(names, *(column.tolist() for column in columns), strict=True):
+        writer.writerow([name, classes[label], classes[predicted], *(f"{p:.6g}" for p in row)])
+    write_atomically(folder / FILE, text.getvalue().encode())
+
+
+def read_predictions(folder: Path) -> StoredPredictions:
+    """Read ``predictions.csv``.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    path = folder / FILE
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            header, *lines = csv.reader(file)
+        classes = tuple(header[3:])
+        if header[:3] != ["name", "class", "predicted"] or len(classes) < 2 or not lines:
+            raise ValueError("name, class, predicted and a column per class are needed, and at least one row")
+        probabilities = torch.tensor([[float(value) for value in line[3:]] for line in lines], dtype=torch.float64)
+        if not (torch.isfinite(probabilities).all() and (probabilities.sum(1) - 1).abs().max() < 1e-3):
+            raise ValueError("the probabilities of a photo do not sum to 1")
+        labels = torch.tensor([classes.index(line[1]) for line in lines])
+        return StoredPredictions(tuple(line[0] for line in lines), classes, probabilities, labels)
+    except FileNotFoundError as error:
+        raise RunError(f"{path} does not exist: run the notebook to its end") from error
+    except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:
+        raise RunError(f"{path} is damaged ({error}): run again") from error

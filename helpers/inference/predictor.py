@@ -29,7 +29,7 @@ from helpers.models.averaging import with_tta
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, read_run
-from helpers.runs.saving import load_best_model, read_facts
+from helpers.runs.saving import load_best_model, read_model_facts
 
 LONGEST = 100  # times as long as wide: scaled to the network's size, a strip of pixels would fill the memory
 
@@ -105,17 +105,16 @@ def open_predictor(folder: Path, device: str = "auto") -> Predictor:
 
 def _checked(run: FinishedRun) -> tuple[Recipe, tuple[str, ...]]:
     """The recipe and the classes, if all files of the run agree about them."""
-    facts = read_facts(run.folder)
+    facts = read_model_facts(run.folder)
     if run.recipe is None:
         raise RunError(f"{run.folder}: without its recipe nobody knows how to show it a photo. {'; '.join(run.notes)}")
-    if facts["classes"] != run.results["classes"]:
+    if list(facts.classes) != run.results["classes"]:
         raise RunError(f"{run.folder}: best_model.json and results.json are of different runs: their classes differ")
-    for name in ("backbone", "image_size", "val_resize"):
-        if facts[name] != getattr(run.recipe, name):
-            raise RunError(f"{run.folder}: best_model.json and recipe.json are of different runs: {name} differs")
-    if (facts["mean"], facts["std"]) != (list(IMAGENET_MEAN), list(IMAGENET_STD)):
+    if changed := facts.differs_from(run.recipe):
+        raise RunError(f"{run.folder}: best_model.json and recipe.json are of different runs: {changed[0]} differs")
+    if (facts.mean, facts.std) != (IMAGENET_MEAN, IMAGENET_STD):
         raise RunError(f"{run.folder} is of another version: its photos were normalized in another way")
-    return run.recipe, tuple(facts["classes"])
+    return run.recipe, facts.classes
 
 
 def _rule(run: FinishedRun, model: nn.Module) -> tuple[out_of_distribution.Rule | None, list[str]]:
@@ -128,9 +127,9 @@ def _rule(run: FinishedRun, model: nn.Module) -> tuple[out_of_distribution.Rule 
             return out_of_distribution.load(run.folder, width), []
         except RunError as error:
             why = [str(error)]
-    if run.called is None:
+    if run.predictions is None:
         return None, [*why, "nothing can be said about photos that look like none of the classes"]
-    return out_of_distribution.unsure(run.called.probabilities), why
+    return out_of_distribution.unsure(run.predictions.probabilities), why
 
 
 def _decoded_ahead(paths: Iterable[Path], recipe: Recipe, size: int) -> Iterator[list[tuple[Path, np.ndarray | str]]]:

@@ -12,7 +12,8 @@ from helpers.evaluation.metrics import confusion_matrix
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
 from helpers.report.markup import Pieces, written
-from helpers.runs.finished import SEAL, FinishedRun, verify_checksums
+from helpers.runs.finished import FinishedRun
+from helpers.runs.results import CHECKSUMS, verify_checksums
 
 CHANGED = "CHANGED AFTER THE RUN: these numbers are not the run's"
 
@@ -35,7 +36,7 @@ def check_integrity(run: FinishedRun, force: bool) -> tuple[list[str], Pieces]:
         RunError: they are not, and nobody wants them force; or what they need is missing.
     """
     _check(run)
-    sealed = SEAL in run.results
+    sealed = CHECKSUMS in run.results
     changes = (verify_checksums(run.folder, run.results) if sealed else []) + disagreements(run)
     if changes and not force:
         raise RunError(
@@ -133,7 +134,7 @@ def disagreements(run: FinishedRun) -> list[str]:
         for name, (value, source) in again.items()
         if not math.isclose(r[name], value, rel_tol=1e-9, abs_tol=1e-9)
     ]
-    if run.called and not _fits(run.called, r):
+    if run.predictions and not _fits(run.predictions, r):
         found.insert(0, ("confusion", "predictions.csv"))
     path = run.folder / "results.json"
     return [f"{path} says another {name!r} than {source}: its numbers are not the run's" for name, source in found]

@@ -193,7 +193,7 @@ def _classes(facts: Facts) -> Pieces:
 
 def _confidence(facts: Facts) -> list[Block]:
     """How sure the network was of its mistakes, if the predictions of single photos are there and any is wrong."""
-    called = facts.run.called
+    called = facts.run.predictions
     wrong = confident_mistakes(called, len(called.labels)) if called else []
     if not wrong:
         return []

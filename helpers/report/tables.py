@@ -176,7 +176,7 @@ def published_table(facts: Facts) -> Block:
 
 def mistakes_table(facts: Facts) -> Block | None:
     """The mistakes that the network was surest of; None if there are none, or nothing is known of single photos."""
-    called = facts.run.called
+    called = facts.run.predictions
     rows = [
         (
             short(PurePosixPath(wrong.name).stem, 28),

@@ -1,26 +1,37 @@
-"""A run's folder: what every run leaves behind, and how an interrupted one goes on."""
+"""``environment.json``: where and with what a run was made."""
 
 from __future__ import annotations
 
+import contextlib
 import platform
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from helpers.common import device, distributed
-from helpers.runs.run import Run
+from helpers.common.errors import RunError
+from helpers.common.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from helpers.runs.run import Run
+
+FILE = "environment.json"
+PACKAGES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "papermill")
 
 
 def environment(run: Run, fingerprint: str) -> dict[str, Any]:
-    """What could make the same recipe give other numbers elsewhere."""
-    packages = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "papermill")
+    """Collect what could make the same recipe give other numbers elsewhere.
+
+    Args:
+        fingerprint: of the photos, from their audit.
+    """
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "packages": {name: version(name) for name in packages},
+        "packages": {name: version(name) for name in PACKAGES},
         "device": str(run.device),
         "device_name": device.describe(run.device),
         "threads": torch.get_num_threads(),
@@ -35,18 +46,30 @@ def environment(run: Run, fingerprint: str) -> dict[str, Any]:
 
 def git_commit(root: Path) -> str:
     """The commit of the code, with ``+changes`` if files differ from it; ``unknown`` outside git."""
+
+    def git(*arguments: str) -> str:
+        command = ["git", *arguments]
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+
     try:
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True, timeout=10
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "status", "--porcelain", "--", "helpers", "requirements.txt"],
-            cwd=root,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        ).stdout.strip()
+        commit = git("rev-parse", "HEAD")
+        changed = git("status", "--porcelain", "--", "helpers", "requirements.txt")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return commit + ("+changes" if changed else "")
+
+
+def save_environment(folder: Path, facts: dict[str, Any]) -> None:
+    """Write the file. If an interrupted run began elsewhere, what it said then is kept under ``before``."""
+    before: dict[str, Any] = {}
+    with contextlib.suppress(RunError):
+        before = read_environment(folder)
+    earlier = before.pop("before", [])
+    if before not in ({}, facts):
+        earlier = [*earlier, before]
+    write_json(folder / FILE, facts | {"before": earlier} if earlier else facts)
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Raises: RunError: the file is missing or damaged."""
+    return read_json(folder / FILE)

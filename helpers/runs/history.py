@@ -1,4 +1,4 @@
-"""The history of a training run: one row per epoch, as in ``history.csv``."""
+"""``history.csv``: one row per epoch of a training run."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from statistics import fmean
 from typing import NamedTuple
 
 from helpers.common.errors import RunError
+from helpers.common.files import write_atomically
+
+FILE = "history.csv"
 
 
 class Epoch(NamedTuple):
@@ -35,24 +38,25 @@ class History(list[Epoch]):
 
     @property
     def last_five_mean(self) -> float:
-        """Mean validation accuracy of the last five epochs, which no choice has flattered."""
+        """Mean validation accuracy of the last five epochs, unaffected by picking the best one."""
         return fmean(self.column("val_accuracy")[-5:])
 
-    def to_csv(self) -> str:
-        """Numbers in full: the text says the same floats again when read."""
+    def save(self, folder: Path) -> None:
+        """Write ``history.csv``, numbers in full: reading gives the same floats."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(Epoch._fields)
         writer.writerows([row.epoch, *map(repr, row[1:])] for row in self)
-        return text.getvalue()
+        write_atomically(folder / FILE, text.getvalue().encode())
 
     @classmethod
-    def from_csv(cls, path: Path) -> History:
-        """What ``to_csv`` wrote.
+    def read(cls, folder: Path) -> History:
+        """Read ``history.csv``.
 
         Raises:
             RunError: the file is missing or damaged.
         """
+        path = folder / FILE
         try:
             with open(path, newline="", encoding="utf-8") as file:
                 rows = csv.DictReader(file)

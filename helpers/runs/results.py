@@ -1,18 +1,35 @@
-"""``results.json``: every number that the notebook, the README and the report quote."""
+"""``results.json``: every number that the notebook, the README and the report quote, with checksums."""
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from helpers.common.errors import RunError
+from helpers.common.files import read_json, write_json
 from helpers.data.audit import Audit
+from helpers.evaluation import predictions as predictions_file
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix
 from helpers.evaluation.predictions import Predictions, StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
+from helpers.runs import history as history_file
 from helpers.runs.history import History
-from helpers.runs.run import Run
+
+if TYPE_CHECKING:
+    from helpers.runs.run import Run
+
+FILE = "results.json"
+CHECKSUMS = "checksums"  # the key
+SOURCES = (history_file.FILE, predictions_file.FILE)  # the files that the numbers are computed from
+NEEDED = (
+    *("run", "dataset", "demo", "backbone", "classes", "photos", "val_photos", "epochs", "training_seconds"),
+    *("best_val_accuracy", "interval_low", "interval_high", "last_five_mean"),
+)
 
 
 def summarize(run: Run, audit: Audit, history: History, predictions: Predictions) -> dict[str, Any]:
@@ -23,6 +40,7 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
     """
     interval = wilson_interval(predictions.correct, len(predictions.labels))
     best, last = history.best, history[-1]
+    last_five = history.column("val_accuracy")[-5:]
     return {
         "run": run.folder.name,
         "dataset": run.recipe.dataset,
@@ -47,7 +65,7 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
         "last_train_accuracy": last.train_accuracy,
         "last_five_mean": history.last_five_mean,
         "best_flatters_by": best.val_accuracy - history.last_five_mean,
-        "last_five_spread": max(history.column("val_accuracy")[-5:]) - min(history.column("val_accuracy")[-5:]),
+        "last_five_spread": max(last_five) - min(last_five),
         "generalization_gap": last.train_accuracy - last.val_accuracy,
         "class_scores": [
             {k: (None if isinstance(v, float) and math.isnan(v) else v) for k, v in score._asdict().items()}
@@ -59,9 +77,9 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
     }
 
 
-def analysis_numbers(called: StoredPredictions) -> dict[str, Any]:
+def analysis_numbers(stored: StoredPredictions) -> dict[str, Any]:
     """What the analysis adds to the run's numbers: calibration, intervals of the classes' scores, suspected labels."""
-    found = calibrate(called)
+    found = calibrate(stored)
     return {
         "calibration": {
             "ece": found.ece,
@@ -77,7 +95,57 @@ def analysis_numbers(called: StoredPredictions) -> dict[str, Any]:
         },
         "class_intervals": [
             {"name": row.score.name} | {part: getattr(row, part) for part in ("precision", "recall", "f1")}
-            for row in class_intervals(called.as_predictions(), called.classes)
+            for row in class_intervals(stored.as_predictions(), stored.classes)
         ],
-        "suspected_labels": len(suspected_labels(called)),
+        "suspected_labels": len(suspected_labels(stored)),
     }
+
+
+def save_results(folder: Path, results: dict[str, Any]) -> None:
+    """Write ``results.json`` with checksums. A run that has it is finished."""
+    write_json(folder / FILE, add_checksums(folder, results))
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """Read ``results.json``.
+
+    Raises:
+        RunError: the folder is not a run's, the run is not finished, or the file is damaged.
+    """
+    results = read_json(folder / FILE)
+    if missing := [name for name in NEEDED if name not in results]:
+        raise RunError(f"{folder / FILE} is damaged or of another version: {missing[0]!r} is missing")
+    return results
+
+
+def has_results(folder: Path) -> bool:
+    return (folder / FILE).is_file()
+
+
+def add_checksums(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
+    """The results with SHA-256 checksums of themselves and of the files that they were computed from.
+
+    They tell an edited number from a measured one; they do not keep anybody from making up both.
+    """
+    numbers = {name: value for name, value in results.items() if name != CHECKSUMS}
+    sums = {"results": _digest(json.dumps(numbers, sort_keys=True, ensure_ascii=False).encode())}
+    sums |= {name: _digest((folder / name).read_bytes()) for name in SOURCES if (folder / name).is_file()}
+    return numbers | {CHECKSUMS: sums}
+
+
+def verify_checksums(folder: Path, results: dict[str, Any]) -> list[str]:
+    """What was changed after the run wrote it, in sentences; none if everything is as it was."""
+    sums = results.get(CHECKSUMS)
+    if not isinstance(sums, dict) or "results" not in sums:
+        return [f"{folder / FILE} has no checksums: it was edited by hand"]
+    now = add_checksums(folder, results)[CHECKSUMS]
+    return [
+        f"{folder / (FILE if name == 'results' else name)} was {'changed' if name in now else 'removed'} "
+        "after the run wrote it: its numbers are not the run's"
+        for name, value in sums.items()
+        if now.get(name) != value
+    ]
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

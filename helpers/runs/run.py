@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-import csv
 import io
-import json
 import os
 import re
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from helpers.common import distributed, files, tensors
+from helpers.common import distributed, files
 from helpers.common.device import pick_device, pick_precision, prepare
 from helpers.common.errors import RunError
-from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
+from helpers.evaluation.predictions import Predictions, save_predictions
 from helpers.models.build import check_backbone
-from helpers.recipe import PLACES, Recipe
+from helpers.recipe import Recipe
 from helpers.runs import locks
-from helpers.runs.finished import add_checksums
+from helpers.runs.environment import environment, save_environment
 from helpers.runs.history import Epoch, History
+from helpers.runs.recipe_file import has_recipe, has_same_settings, save_recipe
+from helpers.runs.results import has_results, save_results
+from helpers.runs.saving import WEIGHTS, save_best_model
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -95,7 +97,7 @@ class Run:
 
     @property
     def best_model(self) -> Path:
-        return self.folder / "best_model.pth"
+        return self.folder / WEIGHTS
 
     def locate(self, path: str) -> str:
         """A path from the parameters, relative ones seen from the project's root."""
@@ -107,56 +109,27 @@ class Run:
 
     def save_history(self, history: History) -> None:
         """Write ``history.csv``."""
-        files.write_atomically(self.folder / "history.csv", history.to_csv().encode())
+        history.save(self.folder)
 
     def save_best(self, weights: dict[str, torch.Tensor], best: Epoch, classes: tuple[str, ...]) -> None:
-        """Write ``best_model.pth``, and what is needed to use it."""
-        tensors.save_tensors(self.best_model, weights)
-        files.write_json(self.folder / "best_model.json", self._model_facts(best, classes))
+        """Write ``best_model.pth`` and ``best_model.json``."""
+        save_best_model(self.folder, weights, self.recipe, best, classes)
 
-    def _model_facts(self, best: Epoch, classes: tuple[str, ...]) -> dict[str, Any]:
-        """All that is needed to use the weights, and how good they are."""
-        return {
-            "backbone": self.recipe.backbone,
-            "classes": list(classes),
-            "dropout": self.recipe.dropout,
-            "image_size": self.recipe.image_size,
-            "val_resize": self.recipe.val_resize,
-            "mean": list(IMAGENET_MEAN),
-            "std": list(IMAGENET_STD),
-            "epoch": best.epoch,
-            "val_accuracy": best.val_accuracy,
-        }
-
-    def save_predictions(self, predictions, names: list[str], classes: tuple[str, ...]) -> None:
-        """``predictions.csv``: a row per validation photo with its truth, call and probabilities."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(["name", "class", "predicted", *classes])
-        called, truth = predictions.predicted.tolist(), predictions.labels.tolist()
-        for name, true, call, row in zip(names, truth, called, predictions.probabilities.tolist(), strict=True):
-            writer.writerow([name, classes[true], classes[call], *(f"{p:.6g}" for p in row)])
-        files.write_atomically(self.folder / "predictions.csv", text.getvalue().encode())
+    def save_predictions(self, predictions: Predictions, names: Sequence[str], classes: tuple[str, ...]) -> None:
+        """Write ``predictions.csv``."""
+        save_predictions(self.folder, predictions, names, classes)
 
     def save_figure(self, figure, name: str) -> None:
-        """Keep a figure as ``figures/<name>.png``."""
+        """Write ``figures/<name>.png``."""
         write_figure(self.figures, figure, name)
 
-    def save_environment(self, facts: dict[str, Any]) -> None:
-        """Write ``environment.json``. What an interrupted run says of another machine is kept under ``before``."""
-        path = self.folder / "environment.json"
-        try:
-            before = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            before = {}
-        earlier = before.pop("before", [])
-        if before not in ({}, facts):
-            earlier = [*earlier, before]
-        files.write_json(path, facts | {"before": earlier} if earlier else facts)
+    def save_environment(self, fingerprint: str) -> None:
+        """Write ``environment.json``. ``fingerprint`` is that of the audited photos."""
+        save_environment(self.folder, environment(self, fingerprint))
 
     def save_results(self, results: dict[str, Any]) -> None:
-        """Write ``results.json``, with checksums. A run that has it is finished, and open to other processes."""
-        files.write_json(self.folder / "results.json", add_checksums(self.folder, results))
+        """Write ``results.json``: the run is finished then, and open to other processes."""
+        save_results(self.folder, results)
         (self.folder / "previous.ckpt").unlink(missing_ok=True)
         locks.release(self.folder)
 
@@ -184,9 +157,8 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
         locks.hold(folder, patience=2)  # a process that was killed a moment ago may still be ending
         for rest in folder.glob(".*.tmp"):  # of a file that a killed process had begun to write
             rest.unlink(missing_ok=True)
-    run = Run(folder, recipe, root, place, precision)
-    files.write_json(folder / "recipe.json", recipe.to_dict())
-    return run
+        save_recipe(folder, recipe)
+    return Run(folder, recipe, root, place, precision)
 
 
 def make_folder(folder: Path) -> None:
@@ -227,16 +199,12 @@ def _is_free(folder: Path) -> bool:
 def _continues(folder: Path, recipe: Recipe) -> bool:
     """Whether the folder holds an unfinished run of the same recipe.
 
-    A run with results is finished, unless the command that was executing its notebook came to no end.
+    A run with results is finished, unless the command that executed its notebook did not come to its end.
     """
-    if not (folder / "recipe.json").exists():
-        return False
-    if (folder / "results.json").exists() and not locks.left_behind(folder, "notebook"):
+    if not has_recipe(folder) or (has_results(folder) and not locks.left_behind(folder, "notebook")):
         return False
     try:
-        before = json.loads((folder / "recipe.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        print(f"{folder}: recipe.json cannot be read; this folder is left alone", file=sys.stderr)
+        return has_same_settings(folder, recipe)
+    except RunError as error:
+        print(f"{error}; this folder is left alone", file=sys.stderr)
         return False
-    now = recipe.to_dict()
-    return all(before.get(name) == value for name, value in now.items() if name not in PLACES)

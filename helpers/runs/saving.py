@@ -1,51 +1,95 @@
-"""Using a finished run again: its best model, rebuilt from the run folder alone."""
+"""The best model of a run: its weights, ``best_model.pth``, and what one must know to use them, ``best_model.json``."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from helpers.common import tensors
-from helpers.common.errors import RunError
+from helpers.common.errors import RunError, UserError
+from helpers.common.files import read_json, write_json
+from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models import build_backbone, replace_head
+from helpers.recipe import Recipe
+from helpers.runs.history import Epoch
 
-FACTS = ("backbone", "classes", "dropout", "image_size", "val_resize", "mean", "std")
+WEIGHTS, FACTS = "best_model.pth", "best_model.json"
 
 
-def read_facts(folder: Path) -> dict[str, Any]:
-    """``best_model.json``: backbone, classes, image size, normalization, validation accuracy.
+@dataclass(frozen=True)
+class ModelFacts:
+    """What ``best_model.json`` holds."""
+
+    backbone: str  # torchvision's name
+    classes: tuple[str, ...]  # in the order of the logits
+    dropout: float
+    image_size: int  # px
+    val_resize: int  # px
+    mean: tuple[float, ...]  # of red, green and blue, for pixels in [0, 1]
+    std: tuple[float, ...]
+    epoch: int
+    val_accuracy: float  # share of the validation photos
+
+    def differs_from(self, recipe: Recipe) -> list[str]:
+        """The settings in which the model is not the recipe's: its files then come from different runs."""
+        shared = ("backbone", "dropout", "image_size", "val_resize")
+        return [name for name in shared if getattr(self, name) != getattr(recipe, name)]
+
+
+def save_best_model(
+    folder: Path, weights: dict[str, torch.Tensor], recipe: Recipe, best: Epoch, classes: tuple[str, ...]
+) -> None:
+    """Write the weights, then the facts: where these are, the weights are whole."""
+    tensors.save_tensors(folder / WEIGHTS, weights)
+    facts = ModelFacts(
+        recipe.backbone,
+        classes,
+        recipe.dropout,
+        recipe.image_size,
+        recipe.val_resize,
+        IMAGENET_MEAN,
+        IMAGENET_STD,
+        best.epoch,
+        best.val_accuracy,
+    )
+    write_json(folder / FACTS, dataclasses.asdict(facts))
+
+
+def read_model_facts(folder: Path) -> ModelFacts:
+    """Read ``best_model.json``.
 
     Raises:
         RunError: the run has saved no model yet, or the file is damaged.
     """
-    path = folder / "best_model.json"
+    path = folder / FACTS
+    if not path.exists():
+        raise RunError(f"{folder} holds no saved model: train first, or name the folder of another run")
+    values = read_json(path)
     try:
-        facts = json.loads(path.read_text(encoding="utf-8"))
-        if missing := [name for name in FACTS if name not in facts]:
-            raise ValueError(f"{missing[0]} is missing")
-        return facts
-    except FileNotFoundError as error:
-        raise RunError(f"{folder} holds no saved model: train first, or name the folder of another run") from error
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        lists = {name: tuple(values[name]) for name in ("classes", "mean", "std")}
+        return ModelFacts(**{f.name: values[f.name] for f in dataclasses.fields(ModelFacts)} | lists)
+    except KeyError as error:
+        raise RunError(f"{path} is damaged ({error} is missing): train again") from error
+    except TypeError as error:
         raise RunError(f"{path} is damaged ({error}): train again") from error
 
 
 def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Module:
-    """The best model of a run, on the device, in evaluation mode.
+    """Rebuild the best model of a run from its folder alone, on the device, in evaluation mode.
 
     Raises:
         RunError: the run has saved none yet, or its files are damaged or do not fit each other.
     """
-    facts = read_facts(folder)
-    weights = tensors.load_tensors(folder / "best_model.pth")
+    facts = read_model_facts(folder)
+    weights = tensors.load_tensors(folder / WEIGHTS)
     try:
-        model = replace_head(build_backbone(facts["backbone"], "none"), len(facts["classes"]), facts["dropout"])
+        model = replace_head(build_backbone(facts.backbone, "none"), len(facts.classes), facts.dropout)
         model.load_state_dict(weights)
-    except (ValueError, TypeError, RuntimeError, AttributeError) as error:
-        said = str(error).splitlines()[0]
-        raise RunError(f"{folder}: best_model.json and best_model.pth do not fit ({said}): train again") from error
+    except (UserError, TypeError, RuntimeError, AttributeError) as error:
+        reason = str(error).splitlines()[0]
+        raise RunError(f"{folder}: {FACTS} and {WEIGHTS} do not fit ({reason}): train again") from error
     return model.to(device, memory_format=torch.channels_last).eval()

@@ -48,14 +48,14 @@ class Row:
     finished: float  # when results.json was written, seconds since 1970
     settings: dict[str, Any]  # the recipe, without what stands above
     history: History | None
-    called: StoredPredictions | None
+    predictions: StoredPredictions | None
     difference: statistics.Estimate | None = None  # to the first row of the group, paired by photo
     p_value: float | None = None  # McNemar's, raised for the number of rows (Holm)
     why_no_difference: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """What can be written down: everything but history and predictions."""
-        left_out = ("history", "called", "difference")
+        left_out = ("history", "predictions", "difference")
         plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
         mean, low, high = self.difference or (None, None, None)
         return plain | {"difference": mean, "difference_low": low, "difference_high": high}
@@ -159,7 +159,7 @@ def _row(run: FinishedRun) -> Row:
         finished=(run.folder / "results.json").stat().st_mtime,
         settings={name: value for name, value in recipe.items() if name not in UNTOLD},
         history=run.history,
-        called=run.called,
+        predictions=run.predictions,
     )
 
 
@@ -182,7 +182,7 @@ def _grouped(runs: list[tuple[FinishedRun, Row]]) -> list[Row]:
         # What does not say which photos it saw is a group by itself: it can be compared with nothing.
         photos = run.environment.get("data_fingerprint") or f"unknown, {run.folder}"
         letter = letters.setdefault(photos, _letter(len(letters)))
-        rows.append(replace(row, group=letter + _split_of(run.called, splits.setdefault(letter, []))))
+        rows.append(replace(row, group=letter + _split_of(run.predictions, splits.setdefault(letter, []))))
     order = list(dict.fromkeys(row.group for row in rows))
     letter_order = list(letters.values())
     return sorted(rows, key=lambda row: (letter_order.index(row.group.split(" ")[0]), order.index(row.group)))
@@ -205,11 +205,11 @@ def _letter(number: int) -> str:
 
 def _against(row: Row, first: Row) -> Row:
     """The row with its paired difference to the first of its group."""
-    if row.called is None or first.called is None:  # they are of one group, so of both
+    if row.predictions is None or first.predictions is None:  # they are of one group, so of both
         return replace(row, why_no_difference="no predictions")
     if row is first:
         return replace(row, why_no_difference="first")
-    mine, its = (_right(each.called) for each in (row, first))
+    mine, its = (_right(each.predictions) for each in (row, first))
     names = sorted(mine)
     right, base = (np.array([answers[name] for name in names], dtype=float) for answers in (mine, its))
     gain = statistics.difference(right, base, np.arange(len(names)))

@@ -12,7 +12,7 @@ from helpers.common.errors import ParameterError
 from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from helpers.data.loading.loaders import Batches
 from helpers.runs.run import Run
-from helpers.runs.saving import load_best_model, read_facts
+from helpers.runs.saving import load_best_model, read_model_facts
 
 
 class Targets:
@@ -64,12 +64,12 @@ def load_teacher(run: Run, classes: tuple[str, ...]) -> nn.Module:
         RunError: the run has saved none, or its files are damaged.
     """
     folder, name = Path(run.locate(run.recipe.teacher)), run.recipe.teacher
-    facts = read_facts(folder)
-    if tuple(facts["classes"]) != classes:
+    facts = read_model_facts(folder)
+    if facts.classes != classes:
         raise ParameterError(
-            f"teacher = {name!r} knows {', '.join(facts['classes'])}; these photos are of "
+            f"teacher = {name!r} knows {', '.join(facts.classes)}; these photos are of "
             f"{', '.join(classes)}: a teacher of the same classes in the same order is needed"
         )
-    if (tuple(facts["mean"]), tuple(facts["std"])) != (IMAGENET_MEAN, IMAGENET_STD):
+    if (facts.mean, facts.std) != (IMAGENET_MEAN, IMAGENET_STD):
         raise ParameterError(f"teacher = {name!r} was trained on pictures normalized in another way")
     return load_best_model(folder, run.device).requires_grad_(False)

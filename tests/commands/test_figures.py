@@ -17,7 +17,7 @@ from helpers.data.sources import locate
 from helpers.data.split import split_photos, write_split
 from helpers.evaluation.predictions import StoredPredictions, predict, read_predictions
 from helpers.recipe import Recipe
-from helpers.runs.finished import read_what_is_there
+from helpers.runs.finished import read_partial_run
 from helpers.runs.history import Epoch, History
 from helpers.runs.results import analysis_numbers, summarize
 from tests.conftest import colourful
@@ -55,7 +55,7 @@ def finished(tmp_path_factory):
     run.save_history(history)
     run.save_best(model.state_dict(), history.best, audit.photos.classes)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
-    numbers = analysis_numbers(read_predictions(run.folder / "predictions.csv"))
+    numbers = analysis_numbers(read_predictions(run.folder))
     run.save_results(summarize(run, audit, history, predictions) | numbers)
     return run.folder
 
@@ -71,7 +71,7 @@ def missing(folder, monkeypatch, data=None, among=tuple(figures.FIGURES)):
     monkeypatch.setattr(figures, "FIGURES", {name: ALL[name] for name in among})
     monkeypatch.setattr(figures, "write_figure", lambda folder, figure, name: figure.axes[0])
     said = []
-    material = RunData(read_what_is_there(folder), folder, data, said.append)
+    material = RunData(read_partial_run(folder), folder, data, said.append)
     said += material.run.notes
     return set(figures.draw_all(material, folder, said.append)), "\n".join(said)
 
@@ -112,12 +112,12 @@ def test_a_folder_of_own_photos_is_drawn_as_the_notebook_draws_it(folder, tmp_pa
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own)}))
     said = []
-    figure = figures.your_photo(RunData(read_what_is_there(folder), folder, say=said.append))
+    figure = figures.your_photo(RunData(read_partial_run(folder), folder, say=said.append))
     assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert said == []
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "3.jpg")}))
     with pytest.raises(PhotosError, match="none of what was named is a photo"):
-        figures.your_photo(RunData(read_what_is_there(folder), folder, say=said.append))
+        figures.your_photo(RunData(read_partial_run(folder), folder, say=said.append))
     assert "3.jpg does not exist: did you mean" in said[0]
 
 
@@ -126,7 +126,7 @@ def test_photos_are_never_downloaded_for_a_figure(folder, tmp_path, monkeypatch)
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps(recipe | {"dataset": "flower_photos"}))
     with pytest.raises(PhotosError, match=r"flower_photos is not downloaded yet.*\(--data says where"):
-        _ = RunData(read_what_is_there(folder), tmp_path).audit
+        _ = RunData(read_partial_run(folder), tmp_path).audit
 
 
 def test_a_run_is_found_by_its_name_and_the_newest_without_one(folder, monkeypatch, capsys):
@@ -197,7 +197,7 @@ def test_a_run_of_another_version_is_drawn_and_named(folder, monkeypatch):
     (folder / "recipe.json").write_text(json.dumps(recipe | {"petals": 5}))
     names, said = missing(folder, monkeypatch, among=("curves", "augmentation", "saliency"))
     assert names == set()
-    assert "of another version: settings that this one does not know: petals" in said
+    assert "has settings that this version does not: petals" in said
 
 
 def test_without_a_recipe_what_needs_none_is_drawn(folder, monkeypatch):

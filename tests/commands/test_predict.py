@@ -107,7 +107,7 @@ def test_validation_photos_get_the_answers_that_the_run_noted(tmp_path, backbone
     """The calls are the same, the probabilities within a millionth: those in the file have six digits."""
     folder, photos, rule = finish(tmp_path, backbone, precision="fp32", **changes)
     predictor = open_predictor(folder, "cpu")
-    called = predictor.run.called
+    called = predictor.run.predictions
     answers = list(predictor.answers([photos / name for name in called.names], batch_size=3))
     probabilities = torch.stack([answer.probabilities for answer in answers]).double()
     assert torch.allclose(probabilities, called.probabilities, atol=1e-6, rtol=0)
@@ -122,11 +122,11 @@ def test_the_real_run_s_own_validation_photos_are_called_as_it_noted(real_folder
     if not (folder / "best_model.pth").is_file():
         pytest.skip("work_dir/fast-mobilenet_v2 is not here: make run PARAMS=notebooks/parameters/fast.yaml makes it")
     predictor = open_predictor(folder, "cpu")
-    names = predictor.run.called.names[::8]
+    names = predictor.run.predictions.names[::8]
     probabilities = torch.stack([a.probabilities for a in predictor.answers([real_folder / name for name in names])])
     same = str(predictor.precision) == f"torch.{predictor.run.environment['precision']}"
     # Measured: 5e-7 in the run's own bf16; in fp32 instead up to 0.10, and one call of 322 differs.
-    difference = (probabilities - predictor.run.called.probabilities[::8]).abs().max()
+    difference = (probabilities - predictor.run.predictions.probabilities[::8]).abs().max()
     assert difference < (1e-3 if same else 0.2)
 
 
@@ -219,7 +219,7 @@ def change(path, **values):
 def test_a_recipe_of_another_version_is_used_and_said_to_be_so(folder, photos, capsys):
     change(folder / "recipe.json", wings=2)
     assert run_command(photos / "rose" / "000.jpg", "--run", folder, "--no-sheet") == 0
-    assert "settings that this one does not know: wings" in capsys.readouterr().out
+    assert "has settings that this version does not: wings" in capsys.readouterr().out
 
 
 def test_a_run_that_was_validated_in_a_way_of_its_own_remembers_and_says_so(tmp_path):
@@ -290,7 +290,7 @@ def test_folders_named_as_classes_give_an_accuracy_apart_for_photos_of_the_train
     run_command(photos, "--run", folder, "--no-sheet")
     out = capsys.readouterr().out
     predictor = open_predictor(folder)
-    called = predictor.run.called
+    called = predictor.run.predictions
     right = int((called.probabilities.argmax(1) == called.labels).sum())
     assert f"{right} of 8 photos called as their folder: " in out
     assert "of 32 photos called as their folder, whose names are those of photos that the run was trained on" in out

@@ -124,9 +124,7 @@ def test_two_processes_reach_the_weights_of_one(runs):
     alone, together = (torch.load(folder / name / "last.ckpt", weights_only=True) for name in ("alone", "together"))
     for name, value in alone["model"].items():
         assert torch.allclose(value, together["model"][name], atol=1e-5), name
-    for one, two in zip(
-        *(History.from_csv(folder / name / "history.csv") for name in ("alone", "together")), strict=True
-    ):
+    for one, two in zip(*(History.read(folder / name) for name in ("alone", "together")), strict=True):
         assert two.train_loss == pytest.approx(one.train_loss, abs=1e-4)
         assert two.val_loss == pytest.approx(one.val_loss, abs=1e-4)
         assert two.val_accuracy == one.val_accuracy

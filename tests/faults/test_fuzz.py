@@ -25,7 +25,7 @@ from safetensors.torch import save
 from helpers.commands.parameters import collect_parameters
 from helpers.common import tensors as tensors_module
 from helpers.common.errors import ParameterError, PhotosError, RunError, UserError, WeightsError
-from helpers.common.files import write_atomically, write_json
+from helpers.common.files import write_json
 from helpers.data.audit import audit_photos
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
@@ -269,12 +269,12 @@ def run_folder(tmp_path_factory):
             colourful((20, 16), i).save(home / "photos" / name / f"{i}.jpg")
     audit = audit_photos(find_photos(home / "photos"))
     write_split(home / "split.csv", audit.photos, split_photos(audit, 0.8, 0))
-    write_atomically(home / "history.csv", History([Epoch(1, 0.1, 0.5, 0.5, 0.4, 0.6)]).to_csv().encode())
+    History([Epoch(1, 0.1, 0.5, 0.5, 0.4, 0.6)]).save(home)
     network = torch.nn.Sequential(torch.nn.Linear(2, 2))
     tensors_module.save_tensors(home / "best_model.pth", network.state_dict())
     write_json(home / "recipe.json", Recipe().to_dict())
     facts = {"backbone": "alexnet", "classes": ["rose", "tulip"], "dropout": 0.5, "image_size": 64, "val_resize": 64}
-    write_json(home / "best_model.json", facts | {"mean": [0, 0, 0], "std": [1, 1, 1]})
+    write_json(home / "best_model.json", facts | {"mean": [0, 0, 0], "std": [1, 1, 1], "epoch": 0, "val_accuracy": 0.5})
     return home
 
 
@@ -292,7 +292,7 @@ def test_files_of_a_run(run_folder, data):
             if name == "split.csv":
                 read_split(run / name, photos)
             elif name == "history.csv":
-                History.from_csv(run / name)
+                History.read(run)
             elif name == "best_model.pth":
                 tensors_module.load_tensors(run / name)
             elif name == "recipe.json":

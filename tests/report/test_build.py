@@ -185,7 +185,7 @@ def test_backbone_weights_and_freezing_come_from_the_run(tmp_path):
 
 def test_overfitting_and_restlessness_are_seen(tmp_path):
     folder = finished_run(tmp_path / "a", real(), accuracies=[0.5, 0.9, 0.7, 0.88, 0.6, 0.86])
-    rows = History.from_csv(folder / "history.csv")
+    rows = History.read(folder)
     rows[-1] = rows[-1]._replace(train_accuracy=1.0, val_loss=1.2)
     run = a_run(folder, real())
     run.save_history(rows)
@@ -200,7 +200,7 @@ def test_overfitting_and_restlessness_are_seen(tmp_path):
 def test_a_network_that_gets_worse_is_not_said_to_grow_too_sure(tmp_path):
     falling = [0.5, 0.9, 0.88, 0.85, 0.8, 0.6]
     folder = finished_run(tmp_path / "a", real(), accuracies=falling)
-    rows = History.from_csv(folder / "history.csv")
+    rows = History.read(folder)
     rows[-1] = rows[-1]._replace(val_loss=1.2)
     run = a_run(folder, real())
     run.save_history(rows)
@@ -276,7 +276,7 @@ def test_scores_have_the_intervals_that_the_results_hold(good, tmp_path):
 def test_one_verdict_of_confidence_is_left(tmp_path):
     folder = finished_run(tmp_path / "a", real())
     results = json.loads((folder / "results.json").read_text())
-    a_run(folder, real()).save_results(results | analysis_numbers(read_run(folder).called))
+    a_run(folder, real()).save_results(results | analysis_numbers(read_run(folder).predictions))
     text = said_by(folder)
     assert "Of the network's 10 mistakes, 10 have a probability above 90%" in text
     assert "3.2 points more than it is right" in text  # e⁴ / (e⁴ + 4) = 93.2 %, and 90 % are right

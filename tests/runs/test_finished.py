@@ -9,18 +9,8 @@ from helpers.common.errors import RunError
 from helpers.evaluation.predictions import Predictions
 from helpers.runs.finished import read_run
 from helpers.runs.history import Epoch, History
-from tests.tiny import a_run, tiny_recipe
-
-RESULTS = {
-    "run": "a",
-    "classes": ["below", "above"],
-    "photos": 12,
-    "val_photos": 3,
-    "best_val_accuracy": 2 / 3,
-    "interval_low": 0.2,
-    "interval_high": 0.9,
-    "demo": False,
-}
+from helpers.runs.recipe_file import save_recipe
+from tests.tiny import a_run, tiny_recipe, tiny_results
 
 
 @pytest.fixture
@@ -29,9 +19,9 @@ def folder(tmp_path):
     run.save_history(History([Epoch(0, 0.05, 0.7, 0.5, 0.6, 2 / 3)]))
     logits = torch.tensor([[20.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
     run.save_predictions(Predictions(logits, torch.tensor([0, 1, 1])), ["x/1.jpg", "y/2.jpg", "y/3.jpg"], ("x", "y"))
-    (run.folder / "recipe.json").write_text(json.dumps(run.recipe.to_dict()))
+    save_recipe(run.folder, run.recipe)
     (run.folder / "environment.json").write_text('{"python": "3.11"}')
-    run.save_results(RESULTS)
+    run.save_results(tiny_results())
     return run.folder
 
 
@@ -41,9 +31,9 @@ def test_everything_is_read_back(folder):
     assert run.recipe == tiny_recipe()
     assert run.history.best.val_accuracy == 2 / 3
     assert run.environment == {"python": "3.11"}
-    assert run.called.names == ("x/1.jpg", "y/2.jpg", "y/3.jpg")
-    assert run.called.labels.tolist() == [0, 1, 1]
-    predictions = run.called.as_predictions()
+    assert run.predictions.names == ("x/1.jpg", "y/2.jpg", "y/3.jpg")
+    assert run.predictions.labels.tolist() == [0, 1, 1]
+    predictions = run.predictions.as_predictions()
     # Differences of logits come back, also where one class is all but certain.
     gaps = (predictions.logits[:, 0] - predictions.logits[:, 1]).tolist()
     assert gaps == pytest.approx([20, -1, 3], abs=1e-3)
@@ -70,8 +60,8 @@ def test_files_behind_the_results_are_watched_too(folder, name):
 
 
 def test_results_without_checksums_are_said_to_be_so(folder):
-    (folder / "results.json").write_text(json.dumps(RESULTS))
-    assert "has no checksum" in read_run(folder).notes[0]
+    (folder / "results.json").write_text(json.dumps(tiny_results()))
+    assert "has no checksums: it was edited by hand" in read_run(folder).notes[0]
 
 
 @pytest.mark.parametrize("name", ["recipe.json", "history.csv", "predictions.csv", "environment.json"])
@@ -80,7 +70,7 @@ def test_what_is_damaged_is_named_and_the_rest_is_read(folder, name, content):
     (folder / name).write_text(content)
     run = read_run(folder)
     assert any(name in note for note in run.notes)
-    parts = {"recipe.json": run.recipe, "predictions.csv": run.called, "environment.json": run.environment}
+    parts = {"recipe.json": run.recipe, "predictions.csv": run.predictions, "environment.json": run.environment}
     assert name not in parts or not parts[name]
     assert all(value for other, value in parts.items() if other != name)
 
@@ -90,9 +80,8 @@ def test_a_recipe_of_another_version_is_used_as_far_as_it_is_known(folder):
     del values["cutmix"]
     (folder / "recipe.json").write_text(json.dumps(values | {"wings": 2}))
     run = read_run(folder)
-    assert run.recipe == tiny_recipe()
-    assert "does not know: wings" in run.notes[0]
-    assert "has besides: cutmix" in run.notes[1]
+    assert run.recipe == tiny_recipe()  # cutmix is as its default says
+    assert run.notes == (f"{folder / 'recipe.json'} has settings that this version does not: wings",)
 
 
 def test_what_is_no_finished_run_is_refused(folder, tmp_path):

@@ -1,6 +1,8 @@
 """Run folders: named, never overwritten, continued when unfinished."""
 
+import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.common import device, files
+from helpers.common import device, distributed, files
 from helpers.common.errors import ParameterError, RunError
 from helpers.recipe import Recipe
 from helpers.runs import environment, locks
@@ -47,16 +49,30 @@ def test_an_unfinished_run_of_the_same_recipe_is_continued(tmp_path):
     assert plan_run(fresh, tmp_path).name == "demo-resnet18-2"
 
 
+def test_a_run_begun_before_a_setting_existed_is_continued(tmp_path):
+    path = open_run(DEMO, tmp_path).folder / "recipe.json"
+    settings = json.loads(path.read_text())
+    del settings["cutmix"]
+    path.write_text(json.dumps(settings))
+    assert plan_run(DEMO, tmp_path) == path.parent
+    assert plan_run(dataclasses.replace(DEMO, cutmix=1.0), tmp_path) != path.parent  # the default was in effect
+
+
 def test_a_folder_with_a_damaged_recipe_is_left_alone(tmp_path, capsys):
     folder = open_run(DEMO, tmp_path).folder
     (folder / "recipe.json").write_text("{")
     assert plan_run(DEMO, tmp_path).name == "demo-resnet18-2"
-    assert "cannot be read" in capsys.readouterr().err
+    assert re.search(r"recipe\.json is damaged .* left alone", capsys.readouterr().err)
 
 
 def test_the_recipe_is_on_disk_from_the_start(tmp_path):
     run = open_run(DEMO, tmp_path)
     assert Recipe(**json.loads((run.folder / "recipe.json").read_text())) == DEMO
+
+
+def test_of_several_processes_the_first_alone_writes_the_recipe(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "rank", lambda: 1)
+    assert list(open_run(DEMO, tmp_path).folder.iterdir()) == []
 
 
 def test_a_work_dir_that_cannot_be_made_is_named(tmp_path):
@@ -95,7 +111,7 @@ def test_the_environment_says_what_could_differ(tmp_path):
 def test_what_an_earlier_machine_was_is_kept(tmp_path):
     run = open_run(Recipe.from_preset("demo", work_dir=str(tmp_path), device="cpu"))
     for facts in ({"device": "cuda"}, {"device": "cuda"}, {"device": "cpu"}, {"device": "mps"}):
-        run.save_environment(facts)
+        environment.save_environment(run.folder, facts)
     kept = json.loads((run.folder / "environment.json").read_text())
     assert kept == {"device": "mps", "before": [{"device": "cuda"}, {"device": "cpu"}]}
 
@@ -131,7 +147,7 @@ def test_a_file_with_the_name_of_the_run_is_left_alone(tmp_path):
 def test_a_finished_run_whose_notebook_came_to_no_end_is_continued_and_not_made_anew(tmp_path):
     """As when a headless run is killed, or refuses a photo, in the notebook's last cells."""
     folder = open_run(DEMO, tmp_path).folder
-    hold = "import sys, pathlib; from helpers import locks; locks.hold(pathlib.Path(sys.argv[1]), 'notebook')"
+    hold = "import sys, pathlib; from helpers.runs import locks; locks.hold(pathlib.Path(sys.argv[1]), 'notebook')"
     command = [sys.executable, "-c", f"{hold}; print('held', flush=True); sys.stdin.read()", str(folder)]
     holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert holder.stdout.readline() == "held\n"

@@ -22,7 +22,9 @@ def folder(tmp_path):
         "image_size": 64,
         "val_resize": 70,
     }
-    files.write_json(tmp_path / "best_model.json", facts | {"mean": [0, 0, 0], "std": [1, 1, 1]})
+    files.write_json(
+        tmp_path / "best_model.json", facts | {"mean": [0, 0, 0], "std": [1, 1, 1], "epoch": 0, "val_accuracy": 0.5}
+    )
     return tmp_path
 
 
@@ -47,7 +49,7 @@ def test_a_run_without_a_model_and_a_damaged_one_are_named(folder, tmp_path):
         ({"classes": ["a", "b"]}, "do not fit"),
         ({"backbone": "resnet19"}, "do not fit .*'resnet19' is unknown"),
         ({"dropout": "much"}, "do not fit"),
-        ({"classes": None}, "do not fit"),
+        ({"classes": None}, "damaged"),
     ],
 )
 def test_files_that_do_not_fit_each_other_are_named(folder, change, message):
@@ -61,4 +63,4 @@ def test_files_that_do_not_fit_each_other_are_named(folder, change, message):
 def test_facts_that_are_none_are_named(folder, text):
     (folder / "best_model.json").write_text(text)
     with pytest.raises(RunError, match=r"best_model\.json is damaged"):
-        saving.read_facts(folder)
+        saving.read_model_facts(folder)

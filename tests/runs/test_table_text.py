@@ -18,7 +18,7 @@ from helpers.runs import table as table_module
 from helpers.runs import table_text
 from helpers.runs.history import Epoch, History
 from helpers.runs.table import find_run, load_run_table, run_folders
-from tests.tiny import a_run, tiny_recipe
+from tests.tiny import a_run, tiny_recipe, tiny_results
 
 ROOT = Path(__file__).parents[2]
 NAMES = [f"rose/{i}.jpg" for i in range(8)]
@@ -39,11 +39,8 @@ def made(work_dir, name, right, demo=False, fingerprint="f1", names=NAMES, finis
             | {"data_fingerprint": fingerprint}
         )
     )
-    numbers = {"run": name, "classes": ["rose", "tulip"], "photos": 40, "val_photos": len(right), "demo": demo}
-    numbers |= {"dataset": run.recipe.dataset, "backbone": "resnet18", "epochs": 2, "best_val_accuracy": accuracy}
-    run.save_results(
-        numbers | {"interval_low": 0.2, "interval_high": 0.9, "last_five_mean": 0.4, "training_seconds": 83}
-    )
+    numbers = {"photos": 40, "val_photos": len(right), "demo": demo, "dataset": run.recipe.dataset, "epochs": 2}
+    run.save_results(tiny_results(**numbers, best_val_accuracy=accuracy, last_five_mean=0.4, training_seconds=83))
     os.utime(run.folder / "results.json", (finished, finished))
     return run.folder
 
@@ -74,7 +71,7 @@ def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
 def test_an_empty_work_folder_in_the_environment_means_the_usual_one(tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWERS_WORK_DIR", "")
     monkeypatch.setattr(table_module, "project_root", lambda start: tmp_path)
-    monkeypatch.setattr(table_text, "project_root", lambda start=None: tmp_path)
+    monkeypatch.setattr(runs, "project_root", lambda start=None: tmp_path)
     made(tmp_path / "work_dir", "a", [1, 0])
     assert find_run(None) == tmp_path / "work_dir" / "a"
     assert runs.main([]) == 0

@@ -138,13 +138,13 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(tm
     with pytest.raises(RunError, match="no longer a number: lower lr"):
         train(tmp_path, tiny_recipe(lr=1e30, epochs=5))
     if (tmp_path / "history.csv").exists():
-        assert all(row.train_loss < 1e30 for row in History.from_csv(tmp_path / "history.csv"))
+        assert all(row.train_loss < 1e30 for row in History.read(tmp_path))
 
 
 def test_every_epoch_leaves_history_best_model_and_checkpoint(tmp_path):
     history, _ = train(tmp_path, tiny_recipe())
     assert {"history.csv", "best_model.pth", "best_model.json", "last.ckpt"} <= {p.name for p in tmp_path.iterdir()}
-    assert History.from_csv(tmp_path / "history.csv") == history
+    assert History.read(tmp_path) == history
 
 
 def test_the_history_knows_its_best_epoch_and_its_last_five():

@@ -7,7 +7,7 @@ from typing import Any
 
 from helpers.common.errors import RunError
 from helpers.runs.finished import FinishedRun
-from helpers.runs.saving import read_facts
+from helpers.runs.saving import ModelFacts, read_model_facts
 
 
 def describe(run: FinishedRun) -> dict[str, Any]:
@@ -16,13 +16,13 @@ def describe(run: FinishedRun) -> dict[str, Any]:
     Raises:
         RunError: the recipe is missing, or it and ``best_model.json`` do not fit each other.
     """
-    facts, recipe = read_facts(run.folder), run.recipe
+    facts, recipe = read_model_facts(run.folder), run.recipe
     if recipe is None:
         raise RunError(f"{run.folder}: without a recipe nobody knows how photos are prepared: {'; '.join(run.notes)}")
-    if changed := [name for name in ("backbone", "image_size", "val_resize") if facts[name] != getattr(recipe, name)]:
+    if changed := facts.differs_from(recipe):
         raise RunError(
-            f"{run.folder}: {changed[0]} is {getattr(recipe, changed[0])!r} in recipe.json and {facts[changed[0]]!r} "
-            "in best_model.json: export a run whose files belong together"
+            f"{run.folder}: {changed[0]} is {getattr(recipe, changed[0])!r} in recipe.json and "
+            f"{getattr(facts, changed[0])!r} in best_model.json: export a run whose files belong together"
         )
     side = recipe.val_size
     return {
@@ -34,13 +34,13 @@ def describe(run: FinishedRun) -> dict[str, Any]:
             "colour_order": "RGB",
             "value_range": "about -2.2 to 2.7: [0, 1] after the scaling below, less the mean, by the std",
         },
-        "preprocessing": _steps(recipe.val_resize, side, facts["mean"], facts["std"]),
+        "preprocessing": _steps(recipe.val_resize, side, list(facts.mean), list(facts.std)),
         "output": {
             "name": "logits",
-            "shape": ["batch", len(facts["classes"])],
+            "shape": ["batch", len(facts.classes)],
             "dtype": "float32",
             "probabilities": "softmax over the last axis",
-            "classes": facts["classes"],
+            "classes": list(facts.classes),
         },
         "views": {"inside_the_model": True, "mirrored_too": recipe.test_flip},
         "model": _origin(run, facts),
@@ -68,14 +68,14 @@ def _steps(resize: int, side: int, mean: list[float], std: list[float]) -> dict[
     }
 
 
-def _origin(run: FinishedRun, facts: dict[str, Any]) -> dict[str, Any]:
+def _origin(run: FinishedRun, facts: ModelFacts) -> dict[str, Any]:
     """The run and its accuracy. Demo results are never passed off as flower results."""
     r = run.results
     about = "drawings by this project: says nothing about real flowers" if r["demo"] else "photos of its own data set"
     return {
         "run": r["run"],
         "demo": r["demo"],
-        "backbone": facts["backbone"],
+        "backbone": facts.backbone,
         "accuracy": {
             "value": r["best_val_accuracy"],
             "correct": r.get("best_val_correct"),

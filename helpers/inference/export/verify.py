@@ -57,9 +57,9 @@ def sample_photos(run: FinishedRun, root: Path, data: str | None = None, most: i
 
 
 def _own(run: FinishedRun, folder: Path, most: int) -> Photos:
-    if run.called is None:
+    if run.predictions is None:
         raise PhotosError(f"{run.folder / 'predictions.csv'}, which names them, cannot be read")
-    base, names = find_photos(folder).root, run.called.names
+    base, names = find_photos(folder).root, run.predictions.names
     here = [i for i, name in enumerate(names) if (base / name).is_file()]
     if not here:
         raise PhotosError(
@@ -70,7 +70,7 @@ def _own(run: FinishedRun, folder: Path, most: int) -> Photos:
     images = torch.stack([transform(load_photo(base / names[i])) for i in chosen])
     kind = "drawn " if run.results["demo"] else ""
     source = f"{len(chosen)} of the run's {len(names)} {kind}validation photos"
-    return Photos(images, source, run.called.probabilities[chosen])
+    return Photos(images, source, run.predictions.probabilities[chosen])
 
 
 def compare(name: str, exported: InferenceFn, model: InferenceFn, photos: Photos) -> dict[str, Any]:

@@ -34,7 +34,7 @@ from helpers.runs.finished import read_run
 from helpers.runs.history import Epoch, History
 from helpers.runs.saving import load_best_model
 from tests.conftest import ROOT, colourful
-from tests.tiny import a_run, random_model
+from tests.tiny import a_run, random_model, tiny_results
 
 CLASSES = ("rose", "tulip", "weed")
 ODD = ("portrait.jpg", "turned.jpg", "grey.png", "glass.png")  # photos that preparing may get wrong
@@ -58,8 +58,8 @@ def made(root, weights="none", photos=None, **changes):
     with torch.inference_mode():
         shares = torch.cat([tested(image[None]).softmax(1) for image in images])
     run.save_predictions(Predictions(shares.log(), shares.argmax(1)), names, CLASSES)
-    numbers = {"run": "a", "classes": list(CLASSES), "photos": 99, "val_photos": len(names), "demo": False}
-    run.save_results(numbers | {"best_val_accuracy": 1.0, "interval_low": 0.6, "interval_high": 1.0})
+    shares = {"best_val_accuracy": 1.0, "interval_low": 0.6, "interval_high": 1.0}
+    run.save_results(tiny_results(classes=list(CLASSES), photos=99, val_photos=len(names), **shares))
     return run.folder, photos
 
 
@@ -184,7 +184,7 @@ def test_the_pt2_file_declares_nothing_to_be_unpickled(done):
 def test_the_script_beside_the_model_needs_neither_torch_nor_this_project(run, done, module):
     folder, photos = run
     target, _, _ = done
-    called = read_run(folder).called
+    called = read_run(folder).predictions
     # None in sys.modules makes an import fail.
     program = (
         "import sys, runpy; sys.modules.update(torch=None, torchvision=None, helpers=None); "

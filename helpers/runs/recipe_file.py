@@ -1,0 +1,43 @@
+"""``recipe.json``: the settings of a run, on disk from the moment its folder is opened."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from helpers.common.files import read_json, write_json
+from helpers.recipe import PLACES, Recipe
+
+FILE = "recipe.json"
+
+
+def save_recipe(folder: Path, recipe: Recipe) -> None:
+    write_json(folder / FILE, recipe.to_dict())
+
+
+def has_recipe(folder: Path) -> bool:
+    return (folder / FILE).is_file()
+
+
+def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
+    """The recipe of a run, and the names of stored settings that this version does not have.
+
+    A setting that the file lacks has its default value.
+
+    Raises:
+        RunError: ``recipe.json`` is missing or damaged.
+        ParameterError: this version does not allow one of the values.
+    """
+    values = read_json(folder / FILE)
+    known = {f.name for f in dataclasses.fields(Recipe)}
+    return Recipe(**{name: value for name, value in values.items() if name in known}), sorted(values.keys() - known)
+
+
+def has_same_settings(folder: Path, recipe: Recipe) -> bool:
+    """Whether the run in ``folder`` was begun with this recipe, wherever its files lie.
+
+    Raises:
+        RunError: ``recipe.json`` is missing or damaged.
+    """
+    before = Recipe().to_dict() | read_json(folder / FILE)
+    return all(before[name] == value for name, value in recipe.to_dict().items() if name not in PLACES)
