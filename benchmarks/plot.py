@@ -1,4 +1,4 @@
-"""The benchmark's figure, from its results alone."""
+"""Draw the benchmark's figure from its results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ BLUE, ORANGE, GREY = "#3366aa", "#dd7733", "#888888"
 
 
 def draw(results: dict[str, Any], path: Path) -> None:
-    """Three panels: ratios with their spread, cost against size, memory while feeding."""
+    """Draw three panels: ratios with their spread, cost against size, memory of loading."""
     figure = Figure(figsize=(12, 3.9), layout="constrained")
     ratios, cost, memory = figure.subplots(1, 3, width_ratios=(1.15, 1, 1))
     _ratios(ratios, results)
@@ -26,10 +26,10 @@ def draw(results: dict[str, Any], path: Path) -> None:
 
 def _ratios(axes, results: dict[str, Any]) -> None:
     names = {
-        "seed_throughput_ratio": "training throughput,\nseed preset / baseline",
-        "seed_cpu_seconds_ratio": "CPU time per photo,\nbaseline / seed preset",
+        "seed_throughput_ratio": "training throughput,\nseed / baseline",
+        "seed_cpu_seconds_ratio": "CPU time per photo,\nbaseline / seed",
         "augment_ratio": "augmentation,\ntorchvision on PIL / ours",
-        "fast_time_ratio": "25 epochs of the baseline /\nfast preset",
+        "fast_time_ratio": "25 epochs of the baseline /\nfast",
     }
     for row, (name, label) in enumerate(names.items()):
         value, low, high = (results[key] for key in (name, f"{name}_min", f"{name}_max"))
@@ -39,7 +39,7 @@ def _ratios(axes, results: dict[str, Any]) -> None:
     axes.set_yticks(range(len(names)), names.values(), fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
-    axes.set_xlim(1, 3 * max(results[f"{name}_max"] for name in names))
+    axes.set_xlim(1, 5 * max(results[f"{name}_max"] for name in names))
     axes.set_xlabel("times as fast (log scale)")
     axes.set_title("Against the literal baseline", fontsize=10)
 
@@ -57,13 +57,16 @@ def _cost(axes, sizes: list[dict[str, Any]]) -> None:
     other.plot(photos, [row["peak_memory_mb"] for row in sizes], "s--", color=ORANGE)
     other.set_ylim(0, 1.2 * max(row["peak_memory_mb"] for row in sizes))
     other.set_ylabel("peak memory (MB)", color=ORANGE)
-    axes.set_title("Cost against size, seed preset", fontsize=10)
+    axes.set_title("Cost against size, seed", fontsize=10)
 
 
 def _memory(axes, memory: dict[str, Any]) -> None:
     rows, limit = memory["rows"], memory["limit_megabytes"]
     photos = [row["photos"] for row in rows]
-    for name, label, style in (("no_limit", "no limit: resident", "o-"), ("limit", f"limit {limit:.0f} MB", "s--")):
+    for name, label, style in (
+        ("no_limit", "no limit: all in memory", "o-"),
+        ("limit", f"limit {limit:.0f} MB", "s--"),
+    ):
         axes.plot(
             photos,
             [row[name]["peak_megabytes"] for row in rows],
@@ -76,10 +79,10 @@ def _memory(axes, memory: dict[str, Any]) -> None:
         axes.annotate(
             row["limit"]["kind"], at, (0, 6), textcoords="offset points", ha="center", fontsize=7, color=ORANGE
         )
-    axes.plot(photos, [row["decoded_megabytes"] for row in rows], ":", color=GREY, label="the decoded photos alone")
+    axes.plot(photos, [row["decoded_megabytes"] for row in rows], ":", color=GREY, label="decoded photos alone")
     axes.set_xlim(0, 1.12 * photos[-1])
     axes.set_ylim(0, 1.5 * max(row["no_limit"]["peak_megabytes"] for row in rows))
     axes.set_xlabel("training photos")
     axes.set_ylabel("memory above the start (MB)")
-    axes.set_title("Memory for decoding and feeding", fontsize=10)
+    axes.set_title("Memory of decoding and loading", fontsize=10)
     axes.legend(fontsize=8, frameon=False, loc="upper left")

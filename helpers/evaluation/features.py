@@ -3,8 +3,9 @@
 The rule is ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching"). It puts two doubts
 together: the features lie off the few directions in which the training photos' features differ, and the logits are
 small (energy; Liu et al., 2020). Features are scaled to length 1 here: without that it finds as many unknown flowers,
-but a picture of one flat colour, whose features are all small, passes. ``benchmarks/novelty.py`` compares it with
-other rules on real photos, one kind of flower unknown at a time; ``report/results/novelty.json`` holds what came
+but a picture of one flat colour, whose features are all small, passes.
+``benchmarks/contenders/ood_rules.py`` compares it with other
+rules on real photos, one kind of flower unknown at a time; ``report/results/novelty.json`` holds what came
 out. Noise, colours and a portrait were all flagged there, of 50 flowers drawn for the demo only 2.
 A photo is flagged if its doubt exceeds that of 95 % of the run's own validation photos.
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import normalize
 
-from benchmarks import novelty as measured
+from benchmarks.contenders import ood_rules as measured
 from helpers.common.errors import RunError
 from helpers.common.tensors import save_tensors
 from helpers.evaluation.features import Activations, look

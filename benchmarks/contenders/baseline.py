@@ -1,10 +1,10 @@
-"""The literal baseline: the assignment's template filled in the way it is usually filled in.
+"""The literal baseline: the assignment's template, filled in as it usually is.
 
-ImageFolder, PIL transforms one photo at a time, a DataLoader with two workers, float32, batch 32,
-no word about memory formats or allocators. It imports nothing of this project, so that nothing
-of ours can make it faster or slower. One JSON line per epoch goes to standard output.
+ImageFolder, PIL transforms one photo at a time, a DataLoader with two workers, float32, batch 32, default memory format
+and allocator. It imports nothing from this project, so that nothing of ours makes it faster or slower. Prints one JSON
+line per epoch.
 
-    python benchmarks/baseline.py FOLDER --backbone mobilenet_v2 --weights weights.pth --epochs 25
+    python benchmarks/contenders/baseline.py FOLDER --backbone mobilenet_v2 --weights weights.pth --epochs 25
 
 FOLDER holds train/<class>/*.jpg and val/<class>/*.jpg.
 """
@@ -23,6 +23,7 @@ from torchvision import datasets, models, transforms
 
 
 def data_transforms():
+    """Return the published transforms, as torchvision's own on PIL images."""
     normalize = transforms.Normalize([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
     return {
         "train": transforms.Compose(
@@ -44,6 +45,7 @@ def data_transforms():
 
 
 def build_loaders(folder):
+    """Return the DataLoaders of both subsets."""
     image_datasets = {
         part: datasets.ImageFolder(folder / part, transform) for part, transform in data_transforms().items()
     }
@@ -54,6 +56,7 @@ def build_loaders(folder):
 
 
 def build_model(backbone, weights, classes):
+    """Return a torchvision network with a new head."""
     model = models.get_model(backbone, weights=None)
     if weights:
         state = {name: value.float() for name, value in torch.load(weights, weights_only=True).items()}
@@ -67,7 +70,7 @@ def build_model(backbone, weights, classes):
 
 
 def run_phase(model, loader, criterion, optimizer, device):
-    """One pass; with an optimizer it trains. Returns loss and accuracy over the photos."""
+    """Run one epoch, training if there is an optimizer. Returns loss and accuracy over the photos."""
     training = optimizer is not None
     model.train(training)
     running_loss, running_corrects, photos = 0.0, 0, 0
@@ -88,12 +91,13 @@ def run_phase(model, loader, criterion, optimizer, device):
 
 
 def cpu_seconds():
-    """User time and system time of this process and its ended children (the loader's workers)."""
+    """Return the user and system time of this process and its ended children (the DataLoader's workers)."""
     parts = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(part.ru_utime for part in parts), sum(part.ru_stime for part in parts)
 
 
 def timed(function, *arguments):
+    """Return a call's result and its seconds: wall, user, system."""
     wall, (user, system) = time.perf_counter(), cpu_seconds()
     result = function(*arguments)
     user_now, system_now = cpu_seconds()
@@ -101,6 +105,7 @@ def timed(function, *arguments):
 
 
 def main():
+    """Train and validate, and print a line per epoch."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--backbone", default="resnet18")

@@ -1,0 +1,98 @@
+"""What the benchmark compares: the same photos and transforms on both sides, measured in fresh processes."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+from torchvision import transforms
+
+from benchmarks import measure, parts
+from benchmarks.contenders import baseline
+from helpers.data.audit import audit_photos
+from helpers.data.augmentation import train_transform, val_transform
+from helpers.data.image_folder import find_photos
+from helpers.data.split import split_photos
+from helpers.recipe import Recipe
+
+
+@pytest.fixture
+def small(grow, tmp_path):
+    audit = audit_photos(find_photos(grow({"rose": 20, "tulip": 20})))
+    return parts.Benchmark(audit, split_photos(audit, 0.8, 0), "resnet18", "none", parts.QUICK, tmp_path / "scratch")
+
+
+def test_the_baselines_transforms_are_those_of_the_seed_recipe(small):
+    loaders = baseline.build_loaders(Path(parts.link_photos(small, "t", 32)))
+    torch.manual_seed(3)
+    photo = Image.effect_noise((320, 240), 60).convert("RGB")
+    for part, ours in (("train", train_transform(Recipe())), ("val", val_transform(Recipe()))):
+        theirs = loaders[part].dataset.transform
+        assert [type(step).__name__ for step in theirs.transforms if not isinstance(step, transforms.ToTensor)] == [
+            type(step).__name__ for step in ours.transforms if type(step).__name__ not in ("ToImage", "ToDtype")
+        ]
+        assert theirs(photo).shape == ours(photo).shape == (3, 224, 224)
+    assert torch.allclose(loaders["val"].dataset.transform(photo), val_transform(Recipe())(photo), atol=1e-6)
+
+
+def test_both_sides_read_the_same_photos_of_every_class(small):
+    folder = Path(parts.link_photos(small, "some", 8))
+    photos = find_photos(folder)
+    assert set(photos.labels) == {0, 1}
+    assert photos.subsets.count("train") == 8
+    assert photos.subsets.count("val") == 2
+    eightfold = find_photos(parts.link_photos(small, "more", 8, copies=8))
+    assert eightfold.subsets.count("train") == 64
+    assert eightfold.subsets.count("val") == 2
+    everything = find_photos(parts.link_photos(small, "all", 32))
+    assert [everything.subsets.count(part) for part in ("train", "val")] == [32, 8]
+
+
+def test_the_baseline_reports_a_row_per_epoch(small):
+    rows = parts.run_baseline(small, parts.link_photos(small, "b", 8), epochs=2)
+    assert [row["epoch"] for row in rows] == [0, 1]
+    assert rows[0]["photos"] == 8
+    assert rows[0]["val_photos"] == 2
+    assert 0 < rows[1]["train_seconds"] < rows[1]["train_cpu_seconds"] * 100
+    whole = parts.whole_run_seconds(small, rows[1])
+    assert whole == pytest.approx(25 * (rows[1]["train_seconds"] * 32 / 8 + rows[1]["val_seconds"] * 8 / 2))
+
+
+def test_a_measurement_in_a_fresh_process_returns_its_numbers(small):
+    found = parts.measure("startup", folder=parts.link_photos(small, "m", 8), timed=True, **small.settings)
+    assert 0 < found["first_step"] < found["seconds"] < 120
+
+
+@pytest.mark.parametrize("name", ["seed", "size"])
+def test_measurements_return_seconds_and_memory(small, tmp_path, name):
+    extra = {"epochs": 1} if name == "seed" else {}
+    folder = parts.link_photos(small, "m", 8)
+    found = measure.MEASUREMENTS[name](folder=folder, work_dir=str(tmp_path / "runs"), **small.settings, **extra)
+    assert 0 < found["seconds"] < 120
+    assert found["peak_megabytes"] > 100
+
+
+def test_without_strided_depthwise_layers_both_sides_are_equally_fast(small, tmp_path):
+    folder = parts.link_photos(small, "d", 8)
+    found = measure.depthwise(3, steps=1, folder=folder, work_dir=str(tmp_path / "runs"), **small.settings)
+    assert 0.5 < sorted(found["ratios"])[1] < 2  # resnet18 has none: both sides are the same code
+
+
+def test_photos_above_the_memory_limit_are_streamed(small):
+    folder = parts.link_photos(small, "s", 32)
+    resident = measure.stream(1e3, folder)
+    assert resident["kind"] == "resident"
+    assert measure.stream(resident["decoded_megabytes"], folder)["kind"] == "resident"
+    assert measure.stream(0.9 * resident["decoded_megabytes"], folder, workers=0)["kind"] == "stream"
+
+
+def test_the_baselines_log_is_used_only_for_the_same_photos_and_weights(small, tmp_path, monkeypatch):
+    (tmp_path / "baseline").mkdir()
+    log = tmp_path / "baseline" / f"{parts._baseline_key(small)}.jsonl"
+    log.write_text("".join(json.dumps({"epoch": i, "val_accuracy": i / 100}) + "\n" for i in range(25)))
+    monkeypatch.setattr(parts, "RESULTS", tmp_path)
+    assert parts.baseline_accuracy(small) == (pytest.approx(0.22), 25)
+    monkeypatch.setattr(parts, "run_baseline", lambda *arguments, **more: [{"val_accuracy": 0.4}])
+    small.backbone = "resnet34"
+    assert parts.baseline_accuracy(small) == (pytest.approx(0.4), 1)
