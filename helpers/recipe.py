@@ -1,6 +1,6 @@
-"""The recipe: every setting of a run, in one frozen dataclass, and the named presets.
+"""Every setting of a run, in one frozen dataclass, and the named presets.
 
-This module imports nothing heavy, so a wrong parameter is refused within milliseconds.
+Imports nothing heavy, so that a wrong parameter is refused within milliseconds.
 """
 
 from __future__ import annotations
@@ -8,19 +8,18 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
 from helpers.common.errors import ParameterError
-from helpers.common.text import did_you_mean
-
-# Settings that say where things lie, not what is done. A run may be continued under others.
-PLACES = ("work_dir", "run", "resume", "photo", "checkpoint_steps")
+from helpers.common.text import align, did_you_mean
 
 
-def _setting(default, meaning: str, unit: str = "", **limits):
-    """A dataclass field with its meaning, unit and limits (low, high, above, choices)."""
-    return field(default=default, metadata={"meaning": meaning, "unit": unit, **limits})
+def _setting(default, meaning: str, unit: str = "", role: str = "training", **limits):
+    """Declare a setting: default, meaning, unit, roles (see ``Recipe.names``) and limits (low, high, above, …)."""
+    return field(default=default, metadata={"meaning": meaning, "unit": unit, "roles": role.split(), **limits})
 
 
 @dataclass(frozen=True)
@@ -28,127 +27,133 @@ class Recipe:
     """All settings of a run. The defaults are the published recipe (preset ``seed``).
 
     Raises:
-        ParameterError: a value has the wrong type or lies outside its limits.
+        ParameterError: a value has the wrong type, lies outside its limits, or has no effect beside the others.
     """
 
-    preset: str = _setting("seed", "named recipe the other settings start from")
+    preset: str = _setting("seed", "named recipe that the other settings start from", role="name")
 
     # Photos
-    dataset: str = _setting("flower_photos", "demo, flower_photos, or the path of a folder or archive")
-    demo_photos: int = _setting(160, "photos drawn per class when dataset is demo", low=2)
-    train_fraction: float = _setting(0.8, "share of the photos to train on", above=0, below=1)
+    dataset: str = _setting("flower_photos", "demo, flower_photos, or the path of a folder or archive", role="data")
+    demo_photos: int = _setting(160, "photos drawn per class", role="data", low=2)
+    train_fraction: float = _setting(0.8, "share of the photos to train on", role="data", above=0, below=1)
 
-    # Augmentation (training photos), in the order in which it is applied
-    augmentation: bool = _setting(
-        True, "change training photos at random; False: they are seen as validation photos are"
-    )
-    rotation: float = _setting(30.0, "rotate by up to this much, either way", "degrees", low=0, high=180)
+    # Augmentation of the training photos, in the order in which it is applied
+    augmentation: bool = _setting(True, "change training photos at random; False: prepare them like validation photos")
+    rotation: float = _setting(30.0, "largest rotation, either way", "degrees", "augmentation", low=0, high=180)
     crop: str = _setting(
-        "center",
-        "center (of crop_size) or random_resized: a random part of the photo",
-        choices=("center", "random_resized"),
+        "center", "center (crop_size px) or random_resized: a random part", choices=("center", "random_resized")
     )
-    crop_size: int = _setting(448, "side of the central crop; small photos get a black border", "px", low=8)
-    crop_scale: float = _setting(0.25, "crop random_resized: the smallest share of the photo", above=0, high=1)
-    horizontal_flip: float = _setting(0.5, "probability to mirror left and right", low=0, high=1)
-    vertical_flip: float = _setting(0.5, "probability to mirror top and bottom", low=0, high=1)
-    brightness: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
-    contrast: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
-    saturation: float = _setting(0.2, "jitter: factor within 1 ± this", low=0, high=1)
-    hue: float = _setting(0.1, "jitter: shift within ± this", "turns", low=0, high=0.5)
+    crop_size: int = _setting(
+        448, "side of the central crop; smaller photos get a black border", "px", "augmentation", low=8
+    )
+    crop_scale: float = _setting(
+        0.25, "smallest share of the photo's area in a crop", role="augmentation", above=0, high=1
+    )
+    horizontal_flip: float = _setting(0.5, "probability of a left-right flip", role="augmentation", low=0, high=1)
+    vertical_flip: float = _setting(0.5, "probability of an upside-down flip", role="augmentation", low=0, high=1)
+    brightness: float = _setting(0.2, "jitter: factor within 1 ± this", role="augmentation", low=0, high=1)
+    contrast: float = _setting(0.2, "jitter: factor within 1 ± this", role="augmentation", low=0, high=1)
+    saturation: float = _setting(0.2, "jitter: factor within 1 ± this", role="augmentation", low=0, high=1)
+    hue: float = _setting(0.1, "jitter: shift within ± this", "turns", "augmentation", low=0, high=0.5)
     auto_augment: str = _setting(
-        "none", "further changes, drawn from a list (streams)", choices=("none", "trivial", "imagenet")
+        "none", "further random changes, a policy of torchvision's (streams)", choices=("none", "trivial", "imagenet")
     )
-    image_size: int = _setting(224, "side of the picture that the network sees", "px", low=16, high=4096)
+    image_size: int = _setting(
+        224, "side of the square image that the network sees", "px", "training size", low=16, high=4096
+    )
     random_erasing: float = _setting(0.0, "probability to blank a random rectangle", low=0, high=1)
-    mixup: float = _setting(0.0, "blend pairs of photos, in shares from Beta(this, this); 0: never", low=0)
-    cutmix: float = _setting(0.0, "paste a part of one photo into another, likewise", low=0)
+    mixup: float = _setting(0.0, "MixUp: blend pairs of photos, shares from Beta(this, this); 0: off", low=0)
+    cutmix: float = _setting(0.0, "CutMix: paste a part of one photo into another, likewise; 0: off", low=0)
 
-    # Validation and use
-    val_resize: int = _setting(256, "shorter side of a validation photo before its central crop", "px", low=16)
-    eval_image_size: int = _setting(0, "side of a validation picture; 0: image_size", "px", low=0, high=4096)
-    test_flip: bool = _setting(False, "average over a photo and its mirror image")
+    # Validation and prediction
+    val_resize: int = _setting(
+        256, "shorter side of a validation photo before its central crop", "px", "inference size", low=16
+    )
+    eval_image_size: int = _setting(
+        0, "side of a validation image; 0: image_size", "px", "inference size", low=0, high=4096
+    )
+    test_flip: bool = _setting(False, "average the logits of a photo and its mirror image", role="inference")
 
     # Model
-    backbone: str = _setting("resnet18", "a torchvision classification model")
-    weights: str = _setting("imagenet", "imagenet, none, or the path of a .pth or .safetensors file")
+    backbone: str = _setting("resnet18", "a torchvision classification model", role="network")
+    weights: str = _setting("imagenet", "imagenet, none, or the path of a .pth or .safetensors file", role="network")
     frozen_backbone: bool = _setting(False, "train the head only")
-    freeze_fraction: float = _setting(
-        0.0, "share of the backbone's stages, from the input on, that training leaves alone", low=0, high=1
-    )
-    frozen_norms: bool = _setting(False, "keep ImageNet's batch-norm statistics")
+    freeze_fraction: float = _setting(0.0, "share of the backbone's stages to freeze, from the input", low=0, high=1)
+    frozen_norms: bool = _setting(False, "keep the batch-norm statistics of the weights")
     linear_probe_first: bool = _setting(False, "fit the head to the backbone's features before training everything")
-    dropout: float = _setting(0.5, "probability to drop a feature before the new head", low=0, below=1)
+    dropout: float = _setting(0.5, "probability to drop a feature before the head", low=0, below=1)
 
     # Optimization
-    epochs: int = _setting(25, "passes over the training photos", low=1)
+    epochs: int = _setting(25, "passes over the training photos", role="training length", low=1)
     batch_size: int = _setting(32, "photos per step", low=1)
-    optimizer: str = _setting("sgd", "how steps follow from gradients", choices=("sgd", "adam", "adamw", "rmsprop"))
-    lr: float = _setting(1e-3, "step size at the start", above=0)
-    head_lr: float = _setting(0.0, "step size of the head; 0: lr", low=0)
+    optimizer: str = _setting("sgd", "optimizer", choices=("sgd", "adam", "adamw", "rmsprop"))
+    lr: float = _setting(1e-3, "learning rate at the start", above=0)
+    head_lr: float = _setting(0.0, "learning rate of the head; 0: lr", low=0)
     momentum: float = _setting(0.9, "momentum of SGD and RMSprop, first beta of Adam", low=0, below=1)
-    nesterov: bool = _setting(True, "Nesterov's form of SGD's momentum")
-    weight_decay: float = _setting(5e-4, "pull of the weights towards zero", low=0)
-    clip_norm: float = _setting(0.0, "a step's gradient is shortened to this length at most; 0: never", low=0)
-    label_smoothing: float = _setting(0.0, "share of the truth that is spread over all classes", low=0, below=1)
+    nesterov: bool = _setting(True, "Nesterov momentum")
+    weight_decay: float = _setting(5e-4, "weight decay", low=0)
+    clip_norm: float = _setting(0.0, "largest norm of a step's gradient; 0: no clipping", low=0)
+    label_smoothing: float = _setting(0.0, "share of each label that is spread over all classes", low=0, below=1)
     ema_decay: float = _setting(
-        0.0, "moving average of the weights, which is validated and saved; 0: none", low=0, below=1
+        0.0, "decay of the weights' moving average, which is validated and saved; 0: none", low=0, below=1
     )
-    schedule: str = _setting("step", "how lr falls", choices=("step", "cosine", "onecycle"))
-    lr_step: int = _setting(7, "schedule step: multiply lr by lr_gamma every so often", "epochs", low=1)
-    lr_gamma: float = _setting(0.1, "schedule step: the factor", above=0, high=1)
+    schedule: str = _setting("step", "how the learning rate falls", choices=("step", "cosine", "onecycle"))
+    lr_step: int = _setting(7, "epochs between two drops of the learning rate", "epochs", "training length", low=1)
+    lr_gamma: float = _setting(0.1, "factor of each drop of the learning rate", above=0, high=1)
+    warmup_epochs: int = _setting(0, "epochs over which the learning rate rises (at most epochs - 1)", "epochs", low=0)
     teacher: str = _setting("", "folder of a finished run to learn from as well (distillation)")
-    teacher_weight: float = _setting(0.5, "share of the teacher's word in the target", low=0, high=1)
-    teacher_temperature: float = _setting(2.0, "the teacher's logits are divided by this", above=0)
-    warmup_epochs: int = _setting(0, "schedule cosine: lr rises over these first (at most epochs - 1)", "epochs", low=0)
+    teacher_weight: float = _setting(0.5, "share of the teacher's prediction in the target", above=0, high=1)
+    teacher_temperature: float = _setting(2.0, "divisor of the teacher's logits", above=0)
 
-    # The machine
-    seed: int = _setting(0, "drives every random choice", low=0, high=2**31 - 1)
-    device: str = _setting("auto", "auto, cpu, cuda, cuda:1, mps")
+    # Device
+    seed: int = _setting(0, "seed of every random choice", low=0, high=2**31 - 1)
+    device: str = _setting("auto", "auto, cpu, cuda, cuda:1, mps", role="machine")
     precision: str = _setting(
-        "auto", "arithmetic of the network; auto: bf16 where the processor has it", choices=("auto", "fp32", "bf16")
+        "auto", "arithmetic of the network; auto: bf16 where the hardware has it", choices=("auto", "fp32", "bf16")
     )
     pipeline: str = _setting(
-        "auto", "photos in memory (resident) or from disk (stream)", choices=("auto", "resident", "stream")
+        "auto",
+        "photos in memory (resident) or from disk (stream)",
+        "",
+        "machine",
+        choices=("auto", "resident", "stream"),
     )
-    memory_limit_gb: float = _setting(4.0, "pipeline auto: resident up to this size of decoded photos", "GB", above=0)
-    workers: int = _setting(2, "processes that read photos when streaming", low=0, high=256)
-    deterministic: bool = _setting(True, "use only algorithms that repeat bit for bit")
+    memory_limit_gb: float = _setting(
+        4.0, "most memory for decoded photos, or they are streamed", "GB", "machine", above=0
+    )
+    workers: int = _setting(2, "processes that read photos when streaming", role="machine", low=0, high=256)
+    deterministic: bool = _setting(True, "use deterministic algorithms only")
     checkpoint_steps: int = _setting(
-        0, "save every so many steps; 0: as often as takes 1 % of the time, and when interrupted", "steps", low=0
+        0, "steps between checkpoints; 0: as often as costs 1 % of the time, and on a signal", "steps", "place", low=0
     )
 
-    # The run
-    work_dir: str = _setting("work_dir", "folder of all runs")
-    run: str = _setting("", "name of this run's folder; empty: made from dataset, backbone and preset")
-    resume: bool = _setting(True, "continue an unfinished run of the same name")
+    # The run's folder
+    work_dir: str = _setting("work_dir", "folder of all runs", role="place")
+    run: str = _setting("", "name of this run's folder; empty: from dataset, backbone and preset", role="place")
+    resume: bool = _setting(True, "continue an unfinished run of the same name", role="place")
     photo: str = _setting(
-        "", "path of a photo or a folder of your own to classify at the end; empty: one of the data set"
+        "", "a photo or folder of your own to classify at the end; empty: one of the data set", role="place"
     )
 
     def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            value = _checked(f, getattr(self, f.name))
-            object.__setattr__(self, f.name, value)
+        for name, value in _checked(vars(self)).items():
+            object.__setattr__(self, name, value)
         _check_together(self)
 
     @classmethod
     def from_preset(cls, preset: str, **changes: Any) -> Recipe:
-        """The named preset with some settings changed. ``None`` means: as the preset says."""
-        if preset not in PRESETS:
-            raise ParameterError(f"preset {preset!r} is unknown{did_you_mean(preset, PRESETS)}")
-        known = [f.name for f in dataclasses.fields(cls)]
-        for name in changes:
-            if name not in known:
-                raise ParameterError(
-                    f"parameter {name!r} is unknown{did_you_mean(name, known)} (helpers/recipe.py explains each)"
-                )
+        """Return the named preset with some settings changed; ``None`` means: as the preset says.
+
+        What the preset sets beside them goes back to its default where it no longer has an effect.
+        """
+        _check_known("preset", preset, PRESETS)
         given = {name: value for name, value in changes.items() if value is not None}
-        return cls(**{"preset": preset, **PRESETS[preset], **given})
+        _check_known_settings(changes)
+        return cls(preset, **PRESETS[preset]).with_settings(**given)
 
     @classmethod
     def from_notebook(cls, namespace: dict[str, Any]) -> Recipe:
-        """The recipe that the notebook's parameters cell, and papermill's below it, describe.
+        """Return the recipe that the notebook's parameters cell, and papermill's below it, describe.
 
         Args:
             namespace: the notebook's ``globals()``. Parameters are the annotated names of the
@@ -165,35 +170,121 @@ class Recipe:
             raise ParameterError(f"preset = {preset!r}: expected the name of a preset{did_you_mean('', PRESETS)}")
         return cls.from_preset(preset, **values)
 
+    @classmethod
+    def names(cls, *roles: str) -> tuple[str, ...]:
+        """Return the names of the settings that have one of these roles, in order; without roles, of all.
+
+        ``name`` (preset), ``place`` (where a run lies and how it is saved; may change when it is continued), ``data``,
+        ``machine`` (changes the speed, not the result), ``network``, ``augmentation`` (how strong the five methods
+        are), ``training``, ``inference`` (how a finished model is applied). Beside that, ``size`` and ``length`` mark
+        what shrinks in a cheaper copy of a recipe, with the images and with the epochs.
+        """
+        fields = dataclasses.fields(cls)
+        return tuple(f.name for f in fields if not roles or not set(roles).isdisjoint(f.metadata["roles"]))
+
+    def with_settings(self, **settings: Any) -> Recipe:
+        """Return a recipe with these settings; others that lose their effect go back to their defaults."""
+        _check_known_settings(settings)
+        values = _checked(vars(self) | settings)
+        while idle := [name for name, _ in _without_effect(values) if name not in settings]:
+            values |= {name: DEFAULTS[name] for name in idle}
+        return Recipe(**values)
+
     @property
     def val_size(self) -> int:
-        """Side of a validation picture (px)."""
+        """Side of a validation image (px)."""
         return self.eval_image_size or self.image_size
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
+    def changed_since(self, stored: Mapping[str, Any], ignored: Iterable[str] = ()) -> list[str]:
+        """Return the names of the settings that a stored recipe has otherwise, but for those to be ignored.
+
+        A setting that is missing there did not exist yet, and counts as its default.
+        """
+        now, then = self.to_dict(), DEFAULTS | stored
+        return [name for name in then if name not in ignored and (name not in now or now[name] != then[name])]
+
     def differences(self, other: Recipe | None = None) -> str:
-        """Settings that differ from another recipe's (default: the published one), one per line.
+        """Return the settings that differ from another recipe's (default: the published one), one per line.
 
         Names of folders and files are left out: they change nothing in the result.
         """
-        other = other or Recipe()
-        rows = [row for row in self.table() if row[0] not in PLACES and getattr(self, row[0]) != getattr(other, row[0])]
-        width = max((len(value) for _, value, _ in rows), default=0)
-        return "\n".join(f"{name:<14} {value:<{width}}  {meaning}" for name, value, meaning in rows) or "nothing"
+        places, base = self.names("place"), vars(other or Recipe())
+        rows = [row for row in self.table() if row[0] not in places and vars(self)[row[0]] != base[row[0]]]
+        return align(rows) if rows else "nothing"
 
     def table(self) -> list[tuple[str, str, str]]:
-        """Rows (name, value with unit, meaning), in order."""
-        rows = []
-        for f in dataclasses.fields(self):
-            unit = f.metadata["unit"]
-            rows.append((f.name, f"{getattr(self, f.name)!s} {unit}".strip(), f.metadata["meaning"]))
-        return rows
+        """Return rows (name, value with unit, meaning and what has to be set for it to have an effect), in order."""
+        unmet = [each for each in CONDITIONS if not each.holds(SimpleNamespace(**DEFAULTS))]
+        needs = {name: f" (with {each.need})" for each in unmet for name in each.settings.split()}
+        return [
+            (
+                f.name,
+                f"{getattr(self, f.name)} {f.metadata['unit']}".strip(),
+                f.metadata["meaning"] + needs.get(f.name, ""),
+            )
+            for f in dataclasses.fields(self)
+        ]
+
+
+DEFAULTS: dict[str, Any] = {f.name: f.default for f in dataclasses.fields(Recipe)}
+
+
+class Condition(NamedTuple):
+    """What some settings need to have an effect."""
+
+    settings: str  # names, separated by spaces
+    need: str
+    holds: Callable[[Any], bool]  # of a recipe
+
+
+# A setting that differs from its default where it has no effect is refused, or a comparison would compare a recipe
+# with itself. Settings that are not listed always have one.
+CONDITIONS = (
+    Condition("demo_photos", "dataset = 'demo'", lambda r: r.dataset == "demo"),
+    Condition(
+        "rotation crop crop_size horizontal_flip vertical_flip brightness contrast saturation hue "
+        "auto_augment random_erasing",
+        "augmentation = True",
+        lambda r: r.augmentation,
+    ),
+    Condition("crop_size", "crop = 'center'", lambda r: r.crop == "center"),
+    Condition("crop_scale", "crop = 'random_resized'", lambda r: r.crop == "random_resized"),
+    Condition(  # else the head learns from features that are computed once
+        "mixup cutmix teacher",
+        "augmentation = True or frozen_backbone = False",
+        lambda r: r.augmentation or not r.frozen_backbone,
+    ),
+    Condition(
+        "freeze_fraction frozen_norms linear_probe_first", "frozen_backbone = False", lambda r: not r.frozen_backbone
+    ),
+    Condition("frozen_norms", "freeze_fraction < 1", lambda r: r.freeze_fraction < 1),
+    Condition("lr", "head_lr = 0 or frozen_backbone = False", lambda r: not (r.head_lr and r.frozen_backbone)),
+    Condition("nesterov", "optimizer = 'sgd'", lambda r: r.optimizer == "sgd"),
+    Condition("lr_step lr_gamma", "schedule = 'step'", lambda r: r.schedule == "step"),
+    Condition("warmup_epochs", "schedule = 'cosine'", lambda r: r.schedule == "cosine"),
+    Condition("teacher_weight teacher_temperature", "a teacher", lambda r: r.teacher),
+    Condition("workers", "pipeline = 'auto' or 'stream'", lambda r: r.pipeline != "resident"),
+    Condition("memory_limit_gb", "auto_augment = 'none'", lambda r: r.auto_augment == "none"),
+    Condition("memory_limit_gb", "pipeline = 'auto'", lambda r: r.pipeline == "auto"),
+)
+
+
+def _without_effect(values: Mapping[str, Any]) -> list[tuple[str, Condition]]:
+    """Return the settings that differ from their defaults and have no effect, each with what it lacks."""
+    recipe = SimpleNamespace(**values)
+    return [
+        (name, condition)
+        for condition in CONDITIONS
+        for name in condition.settings.split()
+        if values[name] != DEFAULTS[name] and not condition.holds(recipe)
+    ]
 
 
 def _injected_names(cells: list[str]) -> list[str]:
-    """Names assigned in the cells that papermill injected (they begin with ``# Parameters``)."""
+    """Return the names assigned in the cells that papermill injected (they begin with ``# Parameters``)."""
     names = []
     for source in cells:
         if source.lstrip().startswith("# Parameters"):
@@ -203,21 +294,33 @@ def _injected_names(cells: list[str]) -> list[str]:
     return names
 
 
-def _checked(f: dataclasses.Field, value: Any) -> Any:
-    """The value in the type that the field declares, or a ParameterError that names both."""
+def _check_known(kind: str, name: str, known: Iterable[str], hint: str = "") -> None:
+    if name not in known:
+        raise ParameterError(f"{kind} {name!r} is unknown{did_you_mean(name, known)}{hint}")
+
+
+def _check_known_settings(names: Iterable[str]) -> None:
+    for name in names:
+        _check_known("parameter", name, DEFAULTS, " (helpers/recipe.py explains each)")
+
+
+def _checked(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values in the types that their fields declare; raise a ParameterError for one that does not fit."""
+    return {f.name: _checked_value(f, values[f.name]) for f in dataclasses.fields(Recipe)}
+
+
+def _checked_value(f: dataclasses.Field, value: Any) -> Any:
     kind = f.type  # a string: annotations are postponed
-    said = f"{f.name} = {value!r}"
+    shown = f"{f.name} = {value!r}"
     if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     fits = isinstance(value, {"int": int, "float": float, "bool": bool, "str": str}[kind])
-    if isinstance(value, bool) and kind != "bool":
-        fits = False
-    if not fits:
+    if not fits or (isinstance(value, bool) and kind != "bool"):
         expected = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}[kind]
-        raise ParameterError(f"{said}: expected {expected}, got {type(value).__name__}{_hint(kind, value)}")
+        raise ParameterError(f"{shown}: expected {expected}, got {type(value).__name__}{_hint(kind, value)}")
     if kind == "float" and not math.isfinite(value):
-        raise ParameterError(f"{said}: expected a finite number")
-    _check_limits(f, value, said)
+        raise ParameterError(f"{shown}: expected a finite number")
+    _check_limits(f.metadata, value, shown)
     return value
 
 
@@ -229,10 +332,9 @@ def _hint(kind: str, value: Any) -> str:
     return ""
 
 
-def _check_limits(f: dataclasses.Field, value: Any, said: str) -> None:
-    limits = f.metadata
+def _check_limits(limits: Mapping[str, Any], value: Any, shown: str) -> None:
     if "choices" in limits and value not in limits["choices"]:
-        raise ParameterError(f"{said}: choose one of {', '.join(limits['choices'])}")
+        raise ParameterError(f"{shown}: choose one of {', '.join(limits['choices'])}")
     for name, wrong, words in (
         ("low", lambda limit: value < limit, "at least"),
         ("high", lambda limit: value > limit, "at most"),
@@ -240,10 +342,11 @@ def _check_limits(f: dataclasses.Field, value: Any, said: str) -> None:
         ("below", lambda limit: value >= limit, "less than"),
     ):
         if name in limits and wrong(limits[name]):
-            raise ParameterError(f"{said}: must be {words} {limits[name]}")
+            raise ParameterError(f"{shown}: must be {words} {limits[name]}")
 
 
 def _check_together(recipe: Recipe) -> None:
+    _check_known("preset", recipe.preset, PRESETS)
     if recipe.val_resize < recipe.val_size:
         name = "eval_image_size" if recipe.eval_image_size else "image_size"
         raise ParameterError(
@@ -252,36 +355,17 @@ def _check_together(recipe: Recipe) -> None:
         )
     if 0 < recipe.eval_image_size < 16:
         raise ParameterError(f"eval_image_size = {recipe.eval_image_size}: must be at least 16, or 0 for image_size")
-    _refuse_without_effect(recipe)
+    for name, condition in _without_effect(vars(recipe)):
+        raise ParameterError(
+            f"{name} = {getattr(recipe, name)!r} has no effect without {condition.need}: "
+            f"set that, or set {name} back to {DEFAULTS[name]!r}"
+        )
+    if recipe.pipeline == "resident" and recipe.auto_augment != "none":
+        raise ParameterError(f"auto_augment = {recipe.auto_augment!r} takes photos one by one: use pipeline = stream")
     if recipe.optimizer == "sgd" and recipe.nesterov and recipe.momentum == 0:
         raise ParameterError("nesterov = True needs momentum > 0: raise momentum or set nesterov to False")
     if recipe.run and ("/" in recipe.run or "\\" in recipe.run or recipe.run.startswith(".")):
         raise ParameterError(f"run = {recipe.run!r}: a plain folder name is needed; put paths into work_dir")
-
-
-def _refuse_without_effect(recipe: Recipe) -> None:
-    """What asks for something and would get nothing is refused, or a comparison would compare a recipe with itself."""
-    changed = {f.name for f in dataclasses.fields(Recipe) if getattr(recipe, f.name) != f.default}
-    on_photos = sorted(changed & {"mixup", "cutmix", "teacher"})
-    if recipe.frozen_backbone and not recipe.augmentation and on_photos:
-        back = "empty" if on_photos[0] == "teacher" else "0"
-        raise ParameterError(
-            f"{on_photos[0]} needs photos, but with frozen_backbone and without augmentation the head learns from "
-            f"features that are computed once: set frozen_backbone to False, or {on_photos[0]} to {back}"
-        )
-    random = sorted(changed & {"crop", "auto_augment", "random_erasing"})
-    if not recipe.augmentation and random:
-        raise ParameterError(f"{random[0]} does nothing without augmentation: set augmentation to True")
-    tuning = sorted(changed & {"freeze_fraction", "frozen_norms", "linear_probe_first"})
-    if recipe.frozen_backbone and tuning:
-        raise ParameterError(f"{tuning[0]} does nothing with frozen_backbone: set one of them back")
-    if not recipe.teacher and (taught := sorted(changed & {"teacher_weight", "teacher_temperature"})):
-        raise ParameterError(f"{taught[0]} does nothing without a teacher: name one, or set it back")
-    if recipe.warmup_epochs and recipe.schedule != "cosine":
-        raise ParameterError(
-            f"warmup_epochs = {recipe.warmup_epochs} does nothing with schedule = {recipe.schedule!r}: "
-            "set it to 0, or schedule to cosine"
-        )
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -1,13 +1,14 @@
 """The recipe: the published values, the presets, and what is refused."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import pytest
 import yaml
 
 from helpers.common.errors import ParameterError
-from helpers.recipe import PRESETS, Recipe
+from helpers.recipe import CONDITIONS, DEFAULTS, PRESETS, Recipe
 
 PARAMETERS = Path(__file__).parent.parent / "notebooks" / "parameters"
 
@@ -84,21 +85,110 @@ def test_the_recipe_is_frozen():
         ({"dataset": ["a"]}, "expected text, got list"),
         ({"eval_image_size": 288}, "val_resize = 256 is smaller than eval_image_size = 288"),
         ({"eval_image_size": 8}, "must be at least 16, or 0"),
-        ({"frozen_backbone": True, "augmentation": False, "cutmix": 1.0}, "cutmix needs photos"),
-        ({"augmentation": False, "random_erasing": 0.5}, "random_erasing does nothing without augmentation"),
-        (
-            {"frozen_backbone": True, "augmentation": False, "teacher": "a-run"},
-            "set frozen_backbone to False, or teacher",
-        ),
-        ({"frozen_backbone": True, "frozen_norms": True}, "frozen_norms does nothing with frozen_backbone"),
-        ({"teacher_weight": 0.9}, "teacher_weight does nothing without a teacher"),
-        ({"warmup_epochs": 2}, "warmup_epochs = 2 does nothing with schedule = 'step': set it to 0"),
+        ({"teacher": "a-run", "teacher_weight": 0}, "teacher_weight = 0: must be more than 0"),
+        ({"pipeline": "resident", "auto_augment": "trivial"}, "takes photos one by one: use pipeline = stream"),
     ],
 )
 def test_bad_values_are_named(changes, message):
     with pytest.raises(ParameterError) as error:
         Recipe.from_preset("seed", **changes)
     assert message in str(error.value)
+
+
+IDLE = [
+    # settings of which the first one has no effect, and what it needs
+    ({"demo_photos": 50}, "dataset = 'demo'"),
+    *(({name: 0.05, "augmentation": False}, "augmentation = True") for name in ("rotation", "brightness", "contrast")),
+    *(({name: 0.05, "augmentation": False}, "augmentation = True") for name in ("saturation", "hue")),
+    ({"horizontal_flip": 0.0, "augmentation": False}, "augmentation = True"),
+    ({"vertical_flip": 0.0, "augmentation": False}, "augmentation = True"),
+    ({"crop": "random_resized", "augmentation": False}, "augmentation = True"),
+    ({"crop_size": 300, "augmentation": False}, "augmentation = True"),
+    ({"auto_augment": "trivial", "augmentation": False}, "augmentation = True"),
+    ({"random_erasing": 0.5, "augmentation": False}, "augmentation = True"),
+    ({"crop_size": 300, "crop": "random_resized"}, "crop = 'center'"),
+    ({"crop_scale": 0.5}, "crop = 'random_resized'"),
+    ({"mixup": 0.2, "augmentation": False, "frozen_backbone": True}, "augmentation = True or frozen_backbone = False"),
+    ({"cutmix": 1.0, "augmentation": False, "frozen_backbone": True}, "augmentation = True or frozen_backbone = False"),
+    ({"teacher": "a", "augmentation": False, "frozen_backbone": True}, "augmentation = True or frozen_backbone"),
+    ({"teacher_weight": 0.9}, "a teacher"),
+    ({"teacher_temperature": 4.0}, "a teacher"),
+    ({"freeze_fraction": 0.5, "frozen_backbone": True}, "frozen_backbone = False"),
+    ({"linear_probe_first": True, "frozen_backbone": True}, "frozen_backbone = False"),
+    ({"frozen_norms": True, "frozen_backbone": True}, "frozen_backbone = False"),
+    ({"frozen_norms": True, "freeze_fraction": 1.0}, "freeze_fraction < 1"),
+    ({"lr": 0.1, "head_lr": 0.2, "frozen_backbone": True}, "head_lr = 0 or frozen_backbone = False"),
+    ({"nesterov": False, "optimizer": "adam"}, "optimizer = 'sgd'"),
+    ({"lr_step": 3, "schedule": "cosine"}, "schedule = 'step'"),
+    ({"lr_gamma": 0.5, "schedule": "onecycle"}, "schedule = 'step'"),
+    ({"warmup_epochs": 2}, "schedule = 'cosine'"),
+    ({"workers": 4, "pipeline": "resident"}, "pipeline = 'auto' or 'stream'"),
+    ({"memory_limit_gb": 1.0, "pipeline": "stream"}, "pipeline = 'auto'"),
+    ({"memory_limit_gb": 1.0, "auto_augment": "trivial"}, "auto_augment = 'none'"),
+]
+
+
+@pytest.mark.parametrize(("changes", "need"), IDLE, ids=lambda each: next(iter(each)) if isinstance(each, dict) else "")
+def test_a_setting_without_effect_is_refused_with_the_remedy(changes, need):
+    name, value = next(iter(changes.items()))
+    with pytest.raises(ParameterError) as error:
+        Recipe.from_preset("seed", **changes)
+    assert f"{name} = {value!r} has no effect without {need}" in str(error.value)
+    assert f"set that, or set {name} back to {DEFAULTS[name]!r}" in str(error.value)
+    Recipe.from_preset("seed", **{other: value for other, value in changes.items() if other != name})
+
+
+def test_every_condition_is_tested_and_names_settings():
+    tested = {(next(iter(changes)), need) for changes, need in IDLE}
+    for condition in CONDITIONS:
+        for name in condition.settings.split():
+            assert any(name == first and condition.need.startswith(need) for first, need in tested), name
+
+
+@pytest.mark.parametrize(
+    ("preset", "changes", "back"),
+    [
+        ("best", {"crop": "center"}, {"crop_scale"}),
+        ("best", {"frozen_backbone": True}, {"freeze_fraction", "frozen_norms", "linear_probe_first"}),
+        ("best", {"schedule": "step"}, {"warmup_epochs"}),
+        ("demo", {"augmentation": False}, {"crop_size"}),
+    ],
+)
+def test_what_a_preset_sets_goes_back_where_it_would_have_no_effect(preset, changes, back):
+    recipe = Recipe.from_preset(preset, **changes)
+    differing = {name for name, value in recipe.to_dict().items() if value != getattr(Recipe.from_preset(preset), name)}
+    assert differing == back | changes.keys()
+    assert all(getattr(recipe, name) == DEFAULTS[name] for name in back)
+
+
+def test_a_setting_that_needs_one_that_goes_back_goes_back_as_well():
+    recipe = Recipe(teacher="a-run", teacher_weight=0.9).with_settings(frozen_backbone=True, augmentation=False)
+    assert (recipe.teacher, recipe.teacher_weight) == ("", 0.5)
+
+
+def test_every_setting_has_a_known_role_and_each_role_is_used():
+    roles = [f.metadata["roles"] for f in dataclasses.fields(Recipe)]
+    explained = set(re.findall(r"``(\w+)``", Recipe.names.__doc__))
+    assert {role for each in roles for role in each} == explained
+    assert Recipe.names("place") == ("checkpoint_steps", "work_dir", "run", "resume", "photo")
+    assert Recipe.names("inference") == ("val_resize", "eval_image_size", "test_flip")
+    assert Recipe.names("size", "length") == ("image_size", "val_resize", "eval_image_size", "epochs", "lr_step")
+    assert Recipe.names() == tuple(DEFAULTS)
+
+
+def test_a_recipe_is_compared_with_one_that_was_stored_before_a_setting_existed():
+    recipe = Recipe.from_preset("seed", lr=0.1)
+    stored = recipe.to_dict()
+    del stored["clip_norm"]
+    assert recipe.changed_since(stored) == []
+    assert recipe.changed_since(stored | {"lr": 0.2, "run": "b"}, Recipe.names("place")) == ["lr"]
+    assert recipe.with_settings(clip_norm=5.0).changed_since(stored) == ["clip_norm"]
+    assert recipe.changed_since(stored | {"l2_sp": 0.1}) == ["l2_sp"]  # what it did is not known here
+
+
+def test_the_constructor_knows_the_presets():
+    with pytest.raises(ParameterError, match="preset 'nonsense' is unknown: known are seed, fast"):
+        Recipe(preset="nonsense")
 
 
 def test_momentum_is_needed_by_nesterov_alone():

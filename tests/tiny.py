@@ -23,7 +23,7 @@ def tiny_recipe(**changes):
         "vertical_flip": 0.0,
         "rotation": 5.0,
     }
-    return Recipe.from_preset("seed", **{**small, **changes})
+    return Recipe(**small).with_settings(**changes)
 
 
 def tiny_feeds(recipe, n=21):

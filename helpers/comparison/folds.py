@@ -21,7 +21,7 @@ from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import Split, stratified_folds
 from helpers.evaluation.predictions import Predictions, predict
 from helpers.models.averaging import with_tta
-from helpers.recipe import PLACES, Recipe
+from helpers.recipe import Recipe
 from helpers.runs import locks
 from helpers.runs.environment import git_commit
 from helpers.runs.run import Run, open_run
@@ -83,23 +83,11 @@ def _thinned(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndar
     return np.sort(np.concatenate(kept))
 
 
-IRRELEVANT_SETTINGS = (
-    *PLACES,
-    "device",
-    "pipeline",
-    "memory_limit_gb",
-    "workers",
-    "preset",
-    "dataset",
-    "train_fraction",
-)
+# The folds decide which photos are trained on; their fingerprint says which photos these are.
+IRRELEVANT_SETTINGS = Recipe.names("name", "place", "data", "machine")
 
 
-INFERENCE_SETTINGS = (
-    "eval_image_size",
-    "test_flip",
-    "val_resize",
-)  # how a model is asked: no part of its training
+INFERENCE_SETTINGS = Recipe.names("inference")
 
 
 def run(job: Fold, audit: Audit, root: Path, patience: float = -1, keep_model: bool = False) -> bool:
@@ -215,12 +203,10 @@ def read(place: Path, recipe: Recipe, audit: Audit, split: Split, ignored: Seque
         if isinstance(error, RunError):
             raise
         raise RunError(f"{path} is damaged ({error}): delete the folder, and the fold is run again") from error
-    # What an earlier version did not know, it did as the default says.
-    now, before = recipe.to_dict(), Recipe().to_dict() | before
-    same = (*IRRELEVANT_SETTINGS, *ignored)
-    if changed := [name for name in now if name not in same and before.get(name) != now[name]]:
+    if changed := recipe.changed_since(before, (*IRRELEVANT_SETTINGS, *ignored)):
+        then, now = (settings.get(changed[0], "no setting") for settings in (before, recipe.to_dict()))
         raise RunError(
-            f"{place} holds another recipe ({changed[0]} = {before.get(changed[0])!r}, now {now[changed[0]]!r}): "
+            f"{place} holds another recipe ({changed[0]} = {then!r}, now {now!r}): "
             "choose another name for this one, or delete the folder"
         )
     if "diverged" in facts:

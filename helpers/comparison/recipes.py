@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 from helpers.comparison import search_space
@@ -10,11 +9,8 @@ from helpers.comparison.folds import INFERENCE_SETTINGS
 from helpers.models.build import ends_in_head, has_batch_norm
 from helpers.recipe import PRESETS, Recipe
 
-# What follows from the cost of a comparison, and is no choice of a row.
-COST = ("epochs", "image_size", "val_resize", "eval_image_size", "lr_step")
-
-
-UNTOLD = ("preset", "dataset", "weights", "work_dir", "backbone")  # places, and what has a field of its own
+COST = Recipe.names("size", "length")  # follow from the cost of a comparison, not from the row
+UNTOLD = Recipe.names("name", "place", "data", "machine", "network")  # the same in all rows, or columns of their own
 
 
 # One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
@@ -69,10 +65,11 @@ def recipes_to_compare(seed: Recipe, search: dict[str, Any] | None = None) -> di
     table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
     if search:
         table["searched"] = search_space.winner(search, **places)
-    table |= {f"seed + {name}": replace(seed, **change) for name, change in changes.items()}
+    table |= {f"seed + {name}": seed.with_settings(**change) for name, change in changes.items()}
     if "best" in PRESETS:
         table |= {
-            f"best - {name}": replace(table["best"], **back) for name, back in ablations(table["best"], seed).items()
+            f"best - {name}": table["best"].with_settings(**back)
+            for name, back in ablations(table["best"], seed).items()
         }
     return table
 
@@ -108,10 +105,8 @@ def scaled_down(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     share = min(1, epochs / recipe.epochs)
     if scale == 1 and share == 1:
         return recipe
-    sizes = ("image_size", "val_resize", "eval_image_size")
-    return replace(
-        recipe,
-        **{name: round(getattr(recipe, name) * scale) for name in sizes},
-        epochs=max(1, round(recipe.epochs * share)),
-        lr_step=max(1, round(recipe.lr_step * share)),
-    )
+    cheaper = {name: round(getattr(recipe, name) * scale) for name in Recipe.names("size")}
+    cheaper |= {name: max(1, round(getattr(recipe, name) * share)) for name in Recipe.names("length")}
+    if recipe.schedule != "step":
+        del cheaper["lr_step"]
+    return recipe.with_settings(**cheaper)

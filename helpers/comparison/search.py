@@ -8,7 +8,6 @@ are worse than those of most others.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -80,7 +79,7 @@ def search(
         place = folder / f"trial-{trial.number:04}"
         place.mkdir(parents=True, exist_ok=True)
         settings = suggest(trial, base.backbone)
-        recipe = replace(base, **settings)
+        recipe = base.with_settings(**settings)
         right = []
         with FileLock(place / ".trial.lock"):
             for k in range(folds):
@@ -179,7 +178,5 @@ def _changed(base: Recipe) -> dict[str, Any]:
     """Settings that the user gave, beside the preset; but for places and the cost."""
     preset = Recipe.from_preset(base.preset).to_dict()
     return {
-        name: value
-        for name, value in base.to_dict().items()
-        if value != preset[name] and name not in (*COST, *UNTOLD, *IRRELEVANT_SETTINGS)
+        name: value for name, value in base.to_dict().items() if value != preset[name] and name not in (*COST, *UNTOLD)
     }

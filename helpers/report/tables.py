@@ -10,7 +10,7 @@ from helpers.common.text import duration, in_words, listed
 from helpers.evaluation.answers import confident_mistakes
 from helpers.evaluation.published import PAPER, written_name
 from helpers.evaluation.statistics import wilson_interval
-from helpers.recipe import Recipe
+from helpers.recipe import DEFAULTS, Recipe
 from helpers.report.facts import Facts, methods_at_work
 from helpers.report.markup import Block, table, written
 
@@ -29,7 +29,7 @@ BESIDE_TWO = 14  # letters of a class name that leave room for two intervals
 SETTINGS = (
     # (name in the table, settings of the recipe, how they are written)
     ("network", "backbone", "{backbone}"),
-    ("backbone trained", "frozen_backbone", "{trained}"),
+    ("backbone trained", "frozen_backbone freeze_fraction", "{trained}"),
     ("augmentation", "augmentation", "{augmented}"),
     ("picture", "image_size", "{image_size} px"),
     ("dropout", "dropout", "{dropout:g}"),
@@ -43,29 +43,14 @@ SETTINGS = (
 )
 
 
-# What the recipe can do besides; a row each only if this run does it.
-EXTRAS = ("crop", "auto_augment", "random_erasing", "mixup", "cutmix", "frozen_norms", "linear_probe_first")
-
-
-EXTRAS += (
-    "head_lr",
-    "label_smoothing",
-    "ema_decay",
-    "warmup_epochs",
-    "teacher_weight",
-)
-
-
-EXTRAS += ("eval_image_size", "test_flip")
-
-
 def recipe_table(facts: Facts) -> Block:
     """The settings that matter, beside the published recipe's."""
     ours, published = _settings(facts.recipe), _settings(Recipe())
     rows = [(name, how.format(**ours), how.format(**published)) for name, _, how in SETTINGS]
-    for name in EXTRAS:
-        default = getattr(Recipe(), name)
-        if (value := getattr(facts.recipe, name)) != default and (name != "teacher_weight" or facts.recipe.teacher):
+    told = {name for _, names, _ in SETTINGS for name in names.split()}
+    for name in Recipe.names("training", "inference"):  # what else this run does
+        value, default = getattr(facts.recipe, name), DEFAULTS[name]
+        if value != default and name not in told:
             rows.append((name.replace("_", " "), _plain(value), _plain(default)))
     changed = sum(row[1] != row[2] for row in rows)
     differ = "one row differs" if changed == 1 else f"{in_words(changed)} rows differ"
@@ -93,7 +78,7 @@ def _settings(r: Recipe) -> dict[str, Any]:
 def _plain(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+    return f"{value:g}" if isinstance(value, float) else PurePosixPath(str(value)).name.replace("_", " ") or "none"
 
 
 def photos_table(facts: Facts) -> Block | None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 from helpers.common.files import read_json, write_json
-from helpers.recipe import PLACES, Recipe
+from helpers.recipe import Recipe
 
 FILE = "recipe.json"
 
@@ -29,7 +28,7 @@ def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
         ParameterError: this version does not allow one of the values.
     """
     values = read_json(folder / FILE)
-    known = {f.name for f in dataclasses.fields(Recipe)}
+    known = set(Recipe.names())
     return Recipe(**{name: value for name, value in values.items() if name in known}), sorted(values.keys() - known)
 
 
@@ -39,5 +38,4 @@ def has_same_settings(folder: Path, recipe: Recipe) -> bool:
     Raises:
         RunError: ``recipe.json`` is missing or damaged.
     """
-    before = Recipe().to_dict() | read_json(folder / FILE)
-    return all(before[name] == value for name, value in recipe.to_dict().items() if name not in PLACES)
+    return not recipe.changed_since(read_json(folder / FILE), Recipe.names("place"))

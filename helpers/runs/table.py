@@ -15,16 +15,13 @@ import numpy as np
 from helpers.common.errors import RunError
 from helpers.evaluation import statistics
 from helpers.evaluation.predictions import StoredPredictions
-from helpers.recipe import PLACES, Recipe
+from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, read_run
 from helpers.runs.history import History
 from helpers.runs.run import project_root, work_folder
 
-TRACES = ("recipe.json", "results.json", "history.csv", "best_model.json")  # a folder with one of them is of a run
-
-
 # Of other folders in work_dir none has these directly: cache, photos, comparison-…/<row>/fold-…, browser/<run>, …
-UNTOLD = (*PLACES, "dataset", "backbone", "epochs")  # have columns of their own, or change nothing
+TRACES = ("recipe.json", "results.json", "history.csv", "best_model.json")  # a folder with one of them is of a run
 
 
 @dataclass(frozen=True)
@@ -141,6 +138,7 @@ def load_run_table(folders: Iterable[Path]) -> Table:
 
 def _row(run: FinishedRun) -> Row:
     r, recipe = run.results, run.recipe.to_dict() if run.recipe else {}
+    columns = {f.name for f in dataclasses.fields(Row)}
     return Row(
         name=run.folder.resolve().name,
         group="",
@@ -157,7 +155,7 @@ def _row(run: FinishedRun) -> Row:
         seconds=r.get("training_seconds"),
         device=_device(run.environment),
         finished=(run.folder / "results.json").stat().st_mtime,
-        settings={name: value for name, value in recipe.items() if name not in UNTOLD},
+        settings={name: recipe[name] for name in recipe if name not in columns.union(Recipe.names("place"))},
         history=run.history,
         predictions=run.predictions,
     )

@@ -31,7 +31,7 @@ def recipe(tmp_path, **changes):
         "batch_size": 8,
         "work_dir": str(tmp_path),
     }
-    return Recipe.from_preset("seed", **{**small, **changes})
+    return Recipe(**small).with_settings(**changes)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 
 def recipe(**changes):
     small = {"image_size": 32, "val_resize": 36, "batch_size": 4, "weights": "none", "workers": 0, "epochs": 3}
-    return Recipe.from_preset("fast", **{**small, **changes})
+    return Recipe.from_preset("fast", **small).with_settings(**changes)
 
 
 @pytest.fixture

@@ -112,8 +112,6 @@ def make_loaders(
     _check_processes(split, recipe)
     own = _same(train, train_transform(recipe)) and _same(val, val_transform(recipe))
     listed = recipe.augmentation and recipe.auto_augment != "none"
-    if recipe.pipeline == "resident" and listed:
-        raise ParameterError(f"auto_augment = {recipe.auto_augment!r} takes photos one by one: use pipeline = stream")
     if recipe.pipeline == "resident" and not own:
         raise ParameterError("pipeline = 'resident' knows the recipe's own transforms only: use pipeline = stream")
     names = tuple(audit.photos.names[i] for i in split.train)

@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 
 def recipe(**changes):
     small = {"image_size": 24, "crop_size": 48, "val_resize": 28, "batch_size": 4, "workers": 0}
-    return Recipe.from_preset("seed", **{**small, **changes})
+    return Recipe(**small).with_settings(**changes)
 
 
 @pytest.fixture
