@@ -1,9 +1,9 @@
-"""Tests; what kills.py and pytest have in common."""
+"""Tests, in the rooms of ``helpers``; README.md lists what they guard."""
 
 import signal
 
 
-def hear_ctrl_c() -> None:
-    """A shell starts background jobs deaf to Ctrl-C, and Python with them. Tests of it must hear it."""
+def enable_ctrl_c() -> None:
+    """Handle SIGINT even where a shell started this process in the background, with SIGINT ignored."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""Fixtures: small photo trees, drawn photos, and real ones where they are at hand."""
+"""Fixtures: small photo trees, drawn photos, and the real ones where they are available."""
 
 import os
 import socket
@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFilter
 
-from tests import hear_ctrl_c
+from tests import enable_ctrl_c
 
 ROOT = Path(__file__).parent.parent
 REAL = Path(os.environ.get("FLOWER_PHOTOS", ROOT.parent / "shared" / "flower_photos_subset"))
 WEIGHTS = Path(os.environ.get("FLOWER_WEIGHTS", ROOT.parent / "shared" / "weights"))
 
-hear_ctrl_c()
+enable_ctrl_c()
 
 
 @pytest.fixture(autouse=True)
 def only_this_machine(monkeypatch):
-    """No test may depend on a network: connections elsewhere, and questions for addresses, fail at once."""
+    """Refuse connections to other machines and look-ups of their addresses: no test may depend on a network."""
     connect, resolve = socket.socket.connect, socket.getaddrinfo
     here = ("127.0.0.1", "::1", "localhost")
 
@@ -35,11 +35,11 @@ def only_this_machine(monkeypatch):
 
     monkeypatch.setattr(socket.socket, "connect", guarded)
     monkeypatch.setattr(socket, "getaddrinfo", answer)
-    monkeypatch.setenv("no_proxy", "*")  # a proxy on this machine would be a way out
+    monkeypatch.setenv("no_proxy", "*")  # a proxy on this machine could connect elsewhere
 
 
 def colourful(size, seed=0):
-    """Smooth random colours, different for each seed."""
+    """Return an image of smooth random colours, different for each seed."""
     pixels = np.random.default_rng(seed).integers(0, 256, (size[1] // 20 + 2, size[0] // 20 + 2, 3), dtype=np.uint8)
     return Image.fromarray(pixels).resize(size, Image.Resampling.BICUBIC)
 
@@ -58,14 +58,14 @@ def smooth_photos():
 @pytest.fixture(scope="session")
 def real_folder():
     if not REAL.is_dir():
-        pytest.skip(f"the real photos are not here ({REAL.name}); set FLOWER_PHOTOS to their folder")
+        pytest.skip(f"needs the real photos ({REAL.name}): set FLOWER_PHOTOS to their folder")
     return REAL
 
 
 @pytest.fixture(scope="session")
 def weights_folder():
     if not WEIGHTS.is_dir():
-        pytest.skip(f"the ImageNet weights are not here ({WEIGHTS.name}); set FLOWER_WEIGHTS to their folder")
+        pytest.skip(f"needs the ImageNet weights ({WEIGHTS.name}): set FLOWER_WEIGHTS to their folder")
     return WEIGHTS
 
 
@@ -76,7 +76,7 @@ def real_photos(real_folder):
 
 @pytest.fixture
 def grow(tmp_path):
-    """Makes a photo tree from ``{"rose": 3, "train/tulip": 2}``; every photo is different."""
+    """Make a photo tree from ``{"rose": 3, "train/tulip": 2}``; every photo is different."""
 
     def make(counts, root=None):
         root = root or tmp_path / "photos"

@@ -1,9 +1,9 @@
-"""Kills trainings at random moments and compares what becomes of them: ``python -m tests.faults.kills --kills 200``.
+"""Kill trainings at random moments, resume each, and compare: ``python -m tests.faults.kills --kills 200``.
 
-Every training is forked from this process, which has imported PyTorch already, so that a life costs a fraction of a
-second. Half of the kills come at a random time; half in the middle of a random write, before or after a rename or
-an fsync. Some are SIGTERM or SIGINT. Each training is then resumed to its end. Compared with an undisturbed one:
-history, best model, last model, momenta and schedule, bit for bit.
+Every training is forked from this process, which has imported PyTorch already, so that a training takes a fraction of a
+second. Half of the kills come at a random time; half within a random write, or before or after a rename or an fsync.
+Some are SIGTERM or SIGINT. Each training is then resumed to its end and must equal an uninterrupted one: history, best
+model, last model, momenta and schedule, bit for bit.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from helpers.common import files, tensors
 from helpers.common.errors import RunError
 from helpers.runs import locks
 from helpers.training import loop, optimization
-from tests import hear_ctrl_c
+from tests import enable_ctrl_c
 from tests.faults import notebook_kills
 from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
 
@@ -36,6 +36,8 @@ RECIPE = {"epochs": 4, "checkpoint_steps": STEPS}
 
 @dataclass
 class Outcome:
+    """What happened to the trainings that were killed."""
+
     kills: Counter = field(default_factory=Counter)
     identical: int = 0
     different: list[str] = field(default_factory=list)
@@ -56,17 +58,17 @@ class Outcome:
 def kill_often(kills: int, folder: Path, seed: int = 0) -> Outcome:
     """Kill ``kills`` trainings in subfolders of ``folder``, resume each, and compare."""
     torch.set_num_threads(1)  # a forked process has none of its parent's threads
-    dice, outcome = random.Random(seed), Outcome()
+    rng, outcome = random.Random(seed), Outcome()
     folder.mkdir(parents=True, exist_ok=True)
     whole = folder / "whole"
     begin = time.perf_counter()
     if _wait(_fork(whole)) != 0:
-        raise RuntimeError("the undisturbed training failed")
+        raise RuntimeError("the uninterrupted training failed")
     duration, expected = time.perf_counter() - begin, digests(whole)
     operations = _count_operations(folder / "counted")
     for number in range(kills):
         run = folder / f"{number:04}"
-        how = _kill_once(run, dice, duration, operations, outcome)
+        how = _kill_once(run, rng, duration, operations, outcome)
         outcome.kills[how] += 1
         before = {path.name for path in run.glob("*") if not path.name.startswith(".")} if run.exists() else set()
         code = _wait(_fork(run))
@@ -76,14 +78,14 @@ def kill_often(kills: int, folder: Path, seed: int = 0) -> Outcome:
             outcome.different.append(f"{run.name} ({how}): exit code {code}")
         outcome.lost += len(before - {path.name for path in run.glob("*")})
         outcome.lost += len(list(run.glob(".*.tmp")))
-        outcome.most_repeated = max(outcome.most_repeated, _repeated(run))
+        outcome.most_repeated = max(outcome.most_repeated, _repeated_steps(run))
     known = {f"{number:04}" for number in range(kills)} | {"whole", "counted"}
     outcome.outside = len({path.name for path in folder.iterdir()} - known)
     return outcome
 
 
 def digests(run: Path) -> dict[str, str]:
-    """What has to be the same: files by their bytes, the checkpoint by what it says, without its times."""
+    """Return SHA-256 of what must be bit-identical; of the checkpoint, its content without times."""
     state = tensors.load_tensors(run / "last.ckpt")
     for name in ("epoch_seconds", "seconds"):
         del state[name]
@@ -91,45 +93,8 @@ def digests(run: Path) -> dict[str, str]:
     return found | {"last.ckpt": _sha256(repr(_plain(state)).encode())}
 
 
-def _kill_once(run: Path, dice: random.Random, duration: float, operations: int, outcome: Outcome) -> str:
-    if dice.random() < 0.5:
-        victim = _fork(run, die_at=dice.randrange(operations), dice=random.Random(dice.random()))
-        if _wait(victim, run, outcome) != -signal.SIGKILL:
-            raise RuntimeError("the training did not reach the write at which it was to be killed")
-        return "in a write"
-    number = dice.choices((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), (6, 2, 2))[0]
-    victim, end = _fork(run), time.perf_counter() + dice.uniform(0, duration)
-    while time.perf_counter() < end:
-        _read(run, outcome)
-    os.kill(victim, number)
-    _wait(victim, run, outcome)
-    return number.name
-
-
-def _fork(run: Path, die_at: int | None = None, dice: random.Random | None = None) -> int:
-    sys.stdout.flush()
-    child = os.fork()
-    if child:
-        return child
-    code = 1
-    try:
-        # As in a fresh process, whatever the parent does about signals.
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        if die_at is not None:
-            _Deadly(die_at, dice).arm()
-        life(run)
-        code = 0
-    except KeyboardInterrupt:
-        code = 130
-    except BaseException as error:
-        print(f"{run.name}: {type(error).__name__}: {error}", file=sys.stderr)
-    finally:
-        os._exit(code)
-
-
-def life(run_folder: Path) -> None:
-    """One training, from its beginning or from where it was, to its end."""
+def train(run_folder: Path) -> None:
+    """Train in this folder to the end, from the beginning or the last checkpoint; ``.steps`` counts every step."""
     recipe = tiny_recipe(**RECIPE)
     model = tiny_model()
     optimizer = optimization.make_optimizer(model, recipe)
@@ -143,14 +108,51 @@ def life(run_folder: Path) -> None:
     loop.fit(model, tiny_feeds(recipe), optimization.make_loss(), optimizer, schedule, run, lambda _: None)
 
 
-class _Deadly:
-    """Kills this process at its n-th write, fsync or rename: before it, in the middle of it, or after it."""
+def _kill_once(run: Path, rng: random.Random, duration: float, operations: int, outcome: Outcome) -> str:
+    if rng.random() < 0.5:
+        victim = _fork(run, die_at=rng.randrange(operations), rng=random.Random(rng.random()))
+        if _wait(victim, run, outcome) != -signal.SIGKILL:
+            raise RuntimeError("the training did not reach the write at which it was to be killed")
+        return "in a write"
+    number = rng.choices((signal.SIGKILL, signal.SIGTERM, signal.SIGINT), (6, 2, 2))[0]
+    victim, end = _fork(run), time.perf_counter() + rng.uniform(0, duration)
+    while time.perf_counter() < end:
+        _read_best(run, outcome)
+    os.kill(victim, number)
+    _wait(victim, run, outcome)
+    return number.name
 
-    def __init__(self, at: int, dice: random.Random) -> None:
-        self.left, self.dice = at, dice
 
-    def arm(self) -> None:
-        class Os:  # the module as checkpoint.py sees it
+def _fork(run: Path, die_at: int | None = None, rng: random.Random | None = None) -> int:
+    sys.stdout.flush()
+    child = os.fork()
+    if child:
+        return child
+    code = 1
+    try:
+        # The signal handlers of a fresh process, whatever the parent's are.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        if die_at is not None:
+            _WriteKiller(die_at, rng).install()
+        train(run)
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except BaseException as error:
+        print(f"{run.name}: {type(error).__name__}: {error}", file=sys.stderr)
+    finally:
+        os._exit(code)
+
+
+class _WriteKiller:
+    """Kills this process at its n-th write, fsync or rename: before it, within it, or after it."""
+
+    def __init__(self, at: int, rng: random.Random) -> None:
+        self.left, self.rng = at, rng
+
+    def install(self) -> None:
+        class Os:  # the module as helpers/common/files.py sees it
             def __getattr__(self, name):
                 return getattr(os, name)
 
@@ -162,16 +164,16 @@ class _Deadly:
     def _around(self, call):
         def wrapped(*arguments):
             self.left -= 1
-            if self.left < 0 and self.dice.random() < 0.5:
-                self.die()
+            if self.left < 0 and self.rng.random() < 0.5:
+                self.kill()
             call(*arguments)
             if self.left < 0:
-                self.die()
+                self.kill()
 
         return wrapped
 
     def _open(self, path, mode):
-        file, deadly = open(path, mode), self  # noqa: SIM115 (the wrapper below closes it)
+        file, killer = open(path, mode), self  # noqa: SIM115 (the wrapper below closes it)
 
         class File:
             def __enter__(self):
@@ -181,11 +183,11 @@ class _Deadly:
                 file.close()
 
             def write(self, content):
-                deadly.left -= 1
-                if deadly.left < 0:
-                    file.write(content[: deadly.dice.randrange(len(content) + 1)])
+                killer.left -= 1
+                if killer.left < 0:
+                    file.write(content[: killer.rng.randrange(len(content) + 1)])
                     file.flush()
-                    deadly.die()
+                    killer.kill()
                 file.write(content)
 
             def __getattr__(self, name):
@@ -193,18 +195,18 @@ class _Deadly:
 
         return File()
 
-    def die(self) -> None:
+    def kill(self) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _count_operations(run: Path) -> int:
-    """How many writes, fsyncs and renames an undisturbed training has."""
+    """Return the number of writes, fsyncs and renames of an uninterrupted training."""
     reader, writer = os.pipe()
     child = os.fork()
     if not child:
-        counter = _Deadly(10**9, random.Random(0))
-        counter.arm()
-        life(run)
+        counter = _WriteKiller(10**9, random.Random(0))
+        counter.install()
+        train(run)
         os.write(writer, str(10**9 - counter.left).encode())
         os._exit(0)
     _wait(child)
@@ -215,29 +217,28 @@ def _count_operations(run: Path) -> int:
 
 
 def _wait(child: int, run: Path | None = None, outcome: Outcome | None = None) -> int:
-    """The child's exit code, negative for a signal; the best model is read again and again meanwhile."""
+    """Return the child's exit code, negative for a signal; until then, read the best model again and again."""
     end = time.perf_counter() + 60
     while time.perf_counter() < end:
         done, status = os.waitpid(child, os.WNOHANG)
         if done:
             return os.waitstatus_to_exitcode(status)
         if run is not None and outcome is not None:
-            _read(run, outcome)
+            _read_best(run, outcome)
         else:
             time.sleep(0.002)
     os.kill(child, signal.SIGKILL)
     raise RuntimeError("a training hangs")
 
 
-def _read(run: Path, outcome: Outcome) -> None:
+def _read_best(run: Path, outcome: Outcome) -> None:
     if (run / "best_model.pth").exists():
-        tensors.load_tensors(run / "best_model.pth")  # raises where it is not whole
+        tensors.load_tensors(run / "best_model.pth")  # raises RunError if it is incomplete
         outcome.reads += 1
     time.sleep(0.002)
 
 
-def _repeated(run: Path) -> int:
-    """Steps that were taken more than once."""
+def _repeated_steps(run: Path) -> int:
     recipe = tiny_recipe(**RECIPE)
     needed = recipe.epochs * len(tiny_feeds(recipe).train)
     return (run / ".steps").stat().st_size - needed
@@ -258,10 +259,13 @@ def _sha256(content: bytes) -> str:
 
 
 def main() -> int:
-    hear_ctrl_c()
+    """Kill as often as the command line says; the exit code is 0 if everything was resumed bit-identically."""
+    enable_ctrl_c()
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--notebooks", type=int, default=0, help="so many of the kills are of whole headless notebooks")
+    parser.add_argument(
+        "--notebooks", type=int, default=0, help="how many of the kills are of whole headless notebooks"
+    )
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     start = time.perf_counter()
@@ -272,14 +276,14 @@ def main() -> int:
             print(f"best_model.pth could not be read: {error}")
             return 1
         print(outcome, *outcome.different, sep="\n", flush=True)
-        several = {"kills": 0, "identical": 0, "lost": 0, "outside": 0}
+        notebooks = {"kills": 0, "identical": 0, "lost": 0, "outside": 0}
         if options.notebooks:
-            several = notebook_kills.kill_often(options.notebooks, Path(folder) / "notebooks", options.seed)
-    identical = outcome.identical + several["identical"]
-    lost, outside = outcome.lost + several["lost"], outcome.outside + several["outside"]
-    print(f"{time.perf_counter() - start:.0f} s, {several['kills']} of the kills were of whole notebooks")
+            notebooks = notebook_kills.kill_often(options.notebooks, Path(folder) / "notebooks", options.seed)
+    identical = outcome.identical + notebooks["identical"]
+    lost, outside = outcome.lost + notebooks["lost"], outcome.outside + notebooks["outside"]
+    print(f"{time.perf_counter() - start:.0f} s, {notebooks['kills']} of the kills were of whole notebooks")
     print(
-        f"kills {outcome.kills.total() + several['kills']}, resumed bit-identically {identical}, "
+        f"kills {outcome.kills.total() + notebooks['kills']}, resumed bit-identically {identical}, "
         f"files lost {lost}, files outside {outside}"
     )
     good = identical == options.kills and not lost + outside and outcome.most_repeated <= STEPS

@@ -1,4 +1,4 @@
-"""Whole headless notebooks, killed and run again with the same command."""
+"""Kill whole headless notebooks, run each again with the same command, and compare."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ WAYS = ("kernel killed", "command killed", "SIGTERM", "Ctrl-C")
 PATIENCE = 200  # seconds
 
 
-class Life:
-    """One headless run, started in a process group of its own."""
+class HeadlessRun:
+    """One ``python -m helpers run``, started in a process group of its own."""
 
     def __init__(self, work_dir: Path, log: Path) -> None:
         command = [sys.executable, "-m", "helpers", "run", "-p", "work_dir", str(work_dir)]
@@ -50,19 +50,21 @@ class Life:
             )
 
     def epochs(self) -> int:
-        """Epochs of which the history is on disk."""
+        """Return the number of epochs in ``history.csv``."""
         with contextlib.suppress(FileNotFoundError):
             return max(0, len((self.folder / "history.csv").read_text().splitlines()) - 1)
         return 0
 
     def wait_for_epoch(self, epoch: int) -> None:
-        # An epoch of its own at least: the kernel of a killed command goes on for a moment, and writes epochs while the
-        # next command, which waits for it, does not even hear signals yet.
+        """Wait until ``epoch`` epochs are stored, at least one of them by this run."""
+        # The kernel of a killed command trains on for a moment, and may store epochs while this run still waits for it
+        # and does not handle signals yet.
         self._wait(lambda: self.kernel() is not None)
         before = self.epochs()
         self._wait(lambda: self.epochs() >= max(epoch, before + 1))
 
     def kernel(self) -> psutil.Process | None:
+        """Return the notebook's kernel, if it runs."""
         with contextlib.suppress(psutil.Error):
             for each in psutil.Process(self.process.pid).children():
                 if "ipykernel_launcher" in " ".join(each.cmdline()):
@@ -70,7 +72,7 @@ class Life:
         return None
 
     def end(self, way: str) -> None:
-        """Make it end before its time."""
+        """End it early, in one of ``WAYS``."""
         kernel = self.kernel()
         if way == "kernel killed" and kernel:
             kernel.kill()
@@ -80,76 +82,78 @@ class Life:
             self.process.kill()
 
     def finish(self) -> int:
-        """The exit code."""
+        """Wait for the end and return the exit code."""
         self._wait(lambda: self.process.poll() is not None, must_live=False)
         return self.process.returncode
 
-    def said(self) -> str:
+    def output(self) -> str:
+        """Return what was printed so far."""
         return self.log.read_text()
 
     def _wait(self, reached, must_live: bool = True) -> None:
         end = time.perf_counter() + PATIENCE
         while not reached():
             if must_live and self.process.poll() is not None:
-                raise RuntimeError(f"ended too early:\n{self.said()}")
+                raise RuntimeError(f"ended too early:\n{self.output()}")
             if time.perf_counter() > end:
                 self.process.kill()
-                raise RuntimeError(f"hangs:\n{self.said()}")
+                raise RuntimeError(f"hangs:\n{self.output()}")
             time.sleep(0.01)
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of the files that must be the same to the bit."""
+    """Return SHA-256 of the files that must be bit-identical."""
     names = ("history.csv", "best_model.pth", "best_model.json", "split.csv", "predictions.csv")
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def whole(folder: Path) -> tuple[dict[str, str], float]:
-    """An undisturbed run's digests, and how long it took."""
+def uninterrupted(folder: Path) -> tuple[dict[str, str], float]:
+    """Run without a kill and return its digests and its seconds."""
     start = time.perf_counter()
-    life = Life(folder, folder / "log")
-    if life.finish():
-        raise RuntimeError(life.said())
-    return digests(life.folder), time.perf_counter() - start
+    run = HeadlessRun(folder, folder / "log")
+    if run.finish():
+        raise RuntimeError(run.output())
+    return digests(run.folder), time.perf_counter() - start
 
 
 def kill_often(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
-    """Kill ``kills`` headless runs at random moments, and run each again until it is finished."""
-    dice = random.Random(seed)
+    """Kill ``kills`` headless runs at random moments, run each again to its end, and count what happened."""
+    rng = random.Random(seed)
     for name in ("whole", *map(str, range(kills))):
         (folder / name).mkdir(parents=True)
-    expected, duration = whole(folder / "whole")
+    expected, duration = uninterrupted(folder / "whole")
     counts = {"kills": 0, "identical": 0, "lost": 0, "outside": 0}
     for number in range(kills):
         home, way = folder / str(number), WAYS[number % len(WAYS)]
         while True:
-            life = Life(home, home / "log")
+            run = HeadlessRun(home, home / "log")
             with contextlib.suppress(subprocess.TimeoutExpired):
-                life.process.wait(dice.uniform(0, 0.95 * duration))
-            life.end(way)
-            if life.finish():
+                run.process.wait(rng.uniform(0, 0.95 * duration))
+            run.end(way)
+            if run.finish():
                 break
-            shutil.rmtree(home)  # it was faster than the kill: nothing was tried
+            shutil.rmtree(home)  # it ended before the kill: try again
             home.mkdir()
-        before = files(life.folder)
-        life = Life(home, home / "log")
-        good = life.finish() == 0 and digests(life.folder) == expected
+        before = files(run.folder)
+        run = HeadlessRun(home, home / "log")
+        good = run.finish() == 0 and digests(run.folder) == expected
         counts["kills"] += 1
         counts["identical"] += good
-        counts["lost"] += len(before - files(life.folder))
+        counts["lost"] += len(before - files(run.folder))
         outside = {path.name for path in home.iterdir()} - {"log", "cache", "photos", PARAMETERS["run"]}
         counts["outside"] += len(outside)
-        print(f"{way}: {len(before)} files there, {'identical' if good else life.said()[-2000:]}", *outside, flush=True)
+        found = "identical" if good else run.output()[-2000:]
+        print(f"{way}: {len(before)} files there, {found}", *outside, flush=True)
     return counts
 
 
 def files(folder: Path) -> set[str]:
-    """Files of a run, other than the checkpoints' spare copy, which a finished run does without."""
+    """Return the files of a run, except the spare checkpoint, which a finished run does not keep."""
     found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file()}
     return {name for name in found if not name.startswith(".") and name != "previous.ckpt"}
 
 
-def stored_notebook(folder: Path) -> list[dict]:
-    """The code cells of the executed notebook."""
+def stored_cells(folder: Path) -> list[dict]:
+    """Return the code cells of the executed notebook."""
     cells = json.loads((folder / NOTEBOOK).read_text(encoding="utf-8"))["cells"]
     return [cell for cell in cells if cell["cell_type"] == "code"]

@@ -1,6 +1,6 @@
-"""Fuzzed parameters, layouts and files: a result or a message that names the thing, never a bare traceback or a hang.
+"""Fuzzed parameters, layouts and files: a result, or a message that names the input; no other exception, no hang.
 
-2,000 cases, the same ones each time; ``FUZZ=20000`` (``make faults``) tries as many others.
+2,000 cases, the same each time; ``FUZZ=20000`` (``make faults``) tries as many others.
 """
 
 import contextlib
@@ -42,7 +42,7 @@ CASES = int(os.environ.get("FUZZ", "2000"))
 
 
 def fuzz(share):
-    """So many of the cases. None may take longer than 10 seconds."""
+    """Try this share of the cases; none may take longer than 10 seconds."""
     return settings(
         max_examples=int(CASES * share),
         derandomize="FUZZ" not in os.environ,
@@ -53,11 +53,11 @@ def fuzz(share):
 
 
 @contextlib.contextmanager
-def refused(*kinds, naming):
-    """What is inside works, or fails with a message of one of these kinds that names one of ``naming``."""
+def works_or_raises(*kinds, naming):
+    """Let the block work, or raise one of these errors with a message that contains one of ``naming``."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's and zipfile's doubts
+            warnings.simplefilter("ignore")  # Pillow's and zipfile's
             yield
     except kinds as error:
         text = str(error)
@@ -94,13 +94,13 @@ values = (
 @given(st.dictionaries(st.sampled_from(NAMES) | words, values, max_size=5))
 def test_parameters(parameters):
     preset = parameters.pop("preset", "seed")
-    with refused(ParameterError, naming=[*map(str, parameters), *map(repr, parameters), "preset"]):
+    with works_or_raises(ParameterError, naming=[*map(str, parameters), *map(repr, parameters), "preset"]):
         recipe = Recipe.from_preset(preset if isinstance(preset, str) else repr(preset), **parameters)
         assert json.loads(json.dumps(recipe.to_dict())) == recipe.to_dict()
         assert recipe.preset in PRESETS
         assert default_name(recipe) not in ("", ".", "..")
         assert recipe.differences() is not None
-        with folder() as root, refused(RunError, naming=["run", "work_dir", recipe.work_dir]):
+        with folder() as root, works_or_raises(RunError, naming=["run", "work_dir", recipe.work_dir]):
             inside = dataclasses.replace(recipe, work_dir="work")
             assert plan_run(inside, root).resolve().is_relative_to((root / "work").resolve())
 
@@ -110,9 +110,9 @@ def test_parameters(parameters):
 def test_parameter_files(content):
     with folder() as home:
         (home / "p.yaml").write_bytes(content)
-        with refused(ParameterError, naming=["p.yaml"]):
+        with works_or_raises(ParameterError, naming=["p.yaml"]):
             found = collect_parameters([str(home / "p.yaml")], [], None)
-            with refused(ParameterError, naming=[*map(repr, found), *found]):
+            with works_or_raises(ParameterError, naming=[*map(repr, found), *found]):
                 Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in found.items() if v is not None}))
 
 
@@ -138,7 +138,7 @@ def test_layouts(tree):
             with contextlib.suppress(OSError):  # "..", or a file where a folder should be
                 (home / below).mkdir(parents=True, exist_ok=True)
                 (home / below / name).write_bytes(content)
-        with refused(PhotosError, naming=[str(home), "class '"]):
+        with works_or_raises(PhotosError, naming=[str(home), "class '"]):
             audit = audit_photos(find_photos(home), workers=1)
             assert list(audit.photos.names) == sorted(audit.photos.names) or "train" in audit.photos.subsets
             str(audit).encode()
@@ -158,7 +158,7 @@ def test_lists(content, name):
             (home / place).mkdir(parents=True)
             (home / place / "1.jpg").write_bytes(PHOTO.getvalue())
         (home / name).write_bytes(content)
-        with refused(PhotosError, naming=[name, str(home / "train"), str(home / "val"), "class "]):
+        with works_or_raises(PhotosError, naming=[name, str(home / "train"), str(home / "val"), "class "]):
             photos = find_photos(home)
             assert photos.classes in (("rose", "tulip"), ("tulip", "rose"))
 
@@ -204,7 +204,7 @@ def damaged(draw, originals):
 def test_pictures(content, name):
     with folder() as home:
         (home / name).write_bytes(content)
-        with refused(PhotosError, naming=[name]):
+        with works_or_raises(PhotosError, naming=[name]):
             assert load_photo(home / name).mode == "RGB"
 
 
@@ -232,7 +232,7 @@ def test_archives(archive):
     suffix, content = archive
     with folder() as home:
         (home / f"a{suffix}").write_bytes(content)
-        with refused(PhotosError, naming=[f"a{suffix}"]):
+        with works_or_raises(PhotosError, naming=[f"a{suffix}"]):
             target = archives.unpack(home / f"a{suffix}", home / "cache")
             assert all(path.resolve().is_relative_to(target.resolve()) for path in target.rglob("*"))
         assert {path.name for path in home.iterdir()} <= {f"a{suffix}", "cache"}
@@ -256,7 +256,7 @@ def test_weights(content, name):
     model.add_module("head", torch.nn.Linear(4, 2))
     with folder() as home:
         (home / name).write_bytes(content)
-        with refused(WeightsError, naming=[name]):
+        with works_or_raises(WeightsError, naming=[name]):
             load_into(model, read_weights(home / name), str(home / name))
 
 
@@ -288,7 +288,7 @@ def test_files_of_a_run(run_folder, data):
         shutil.copytree(run_folder, home / "demo-resnet18", ignore=shutil.ignore_patterns("photos"))
         run = home / "demo-resnet18"
         (run / name).write_bytes(content)
-        with refused(UserError, naming=[name]):
+        with works_or_raises(UserError, naming=[name]):
             if name == "split.csv":
                 read_split(run / name, photos)
             elif name == "history.csv":

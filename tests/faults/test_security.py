@@ -1,4 +1,4 @@
-"""Nothing let in: files that carry code are refused unrun, versions with holes are excluded, JupyterLab is not open."""
+"""Files that carry code are refused and not run, vulnerable versions are excluded, JupyterLab needs its token."""
 
 import io
 import os
@@ -24,6 +24,7 @@ import torch
 from helpers.commands.parameters import collect_parameters
 from helpers.common import tensors
 from helpers.common.errors import ParameterError, RunError, WeightsError
+from helpers.common.files import file_digest
 from helpers.data.loading.array_cache import cached_arrays
 from helpers.models.weights import read_weights
 
@@ -31,17 +32,17 @@ ROOT = Path(__file__).parents[2]
 
 
 class Code:
-    """Pickled, it is an order to whoever loads it: call this with that."""
+    """An object whose pickle calls a function with these arguments when it is loaded."""
 
     def __init__(self, call, *arguments):
-        self.order = call, arguments
+        self.payload = call, arguments
 
     def __reduce__(self):
-        return self.order
+        return self.payload
 
 
-def orders(canary):
-    """Several ways to leave a file behind, if they are carried out."""
+def payloads(canary):
+    """Return payloads that create the file ``canary`` if they are run."""
     return {
         "open": Code(open, str(canary), "w"),
         "system": Code(os.system, f"touch {canary}"),
@@ -76,14 +77,14 @@ def zipped(value):
 
 
 def before_zip(value):
-    """PyTorch's format until 1.6: several pickles one after the other."""
+    """Return PyTorch's format until 1.6: several pickles, one after the other."""
     buffer = io.BytesIO()
     torch.save({"weight": torch.ones(2), "more": value}, buffer, _use_new_zipfile_serialization=False)
     return buffer.getvalue()
 
 
 def in_tar(value):
-    """PyTorch's format until 0.1.10: a tar of pickles."""
+    """Return PyTorch's format until 0.1.10: a tar of pickles."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as file:
         for name in ("sys_info", "pickle", "storages", "tensors"):
@@ -95,7 +96,7 @@ def in_tar(value):
 
 
 def torchscript(value):
-    """A zip with a ``constants.pkl`` is TorchScript, which is code by its nature."""
+    """Return a zip with a ``constants.pkl``: TorchScript, which is code by definition."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as file:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py"):
@@ -115,12 +116,12 @@ KINDS = (plain, protocol_0, zipped, before_zip, in_tar, torchscript, npy)
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("order", orders(Path()))
-def test_code_in_checkpoints_and_weights_is_refused_unrun(tmp_path, kind, order):
+@pytest.mark.parametrize("payload", payloads(Path()))
+def test_code_in_checkpoints_and_weights_is_refused_without_running(tmp_path, kind, payload):
     canary = tmp_path / "canary"
     for suffix in (".pth", ".pt", ".safetensors", ".ckpt"):
         path = tmp_path / f"file{suffix}"
-        path.write_bytes(kind(orders(canary)[order]))
+        path.write_bytes(kind(payloads(canary)[payload]))
         with pytest.raises(WeightsError, match="cannot be loaded"):
             read_weights(path)
         with pytest.raises(RunError, match="cannot be loaded"):
@@ -129,12 +130,12 @@ def test_code_in_checkpoints_and_weights_is_refused_unrun(tmp_path, kind, order)
     assert not canary.exists()
 
 
-def test_the_orders_are_real_ones(tmp_path):
-    """Loaded by Python's own pickle, every one of them is carried out."""
-    for name, order in orders(tmp_path / "canary").items():
+def test_the_payloads_work(tmp_path):
+    """Loaded by Python's own pickle, each of them creates the file."""
+    for name, payload in payloads(tmp_path / "canary").items():
         if name in ("getattr", "setstate"):  # links of longer chains
             continue
-        loaded = pickle.loads(plain(order))
+        loaded = pickle.loads(plain(payload))
         if hasattr(loaded, "wait"):
             loaded.wait()
         elif hasattr(loaded, "close"):
@@ -143,9 +144,9 @@ def test_the_orders_are_real_ones(tmp_path):
         (tmp_path / "canary").unlink()
 
 
-@pytest.mark.parametrize("order", ["open", "system", "exec"])
-def test_code_in_the_cache_of_photos_is_refused_unrun(tmp_path, order):
-    """Even with a digest that fits: whoever can write the cache can write that too."""
+@pytest.mark.parametrize("payload", ["open", "system", "exec"])
+def test_code_in_the_photo_cache_is_refused_without_running(tmp_path, payload):
+    """Even with a matching digest: whoever can write the cache can write that too."""
     canary, entry = tmp_path / "canary", tmp_path / "entry"
     shapes = {"squares": ((1,), "uint8")}
 
@@ -153,9 +154,9 @@ def test_code_in_the_cache_of_photos_is_refused_unrun(tmp_path, order):
         arrays["squares"][:] = 9
 
     cached_arrays(entry, shapes, "1", build)
-    (entry / "squares.npy").write_bytes(npy(orders(canary)[order]))
+    (entry / "squares.npy").write_bytes(npy(payloads(canary)[payload]))
     facts = entry / "facts.json"
-    facts.write_text(re.sub(r"[0-9a-f]{64}", checkpoint_digest(entry / "squares.npy"), facts.read_text()))
+    facts.write_text(re.sub(r"[0-9a-f]{64}", file_digest(entry / "squares.npy"), facts.read_text()))
     said = []
     arrays = cached_arrays(entry, shapes, "1", build, said.append)
     assert arrays["squares"].tolist() == [9]
@@ -163,26 +164,20 @@ def test_code_in_the_cache_of_photos_is_refused_unrun(tmp_path, order):
     assert not canary.exists()
 
 
-def checkpoint_digest(path):
-    from helpers.common.files import file_digest
-
-    return file_digest(path)
-
-
 @pytest.mark.parametrize("text", ["!!python/object/apply:os.system ['touch {}']", "epochs: !!python/name:os.system"])
-def test_code_in_parameter_files_is_refused_unrun(tmp_path, text):
+def test_code_in_parameter_files_is_refused_without_running(tmp_path, text):
     (tmp_path / "p.yaml").write_text(text.format(tmp_path / "canary"))
     with pytest.raises(ParameterError, match="is not YAML"):
         collect_parameters([str(tmp_path / "p.yaml")], [], None)
     assert not (tmp_path / "canary").exists()
 
 
-def test_no_code_of_ours_loads_pickles_or_runs_text():
+def test_our_code_loads_no_pickles_and_evaluates_no_text():
     forbidden = (
         r"^\s*(import|from) (pickle|cloudpickle|joblib|dill|shelve|marshal)|weights_only\s*=\s*False|"
         r"allow_pickle\s*=\s*True|yaml\.(unsafe_|full_)?load\(|(?<![.\w])(eval|exec)\(|shell\s*=\s*True|os\.system"
     )
-    for path in [*ROOT.glob("helpers/*.py"), *ROOT.glob("benchmarks/*.py"), *ROOT.glob("notebooks/*.ipynb")]:
+    for path in [*ROOT.glob("helpers/**/*.py"), *ROOT.glob("benchmarks/**/*.py"), *ROOT.glob("notebooks/*.ipynb")]:
         found = re.search(forbidden, path.read_text(encoding="utf-8"), re.MULTILINE)
         assert not found, (path.name, found)
         for call in re.findall(r"torch\.load\(.*", path.read_text(encoding="utf-8")):
@@ -194,7 +189,7 @@ def locked():
     return dict(re.match(r"([\w.-]+)==([^\s;]+)", line).groups() for line in lines if re.match(r"[\w.-]", line))
 
 
-def test_every_package_is_pinned_and_versions_with_known_holes_are_excluded():
+def test_every_package_is_pinned_and_vulnerable_versions_are_excluded():
     for line in (ROOT / "requirements.txt").read_text().splitlines():
         assert re.match(r"(\s*#|[\w.-]+==[^\s;]+( ;.*)?$)", line), line
     versions = locked()
@@ -222,8 +217,8 @@ def answer(port, query=""):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="make")
-def test_jupyterlab_listens_on_this_machine_alone_and_wants_its_token(tmp_path):
-    """The command of ``make lab`` itself, on another port and without a browser."""
+def test_jupyterlab_listens_only_on_this_machine_and_needs_its_token(tmp_path):
+    """Run the command of ``make lab``, on another port and without a browser."""
     planned = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     (command,) = [line.split() for line in planned.splitlines() if line.startswith(".venv/bin/jupyter")]
     port, token = free_port(), secrets.token_hex(16)

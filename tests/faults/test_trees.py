@@ -1,4 +1,4 @@
-"""Odd folders of photos: sorted, bounded, named."""
+"""Unusual folders of photos: names that are not UTF-8, 100,000 files, folders that vanish, huge images."""
 
 import os
 import re
@@ -27,10 +27,10 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture
 def bytes_names():
     if sys.platform != "linux":
-        pytest.skip("names of files are text here")
+        pytest.skip("only Linux has file names that are not text")
 
 
-def test_a_photo_whose_name_is_no_text_is_left_out_and_named(grow, bytes_names):
+def test_a_photo_whose_name_is_not_utf8_is_skipped_and_listed(grow, bytes_names):
     root = grow({"rose": 3, "tulip": 3})
     colourful((30, 30)).save(root / "rose" / "new.jpg")
     os.rename(root / "rose" / "new.jpg", os.path.join(os.fsencode(root / "rose"), b"caf\xe9.jpg"))
@@ -41,21 +41,21 @@ def test_a_photo_whose_name_is_no_text_is_left_out_and_named(grow, bytes_names):
     str(audit).encode()
 
 
-def test_a_class_whose_name_is_no_text_is_refused_by_name(grow, bytes_names):
+def test_a_class_whose_name_is_not_utf8_is_refused_by_name(grow, bytes_names):
     root = grow({"rose": 1, "tulip": 1})
     os.rename(root / "rose", os.path.join(os.fsencode(root), b"ros\xe9"))
     with pytest.raises(PhotosError, match=r"'ros\\\\xe9' is not UTF-8 text: rename the folder"):
         find_photos(root)
 
 
-def test_an_error_about_a_path_that_is_no_text_can_be_printed(tmp_path, bytes_names):
+def test_an_error_about_a_path_that_is_not_utf8_can_be_printed(tmp_path, bytes_names):
     os.mkdir(os.path.join(os.fsencode(tmp_path), b"\xff"))
     with pytest.raises(PhotosError) as error:
         find_photos(os.fsdecode(os.path.join(os.fsencode(tmp_path), b"\xff")))
     assert "holds no class folders" in str(error.value).encode().decode()
 
 
-def test_a_hundred_thousand_files_are_read_in_moments_and_told_in_a_page(grow):
+def test_100_000_files_are_audited_within_a_minute_and_summarized_in_a_page(grow):
     root = grow({"rose": 20, "tulip": 20})
     for i in range(50_000):
         for name in ("rose", "tulip"):
@@ -103,8 +103,8 @@ def test_a_class_folder_that_vanishes_before_the_audit_is_named(grow):
 
 MEMORY = """
 import resource, sys
-from helpers.audit import audit_photos
-from helpers.photos import find_photos
+from helpers.data.audit import audit_photos
+from helpers.data.image_folder import find_photos
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 audit = audit_photos(find_photos(sys.argv[1]))
 print(audit.unreadable)
@@ -114,7 +114,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="units of ru_maxrss")
 def test_photos_of_30000_pixels_take_bounded_memory(grow):
-    """A photo of 90 megapixels takes 360 MB (4 bytes each) and as much for its copy; eight at once would take 6 GB."""
+    """A 90-megapixel photo takes 360 MB (4 bytes a pixel), its copy as much; eight at once would take 6 GB."""
     root = grow({"rose": 1, "tulip": 1})
     large = colourful((300, 30)).resize((30_000, 3_000))
     large.save(root / "rose" / "large.jpg", quality=30)
