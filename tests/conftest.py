@@ -1,6 +1,7 @@
 """Fixtures: small photo trees, drawn photos, and the real ones where they are available."""
 
 import os
+import shutil
 import socket
 from pathlib import Path
 
@@ -88,3 +89,17 @@ def grow(tmp_path):
         return root
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """The folders of a finished run and of its photos, and its out-of-distribution detector. Do not change them."""
+    from tests.finished_run import finished_run
+
+    return finished_run(tmp_path_factory.mktemp("finished"), precision="fp32")
+
+
+@pytest.fixture
+def folder(finished, tmp_path):
+    """A copy of the finished run that a test may damage."""
+    return shutil.copytree(finished[0], tmp_path / "runs" / "a")

@@ -33,14 +33,14 @@ from helpers.data.loading.loaders import InMemoryLoader, val_batch_size
 from helpers.data.sources import garden
 from helpers.evaluation.features import Activations, look_at_all
 from helpers.inference import out_of_distribution
-from helpers.inference.out_of_distribution import MOST
+from helpers.inference.out_of_distribution import MAX_TRAIN_PHOTOS
 from helpers.recipe import Recipe
 from helpers.runs.environment import git_commit
 from helpers.runs.run import project_root
 from helpers.training.linear_probe import FeatureLoader
 
 OUTPUT = "report/results/novelty.json"
-CHOSEN = f"ViM, normalized, {out_of_distribution.DIRECTIONS} of {MOST} photos"
+CHOSEN = f"ViM, normalized, {out_of_distribution.DIRECTIONS} of {MAX_TRAIN_PHOTOS} photos"
 Score = Callable[[Activations], torch.Tensor]  # (n,): the larger, the less like the training photos
 SOURCES = {
     "maximum probability": "Hendrycks & Gimpel, 2017",
@@ -128,9 +128,9 @@ def rules(train: Activations, labels: torch.Tensor) -> dict[str, Score]:
         "ViM": as_published(train),
     }
     for count in (16, 32, 64, 128):
-        table[f"ViM, normalized, {count}"] = out_of_distribution.learn(train, train, count).doubt
-    some = torch.linspace(0, len(labels) - 1, MOST).long()
-    table[CHOSEN] = out_of_distribution.learn(Activations(train.features[some], train.logits[some]), train).doubt
+        table[f"ViM, normalized, {count}"] = out_of_distribution.fit_vim(train, train, count).score
+    some = torch.linspace(0, len(labels) - 1, MAX_TRAIN_PHOTOS).long()
+    table[CHOSEN] = out_of_distribution.fit_vim(Activations(train.features[some], train.logits[some]), train).score
     return table
 
 

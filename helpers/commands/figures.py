@@ -1,4 +1,4 @@
-"""Every figure of a run, drawn again from its folder alone: ``python -m helpers figures work_dir/<run>``."""
+"""Draw every figure of a run again, from its folder alone: ``python -m helpers figures work_dir/<run>``."""
 
 from __future__ import annotations
 
@@ -22,9 +22,7 @@ from helpers.evaluation.features import extract_features
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
 from helpers.evaluation.saliency import explain
-from helpers.inference.contact_sheet import photo_figure
-from helpers.inference.input_photos import expand_paths
-from helpers.inference.predictor import open_predictor
+from helpers.inference import expand_paths, open_predictor, photo_figure
 from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
@@ -33,7 +31,7 @@ from helpers.runs.run import project_root, write_figure
 from helpers.runs.table import find_run
 from helpers.training.optimization import learning_rates
 
-OWN_PHOTOS = 24  # of a folder: as many as the notebook shows
+OWN_PHOTOS = 24  # photos of a folder, as many as the notebook shows
 
 
 def class_samples(material: RunData) -> Figure:
@@ -59,10 +57,8 @@ def transforms(material: RunData) -> Figure:
 
 
 def duplicates(material: RunData) -> Figure:
-    photos, found = (
-        material.audit.photos,
-        rank_pairs(near_duplicates(material.audit), material.audit, material.split)[:8],
-    )
+    photos = material.audit.photos
+    found = rank_pairs(near_duplicates(material.audit), material.audit, material.split)[:8]
     pictures = [(load_photo(photos.path(pair.first)), load_photo(photos.path(pair.second))) for pair in found]
     return photo_plots.pairs(pictures, [in_words(pair, material.audit, material.split) for pair in found])
 
@@ -113,7 +109,7 @@ def embedding(material: RunData) -> Figure:
 
 def suspects(material: RunData) -> Figure:
     found = suspected_labels(material.predictions)[:12]
-    _ = material.rows  # which says so if not all of the photos are there
+    _ = material.rows  # raises if photos are missing
     if not found:
         return style.notice("no label is suspected")
     return answer_plots.suspected([material.photo(each.name) for each in found], found)
@@ -125,15 +121,15 @@ def your_photo(material: RunData) -> Figure:
     own, predictor = expand_paths([named]), open_predictor(material.run.folder)
     for problem in own.problems:
         material.say(problem)
-    return photo_figure(list(predictor.answers(own.photos[:OWN_PHOTOS])), predictor.classes)
+    return photo_figure(list(predictor.predict(own.photos[:OWN_PHOTOS])), predictor.classes)
 
 
 def _example(material: RunData) -> Image.Image:
-    """The photo that the notebook shows its transforms on."""
+    """The photo on which the notebook demonstrates its transforms."""
     return load_photo(material.audit.photos.path(material.split.train[0]))
 
 
-# By the names that the notebook gives them.
+# By the names under which the notebook saves them.
 FIGURES: dict[str, Callable[[RunData], Figure]] = {
     each.__name__: each
     for each in (
@@ -158,12 +154,12 @@ FIGURES: dict[str, Callable[[RunData], Figure]] = {
 
 
 def draw_all(material: RunData, folder: Path, say: Callable[[str], None] = print) -> list[str]:
-    """Draw every figure that can be drawn into the folder; ``say`` is told of each, and why others cannot be.
+    """Draw into the folder every figure that can be drawn; ``say`` reports each, and why others are missing.
 
     Returns:
-        The names of those that are missing.
+        The names of the missing figures.
     """
-    missing: dict[str, list[str]] = {}  # by reason, which several may share
+    missing: dict[str, list[str]] = {}  # by reason
     for name, draw in FIGURES.items():
         try:
             write_figure(folder, draw(material), name)

@@ -1,4 +1,4 @@
-"""Contact sheets: pages of small photos with what was said of them."""
+"""Contact sheets: pages of small photos with their predictions."""
 
 from __future__ import annotations
 
@@ -17,18 +17,13 @@ from helpers.common.errors import ParameterError, PhotosError
 from helpers.common.text import printable
 from helpers.data.decode import load_photo
 from helpers.inference.predictor import Prediction
+from helpers.inference.summary import UNUSUAL
 from helpers.plots.answers import photo_prediction
 from helpers.plots.style import ORANGE, WIDTH, finalize, panels
 
 COLUMNS, ROWS = 6, 7
-
-
 SIDE = 160  # px of a small photo
-
-
-MOST = 6 * COLUMNS * ROWS  # photos: six pages
-
-
+MAX_PHOTOS = 6 * COLUMNS * ROWS  # six pages
 FORMATS = (".jpg", ".jpeg", ".png", ".pdf", ".webp")
 
 
@@ -37,68 +32,85 @@ class Entry(NamedTuple):
 
     picture: np.ndarray  # uint8 (S, S, 3), S at most SIDE
     name: str
-    said: str  # the class with its probability
-    doubtful: bool
+    title: str  # the class with its probability
+    is_ood: bool
 
 
 class SheetSelection:
-    """The photos for the contact sheet: all, or of many those about which the model is least sure."""
+    """The photos for a contact sheet: all, or the ``most`` least certain ones; memory is bounded."""
 
-    def __init__(self, most: int = MOST) -> None:
-        self.most, self.count = most, 0
-        self._kept: list[tuple[tuple, Entry]] = []
+    def __init__(self, classes: Sequence[str], most: int = MAX_PHOTOS) -> None:
+        self.classes, self.most, self.count = classes, most, 0
+        self._heap: list[tuple[tuple[bool, float, int], Entry]] = []  # the most certain on top; of equals the latest
 
-    @property
-    def any(self) -> bool:
-        return bool(self._kept)
+    def __bool__(self) -> bool:
+        return bool(self._heap)
 
-    def add(self, answer: Prediction, classes: Sequence[str]) -> None:
-        """Keep a small picture of it, if it is among the least sure so far."""
-        if answer.reason:
+    def add(self, prediction: Prediction) -> None:
+        """Keep a small picture of the photo if it is among the least certain so far."""
+        if prediction.error:
             return
-        # Ordered from the surest on, of equal ones the latest first: the heap's top gives way.
-        order = (answer.unlike, -answer.probabilities.max().item(), -self.count)
+        order = (prediction.is_ood, -prediction.probabilities.max().item(), -self.count)
         self.count += 1
-        if len(self._kept) == self.most and order < self._kept[0][0]:
-            return
-        push = heapq.heappushpop if len(self._kept) == self.most else heapq.heappush
-        push(self._kept, (order, entry_of(answer, classes)))
+        if len(self._heap) < self.most:
+            heapq.heappush(self._heap, (order, entry_of(prediction, self.classes)))
+        elif order > self._heap[0][0]:
+            heapq.heapreplace(self._heap, (order, entry_of(prediction, self.classes)))
 
-    def write(self, place: Path) -> str:
-        """Write the pages; says where they are and what is not on them."""
-        everything = self.count <= self.most
-        kept = sorted(self._kept, key=lambda row: -row[0][2] if everything else tuple(-value for value in row[0]))
-        pages = write_pages(place, [entry for _, entry in kept])
-        more = {1: "", 2: " and one more page"}.get(len(pages), f" and {len(pages) - 1} more pages")
-        text = f"sheet     {pages[0]}{more}"
-        return text if everything else f"{text}: the {self.most} of {self.count:,} photos it is least sure of"
+    def write(self, path: Path) -> str:
+        """Write the pages; return a line that says where they are and what they leave out."""
+        complete = self.count <= self.most
+        # All photos keep their order; a selection begins with the least certain.
+        kept = sorted(self._heap, key=lambda item: item[0][2] if complete else item[0], reverse=True)
+        pages = write_pages(path, [entry for _, entry in kept])
+        last = f" to {pages[-1].name}" if len(pages) > 1 else ""
+        selection = "" if complete else f" (the {self.most} least certain of {self.count:,} photos)"
+        return f"contact sheet: {pages[0]}{last}{selection}"
 
 
-def small(picture: np.ndarray) -> np.ndarray:
-    """uint8 ``(3, S, S)`` → ``(s, s, 3)`` with ``s`` at most ``SIDE``."""
-    photo = Image.fromarray(np.ascontiguousarray(picture.transpose(1, 2, 0)))
-    side = min(SIDE, photo.width)
-    return np.asarray(photo.resize((side, side), Image.Resampling.LANCZOS))
+def entry_of(prediction: Prediction, classes: Sequence[str]) -> Entry:
+    """The entry of a readable photo: at most ``SIDE`` px, the most probable class as its title."""
+    photo = Image.fromarray(np.ascontiguousarray(prediction.picture.transpose(1, 2, 0)))
+    side, best = min(SIDE, photo.width), prediction.ranked[0]
+    picture = np.asarray(photo.resize((side, side), Image.Resampling.LANCZOS))
+    title = f"{classes[best]} {prediction.probabilities[best]:.0%}"
+    return Entry(picture, printable(prediction.path.name), title, prediction.is_ood)
 
 
 def contact_sheet(entries: Sequence[Entry], columns: int = COLUMNS) -> Figure:
-    """Photos as the network saw them, with class, probability and name; those like none of the classes framed."""
+    """Draw photos as the network saw them, with class, probability and name; unusual ones are framed."""
     columns = min(columns, max(3, len(entries)))
     rows = -(-len(entries) // columns)
     figure, grid = panels(rows, columns, height=rows * (WIDTH / columns + 0.5))
     for axes, entry in zip(grid.flat, entries, strict=False):
         axes.imshow(entry.picture)
-        axes.set_title(entry.said, fontsize=9, color=ORANGE if entry.doubtful else "black", pad=3)
-        axes.set_xlabel(_short(entry.name) + ("\nlike none of the classes?" if entry.doubtful else ""), fontsize=7)
-        axes.spines[:].set(visible=entry.doubtful, color=ORANGE, linewidth=2.5)
+        axes.set_title(entry.title, fontsize=9, color=ORANGE if entry.is_ood else "black", pad=3)
+        axes.set_xlabel(_short(entry.name) + (f"\n{UNUSUAL}" if entry.is_ood else ""), fontsize=7)
+        axes.spines[:].set(visible=entry.is_ood, color=ORANGE, linewidth=2.5)
     return finalize(figure)
 
 
-def check_place(path: Path) -> None:
-    """Refuse a place for the sheet before the work begins.
+def photo_figure(predictions: Sequence[Prediction], classes: Sequence[str]) -> Figure:
+    """Draw one photo beside its probabilities, or several as a contact sheet.
 
     Raises:
-        ParameterError: the suffix is of no format that is written, or the folder does not exist.
+        PhotosError: there is no readable photo; the message says why.
+    """
+    readable = [prediction for prediction in predictions if not prediction.error]
+    if not predictions:
+        raise PhotosError("no photo to show: check the path")
+    if not readable:
+        raise PhotosError(f"{predictions[0].path}: {predictions[0].error}")
+    if len(readable) == 1:
+        return photo_prediction(load_photo(readable[0].path), readable[0].probabilities, classes)
+    return contact_sheet([entry_of(prediction, classes) for prediction in readable])
+
+
+def check_path(path: Path) -> None:
+    """Refuse an impossible path for the sheet before the work begins.
+
+    Raises:
+        ParameterError: the suffix is not that of a supported format, or the folder does not exist.
     """
     if path.suffix.lower() not in FORMATS:
         raise ParameterError(f"--sheet {path}: the name must end in one of {', '.join(FORMATS)}")
@@ -107,7 +119,7 @@ def check_place(path: Path) -> None:
 
 
 def write_pages(path: Path, entries: Sequence[Entry]) -> list[Path]:
-    """The sheet as ``<name>.jpg``, ``<name>-2.jpg`` …; 42 photos a page.
+    """Write the sheet as ``<name>.jpg``, ``<name>-2.jpg`` …, with 42 photos a page.
 
     Raises:
         RunError: a file cannot be written.
@@ -125,24 +137,3 @@ def write_pages(path: Path, entries: Sequence[Entry]) -> list[Path]:
 
 def _short(name: str, most: int = 20) -> str:
     return name if len(name) <= most else f"{name[: most // 2 - 1]}…{name[-most // 2 :]}"
-
-
-def photo_figure(answers: Sequence[Prediction], classes: Sequence[str]) -> Figure:
-    """One photo beside its probabilities, or several as a contact sheet, as the notebook shows them.
-
-    Raises:
-        PhotosError: none of them could be read; the message says why.
-    """
-    read = [answer for answer in answers if not answer.reason]
-    if not read:
-        raise PhotosError(answers[0].reason if answers else "none of what was named is a photo: check the path")
-    if len(read) == 1:
-        return photo_prediction(load_photo(read[0].path), read[0].probabilities, classes)
-    return contact_sheet([entry_of(answer, classes) for answer in read])
-
-
-def entry_of(answer: Prediction, classes: Sequence[str]) -> Entry:
-    """An answer about a readable photo, as a sheet shows it."""
-    best = answer.ranked[0]
-    said = f"{classes[best]} {answer.probabilities[best]:.0%}"
-    return Entry(small(answer.picture), printable(answer.path.name), said, answer.unlike)

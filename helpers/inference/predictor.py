@@ -1,7 +1,7 @@
-"""A finished run's model, asked about photos that it has never seen: as it was asked about its validation photos.
+"""Apply a finished run's model to new photos, exactly as it was applied to its validation photos.
 
-The same transform, the same views, the same arithmetic. Photos come in batches, the next one decoded by threads
-while the network looks at this one, so that any number of them takes the memory of two batches.
+Transform, test-time augmentation and precision are the run's own. Photos are processed in batches; threads decode the
+next batch while the network works on this one, so memory holds two batches, however many photos there are.
 """
 
 from __future__ import annotations
@@ -25,34 +25,35 @@ from helpers.data.loading import batch_augmentation, canvases
 from helpers.data.loading.loaders import val_batch_size
 from helpers.evaluation import features
 from helpers.inference import out_of_distribution
+from helpers.inference.out_of_distribution import OODDetector
 from helpers.models.averaging import with_tta
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, read_run
-from helpers.runs.saving import load_best_model, read_model_facts
+from helpers.runs.saving import ModelFacts, load_best_model, read_model_facts
 
-LONGEST = 100  # times as long as wide: scaled to the network's size, a strip of pixels would fill the memory
+MAX_ASPECT = 100  # a longer strip of pixels, scaled to the network's size, would fill the memory
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says of one photo, or why it says nothing."""
+    """The model's prediction for one photo, or the reason why there is none."""
 
     path: Path
-    picture: np.ndarray | None  # uint8 (3, S, S): what the network saw
-    probabilities: torch.Tensor | None  # float32 (classes,), sum 1
-    unlike: bool  # it looks like none of the classes
-    reason: str = ""  # why the file could not be read
+    picture: np.ndarray | None = None  # uint8 (3, S, S): the network's input before normalization
+    probabilities: torch.Tensor | None = None  # float32 (classes,), sum 1
+    is_ood: bool = False  # the photo resembles none of the classes
+    error: str = ""  # why the file could not be read, without its path
 
     @property
     def ranked(self) -> list[int]:
-        """The classes, the likeliest first."""
+        """The classes, the most probable first."""
         return self.probabilities.argsort(descending=True, stable=True).tolist()
 
 
 @dataclass(frozen=True)
 class Predictor:
-    """A run's model on a device, ready to be asked."""
+    """A run's model on a device, with what is needed to apply it."""
 
     run: FinishedRun
     recipe: Recipe
@@ -60,99 +61,104 @@ class Predictor:
     model: nn.Module
     device: torch.device
     precision: torch.dtype
-    rule: out_of_distribution.Rule | None  # when a photo looks like none of the classes; None: nothing can be said
-    notes: tuple[str, ...]  # what of the run could not be read, or is not as it was
+    detector: OODDetector | None  # None: the run's files do not allow one
+    notes: tuple[str, ...]  # which of the run's files could not be read or were changed
 
-    def answers(self, paths: Iterable[Path], batch_size: int | None = None) -> Iterator[Prediction]:
-        """An answer for every photo, in order; a file that is none gets its reason, and the others go on."""
-        for files in _decoded_ahead(paths, self.recipe, batch_size or val_batch_size(self.device)):
-            yield from self._of_batch(files)
+    def predict(self, paths: Iterable[Path], batch_size: int | None = None) -> Iterator[Prediction]:
+        """Classify every photo, in order. For a file that cannot be read, the prediction holds the error."""
+        for batch in _decode_ahead(paths, self.recipe, batch_size or val_batch_size(self.device)):
+            results = iter(self._classify([picture for _, picture in batch if not isinstance(picture, str)]))
+            for path, picture in batch:
+                if isinstance(picture, str):
+                    yield Prediction(path, error=picture)
+                else:
+                    yield Prediction(path, picture, *next(results))
 
-    def _of_batch(self, files: Sequence[tuple[Path, np.ndarray | str]]) -> Iterator[Prediction]:
-        pictures = [picture for _, picture in files if not isinstance(picture, str)]
-        seen = self._look(pictures) if pictures else None
-        probabilities = iter(seen.logits.softmax(1) if seen else ())
-        flags = iter(self.rule.flags(seen).tolist() if seen and self.rule else [False] * len(pictures))
-        for path, picture in files:
-            if isinstance(picture, str):
-                yield Prediction(path, None, None, False, picture)
-            else:
-                yield Prediction(path, picture, next(probabilities), next(flags))
-
-    def _look(self, pictures: Sequence[np.ndarray]) -> features.Activations:
+    def _classify(self, pictures: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, bool]]:
+        """Probabilities of each picture, and whether it is out of distribution."""
+        if not pictures:
+            return []
         stacked = torch.from_numpy(np.stack(pictures)).to(self.device)
         images = batch_augmentation.normalize(stacked).contiguous(memory_format=torch.channels_last)
-        return features.look(self.model, images, self.precision)
+        activations = features.look(self.model, images, self.precision)
+        flags = self.detector.is_ood(activations).tolist() if self.detector else [False] * len(pictures)
+        return list(zip(activations.logits.softmax(1), flags, strict=True))
 
 
 def open_predictor(folder: Path, device: str = "auto") -> Predictor:
-    """The best model of the finished run in ``folder``, from that folder alone.
+    """Load the best model of the finished run in ``folder``, from that folder alone.
 
     Raises:
-        RunError: the run is not finished, of another version in what counts, or damaged.
-        ParameterError: the device is not to be had.
+        RunError: the run is unfinished, damaged, or of an incompatible version.
+        ParameterError: the device is not available.
     """
     place = pick_device(device)
     run = read_run(folder)
-    recipe, classes = _checked(run)
+    recipe, facts = check_run(run)
     model = with_tta(load_best_model(folder, place), recipe).eval()
-    # A run that asked for bf16 is used in fp32 where there is none. Measured on 322 photos: one call differs, and
+    # A bf16 run is used in fp32 where there is no bf16. Measured on 322 photos: one prediction changes, and
     # probabilities by up to 0.10; in the same precision by 5e-7, the digits of predictions.csv.
     precision = pick_precision("auto" if recipe.precision == "bf16" else recipe.precision, place)
-    rule, why = _rule(run, model)
-    return Predictor(run, recipe, classes, model, place, precision, rule, (*run.notes, *why))
+    detector, problems = _open_detector(run, model)
+    return Predictor(run, recipe, facts.classes, model, place, precision, detector, (*run.notes, *problems))
 
 
-def _checked(run: FinishedRun) -> tuple[Recipe, tuple[str, ...]]:
-    """The recipe and the classes, if all files of the run agree about them."""
-    facts = read_model_facts(run.folder)
-    if run.recipe is None:
-        raise RunError(f"{run.folder}: without its recipe nobody knows how to show it a photo. {'; '.join(run.notes)}")
+def check_run(run: FinishedRun) -> tuple[Recipe, ModelFacts]:
+    """Check that a run's files belong together; return its recipe and the facts of its model.
+
+    Raises:
+        RunError: the recipe is missing, or two files contradict each other.
+    """
+    facts, recipe = read_model_facts(run.folder), run.recipe
+    if recipe is None:
+        raise RunError(f"{run.folder}: without a recipe, preprocessing is unknown. {'; '.join(run.notes)}")
     if list(facts.classes) != run.results["classes"]:
-        raise RunError(f"{run.folder}: best_model.json and results.json are of different runs: their classes differ")
-    if changed := facts.differs_from(run.recipe):
-        raise RunError(f"{run.folder}: best_model.json and recipe.json are of different runs: {changed[0]} differs")
+        raise RunError(f"{run.folder}: the classes in best_model.json and results.json differ: name another run")
+    if different := facts.differs_from(recipe):
+        raise RunError(f"{run.folder}: {different[0]} in best_model.json and recipe.json differs: name another run")
     if (facts.mean, facts.std) != (IMAGENET_MEAN, IMAGENET_STD):
-        raise RunError(f"{run.folder} is of another version: its photos were normalized in another way")
-    return run.recipe, facts.classes
+        raise RunError(f"{run.folder} is of another version: its photos were normalized differently")
+    return recipe, facts
 
 
-def _rule(run: FinishedRun, model: nn.Module) -> tuple[out_of_distribution.Rule | None, list[str]]:
-    """The best rule that the run's files allow, and what is to be said about that."""
+def _open_detector(run: FinishedRun, model: nn.Module) -> tuple[OODDetector | None, list[str]]:
+    """The best out-of-distribution detector that the run's files allow, and notes on files that are unusable."""
     layer = find_head(getattr(model, "model", model))[1]
     width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-    why = []
+    problems = []
     if (run.folder / out_of_distribution.FILE).exists():
         try:
             return out_of_distribution.load(run.folder, width), []
         except RunError as error:
-            why = [str(error)]
+            problems.append(str(error))
     if run.predictions is None:
-        return None, [*why, "nothing can be said about photos that look like none of the classes"]
-    return out_of_distribution.unsure(run.predictions.probabilities), why
+        return None, [*problems, "photos that resemble none of the classes cannot be flagged"]
+    return out_of_distribution.fit_max_softmax(run.predictions.probabilities), problems
 
 
-def _decoded_ahead(paths: Iterable[Path], recipe: Recipe, size: int) -> Iterator[list[tuple[Path, np.ndarray | str]]]:
-    """Batches of photos as the network sees them, or the reason in place of a photo; the next is under way."""
+Decoded = tuple[Path, np.ndarray | str]  # uint8 (3, S, S), or why the file could not be read
+
+
+def _decode_ahead(paths: Iterable[Path], recipe: Recipe, size: int) -> Iterator[list[Decoded]]:
+    """Yield batches of decoded photos while the next batch is being decoded."""
     rest, pending = iter(paths), deque[list[tuple[Path, Future]]]()
     with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the interpreter's lock
         try:
             while True:
                 while len(pending) < 2 and (batch := list(islice(rest, size))):
-                    pending.append([(path, pool.submit(_picture, path, recipe)) for path in batch])
+                    pending.append([(path, pool.submit(_decode, path, recipe)) for path in batch])
                 if not pending:
                     return
                 yield [(path, work.result()) for path, work in pending.popleft()]
         finally:
-            pool.shutdown(wait=False, cancel_futures=True)  # who stops early need not wait for the rest
+            pool.shutdown(wait=False, cancel_futures=True)  # a caller that stops early need not wait
 
 
-def _picture(path: Path, recipe: Recipe) -> np.ndarray | str:
-    """What the network will see of the photo, uint8 ``(3, S, S)``, or why there is nothing to see."""
+def _decode(path: Path, recipe: Recipe) -> np.ndarray | str:
     try:
         photo = load_photo(path)
-        if max(photo.size) > LONGEST * min(photo.size):
-            raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, no photo")
+        if max(photo.size) > MAX_ASPECT * min(photo.size):
+            raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, not a photo")
         return canvases.val_picture(photo, recipe)
     except PhotosError as error:
-        return str(error)
+        return str(error).removeprefix(str(path)).removeprefix(":").strip()

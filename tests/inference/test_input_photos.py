@@ -1,4 +1,4 @@
-"""What a user names, and which photos that means."""
+"""Which photos a user's paths name."""
 
 import os
 
@@ -9,7 +9,7 @@ from helpers.inference.input_photos import expand_paths
 
 @pytest.fixture
 def holiday(tmp_path):
-    """Photos at two depths, a hidden one, a telephone's format that is not read, and a text."""
+    """Photos at two depths, a hidden one, one in an unsupported format, and a text."""
     root = tmp_path / "Urlaub in Grün"
     (root / "b").mkdir(parents=True)
     for name in ("z.JPG", "a.png", "b/c.webp", ".hidden.jpg", "phone.heic", "notes.txt"):
@@ -17,11 +17,11 @@ def holiday(tmp_path):
     return root
 
 
-def test_a_folder_means_the_photos_below_it_and_says_what_it_passed_over(holiday):
+def test_a_folder_gives_the_photos_below_it_and_what_was_skipped(holiday):
     found = expand_paths([holiday])
     assert [path.relative_to(holiday).as_posix() for path in found.photos] == ["a.png", "z.JPG", "b/c.webp"]
     assert found.problems == []
-    assert found.passed_over == "1 .txt, 1 .heic" or found.passed_over == "1 .heic, 1 .txt"
+    assert found.skipped == "1 .txt, 1 .heic" or found.skipped == "1 .heic, 1 .txt"
 
 
 def test_a_file_counts_whatever_its_name_and_every_photo_once(holiday):
@@ -33,7 +33,7 @@ def test_patterns_are_expanded_where_the_shell_does_not(holiday):
     assert [path.name for path in expand_paths([str(holiday / "*.[Jp][Pn][Gg]")]).photos] == ["a.png", "z.JPG"]
     assert [path.name for path in expand_paths([str(holiday / "**" / "*.webp")]).photos] == ["c.webp"]
     (problem,) = expand_paths([str(holiday / "*.tiff")]).problems
-    assert "nothing fits this pattern" in problem
+    assert "nothing matches this pattern" in problem
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_that_file(tmp_path):
@@ -55,7 +55,7 @@ def test_an_empty_name_is_not_the_folder_one_is_in(holiday, monkeypatch):
     monkeypatch.chdir(holiday)
     found = expand_paths(["", "a.png"])
     assert [path.name for path in found.photos] == ["a.png"]
-    assert found.problems == ["an empty name '' means no photo: name a file, a folder or a pattern"]
+    assert found.problems == ["an empty name '': name a file, a folder or a pattern"]
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")

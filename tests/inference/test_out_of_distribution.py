@@ -1,4 +1,4 @@
-"""The rule for photos of none of the classes: hand-computed, kept, and as the measurement says."""
+"""Out-of-distribution detection: hand-computed, saved and loaded, and consistent with the benchmark."""
 
 import json
 from pathlib import Path
@@ -12,9 +12,10 @@ from helpers.common.errors import RunError
 from helpers.common.tensors import save_tensors
 from helpers.evaluation.features import Activations, look
 from helpers.inference import out_of_distribution
+from helpers.inference.out_of_distribution import ViM, fit_max_softmax, fit_vim, residual_norm
 from helpers.models.averaging import TTAModel
 from helpers.models.head import find_head
-from tests.tiny import random_model, tiny_recipe
+from tests.tiny import random_model
 
 RESULTS = Path(__file__).parents[2] / "report" / "results" / "novelty.json"
 
@@ -31,61 +32,61 @@ def some(n=60, k=8, seed=0):
     return Activations(features, torch.tensor([5.0, 0.0]) + 0.1 * torch.randn(n, 2, generator=generator))
 
 
-def test_the_distance_from_the_plane_is_that_of_geometry():
+def test_the_residual_norm_by_hand():
     centre, axis = torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[0.0, 1.0, 0.0]])
     features = torch.tensor([[5.0, 0.0, 0.0], [0.0, 2.0, 0.0], [0.0, 0.0, 3.0]])  # at length 1, of whatever length
     # Along the axis nothing counts: (0, 1, 0) lies 1 from the centre's place on it, (0, 0, 1) lies √2 away.
-    assert out_of_distribution.off_the_plane(features, centre, axis).tolist() == pytest.approx([0, 1, 2**0.5])
+    assert residual_norm(features, centre, axis).tolist() == pytest.approx([0, 1, 2**0.5])
 
 
-def test_the_doubt_is_the_weighted_distance_less_the_energy():
-    rule = out_of_distribution.ViM(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[0.0, 1.0, 0.0]]), 10.0, 9.0, 1, 1)
-    doubt = rule.doubt(seen([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], logits=((0.0, 0.0),)))
-    assert doubt.tolist() == pytest.approx([10 - 0.6931, -0.6931], abs=1e-4)
-    assert rule.flags(seen([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], logits=((0.0, 0.0),))).tolist() == [True, False]
+def test_the_score_is_the_weighted_distance_minus_the_energy():
+    vim = ViM(torch.tensor([1.0, 0.0, 0.0]), torch.tensor([[0.0, 1.0, 0.0]]), 10.0, 9.0, 1, 1)
+    scores = vim.score(seen([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], logits=((0.0, 0.0),)))
+    assert scores.tolist() == pytest.approx([10 - 0.6931, -0.6931], abs=1e-4)
+    assert vim.is_ood(seen([0.0, 1.0, 0.0], [1.0, 0.0, 0.0], logits=((0.0, 0.0),))).tolist() == [True, False]
 
 
-def test_the_directions_are_those_of_the_largest_differences():
+def test_the_directions_are_the_principal_ones():
     features = torch.tensor([[1.0, 0.9, 0.0, 0.0], [1.0, -0.9, 0.0, 0.0], [1.0, 0.0, 0.1, 0.0], [1.0, 0.0, -0.1, 0.0]])
     _, directions = out_of_distribution.principal_directions(features, 50)
     assert directions.abs().tolist() == [pytest.approx([0, 1, 0, 0], abs=1e-4)]  # one of four: the rest is distance
 
 
 @pytest.mark.parametrize(("photos", "kept"), [(3, 0), (20, 5), (200, 8)])
-def test_of_few_photos_few_directions_are_kept(photos, kept):
-    """With as many as photos, all training photos would lie in the plane, and any other photo be infinitely far."""
+def test_few_photos_give_few_directions(photos, kept):
+    """With as many directions as photos, all training photos would lie in the plane."""
     train = Activations(torch.randn(photos, 64, generator=torch.Generator().manual_seed(0)), torch.zeros(photos, 2))
-    rule = out_of_distribution.learn(train, train, directions=8)
-    assert len(rule.directions) == kept
-    assert rule.doubt(train).isfinite().all()
+    vim = fit_vim(train, train, directions=8)
+    assert len(vim.directions) == kept
+    assert vim.score(train).isfinite().all()
 
 
-def test_the_distance_weighs_as_much_as_the_largest_logit_on_the_training_photos():
+def test_the_weight_equates_distance_and_largest_logit_on_the_training_photos():
     train = some()
-    rule = out_of_distribution.learn(train, some(seed=1), directions=2)
-    distances = out_of_distribution.off_the_plane(train.features, rule.centre, rule.directions)
-    assert rule.weight * distances.mean().item() == pytest.approx(train.logits.amax(1).mean().item(), rel=1e-4)
+    vim = fit_vim(train, some(seed=1), directions=2)
+    distances = residual_norm(train.features, vim.centre, vim.directions)
+    assert vim.weight * distances.mean().item() == pytest.approx(train.logits.amax(1).mean().item(), rel=1e-4)
 
 
 @pytest.mark.parametrize(("photos", "flagged"), [(100, 5), (39, 1), (10, 0), (1, 0)])
 def test_at_most_five_in_a_hundred_validation_photos_are_flagged(photos, flagged):
     val = some(n=photos, seed=1)
-    rule = out_of_distribution.learn(some(), val, directions=2)
-    assert int(rule.flags(val).sum()) == flagged
-    unsure = out_of_distribution.unsure(val.logits.softmax(1))
-    assert int(unsure.flags(val).sum()) == flagged
+    vim = fit_vim(some(), val, directions=2)
+    assert int(vim.is_ood(val).sum()) == flagged
+    detector = fit_max_softmax(val.logits.softmax(1))
+    assert int(detector.is_ood(val).sum()) == flagged
 
 
-def test_what_lies_off_the_plane_is_flagged():
-    rule = out_of_distribution.learn(some(n=200), some(n=100, seed=1), directions=2)
+def test_photos_off_the_plane_are_flagged():
+    vim = fit_vim(some(n=200), some(n=100, seed=1), directions=2)
     off = some(n=20, seed=2)
-    assert rule.flags(Activations(off.features + 2 * torch.eye(8)[0], off.logits)).all()
-    assert rule.flags(off).float().mean() < 0.3
+    assert vim.is_ood(Activations(off.features + 2 * torch.eye(8)[0], off.logits)).all()
+    assert vim.is_ood(off).float().mean() < 0.3
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "squeezenet1_1", "mobilenet_v2"])
-def test_any_backbone_tells_its_features_and_the_logits_are_its_own(backbone):
-    model = random_model(backbone, 3, 0.5).eval().requires_grad_(False)
+def test_every_backbone_gives_its_features_and_logits(backbone):
+    model = random_model(backbone, 3).eval().requires_grad_(False)
     images = torch.randn(2, 3, 64, 64)
     found = look(model, images, torch.float32)
     assert torch.allclose(found.logits, model(images), atol=1e-6)
@@ -96,25 +97,25 @@ def test_any_backbone_tells_its_features_and_the_logits_are_its_own(backbone):
             assert torch.allclose(layer(found.features), found.logits, atol=1e-5)
 
 
-def test_views_are_averaged():
-    model = random_model("resnet18", 3, 0.5).eval()
+def test_features_and_logits_are_averaged_over_views():
+    model = random_model("resnet18", 3).eval()
     images = torch.randn(2, 3, 64, 64)
-    found = look(TTAModel(model, tiny_recipe(test_flip=True)), images, torch.float32)
+    found = look(TTAModel(model), images, torch.float32)
     one, other = (look(model, each, torch.float32) for each in (images, images.flip(-1)))
     assert torch.allclose(found.features, (one.features + other.features) / 2, atol=1e-5)
     assert torch.allclose(found.logits, (one.logits + other.logits) / 2, atol=1e-5)
 
 
-def test_the_rule_comes_back_from_the_folder(tmp_path):
-    rule, photos = out_of_distribution.learn(some(), some(seed=1), directions=2), some(seed=2)
-    out_of_distribution.save(rule, tmp_path)
-    assert torch.equal(out_of_distribution.load(tmp_path, 8).doubt(photos), rule.doubt(photos))
+def test_a_saved_rule_is_loaded_unchanged(tmp_path):
+    vim, photos = fit_vim(some(), some(seed=1), directions=2), some(seed=2)
+    out_of_distribution.save(vim, tmp_path)
+    assert torch.equal(out_of_distribution.load(tmp_path, 8).score(photos), vim.score(photos))
 
 
-def test_a_damaged_foreign_or_misfitting_file_is_named(tmp_path):
+def test_a_damaged_foreign_or_misfitting_file_is_refused(tmp_path):
     with pytest.raises(RunError, match="does not exist"):
         out_of_distribution.load(tmp_path, 8)
-    out_of_distribution.save(out_of_distribution.learn(some(), some(seed=1)), tmp_path)
+    out_of_distribution.save(fit_vim(some(), some(seed=1)), tmp_path)
     with pytest.raises(RunError, match="of another model"):
         out_of_distribution.load(tmp_path, 9)
     content = torch.load(tmp_path / out_of_distribution.FILE)
@@ -131,7 +132,7 @@ def test_a_damaged_foreign_or_misfitting_file_is_named(tmp_path):
         out_of_distribution.load(tmp_path, 8)
 
 
-def test_the_measurement_chose_the_rule_that_is_used():
+def test_the_benchmark_chose_the_rule_that_is_used():
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     rows = results["unknown_flowers"]
     assert results["chosen"] == measured.CHOSEN
@@ -143,19 +144,21 @@ def test_the_measurement_chose_the_rule_that_is_used():
     assert flat[f"flagged by {results['chosen']}"] == flat["pictures"]
 
 
-def test_the_numbers_that_are_told_are_those_of_the_measurement():
+def test_the_quoted_numbers_are_the_benchmark_s():
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     rows, chosen = results["unknown_flowers"], results["unknown_flowers"][results["chosen"]]
     flagged = [kind["flagged"] for kind in chosen["kinds"].values()]
-    assert tuple(round(share, 2) for share in (min(flagged), max(flagged))) == out_of_distribution.FOUND
-    assert round(chosen["false_alarms"], 2) == out_of_distribution.MISTAKEN
+    assert tuple(round(share, 2) for share in (min(flagged), max(flagged))) == out_of_distribution.FLAGGED_UNKNOWN
+    assert round(chosen["false_alarms"], 2) == out_of_distribution.FLAGGED_KNOWN
     areas = [rows[f"ViM, normalized, {count}"]["auroc"] for count in (16, 32, 64, 128)]
     assert (min(areas), max(areas), rows["ViM"]["auroc"]) == (0.8304, 0.8342, 0.8375)  # the comment on DIRECTIONS
-    assert (rows["ViM, normalized, 32"]["auroc"], rows[results["chosen"]]["auroc"]) == (0.8325, 0.8307)  # on MOST
+    assert (rows["ViM, normalized, 32"]["auroc"], rows[results["chosen"]]["auroc"]) == (
+        0.8325,
+        0.8307,
+    )  # on MAX_TRAIN_PHOTOS
     drawn = results["other_pictures"]["flowers drawn by the demo"]
     assert (drawn[f"flagged by {results['chosen']}"], drawn["pictures"]) == (2, 50)
-    said = str(out_of_distribution.learn(some(), some(seed=1)))
-    assert "12 to 40% of the photos of an unknown kind were flagged, and 6% of the known; of drawn flowers 2 of" in said
+    assert "our test flagged 12 to 40% of unknown flowers and 6% of known ones" in str(fit_vim(some(), some(seed=1)))
     for name in ("noise", "smooth colours", "one flat colour", "a portrait (Grace Hopper, of matplotlib)"):
         assert (
             results["other_pictures"][name][f"flagged by {results['chosen']}"]
@@ -163,14 +166,14 @@ def test_the_numbers_that_are_told_are_those_of_the_measurement():
         )
 
 
-def test_auroc_and_intervals_of_the_measurement():
+def test_auroc_and_intervals_of_the_benchmark():
     assert measured.auroc(torch.tensor([0.0, 1.0]), torch.tensor([2.0, 1.0, -1.0])) == pytest.approx((2 + 1.5 + 0) / 6)
     mean, low, high = measured.student(torch.tensor([0.7, 0.8, 0.9]).numpy())
     # Student's 0.975 quantile for two degrees of freedom is 4.303; the standard error 0.1 / √3.
     assert (mean, low, high) == pytest.approx((0.8, 0.8 - 0.2484, 0.8 + 0.2484), abs=1e-3)
 
 
-def test_the_compared_rules_doubt_what_is_strange():
+def test_the_compared_rules_score_unusual_photos_higher():
     train, labels = some(n=200), torch.arange(200) % 2
     table = measured.rules(train, labels)
     assert set(table) == set(measured.SOURCES)

@@ -1,7 +1,7 @@
 """Classify photos with an exported model: ``python classify.py model.onnx photo.jpg …``.
 
-Needs numpy, Pillow and onnxruntime, and nothing of the project that trained the model: what has to be known about it
-stands in the file itself. ``python -m helpers export --onnx`` puts a copy of this script beside the model.
+Needs numpy, Pillow and onnxruntime, not the project that trained the model: classes and preprocessing are stored in the
+model's file. ``python -m helpers export --onnx`` puts a copy of this script beside the model.
 """
 
 from __future__ import annotations
@@ -13,16 +13,18 @@ import numpy as np
 import onnxruntime
 from PIL import Image, ImageOps
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # not EPS, which Pillow would hand to Ghostscript
+
 
 def open_model(path):
-    """The model as a session, and what its file says about preprocessing and classes."""
+    """Open the model; return the session, and the facts about preprocessing and classes in its file."""
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     return session, json.loads(session.get_modelmeta().custom_metadata_map["preprocessing.json"])
 
 
 def prepare(path, steps):
-    """The photo as the model wants it: float32 (1, 3, side, side)."""
-    photo = ImageOps.exif_transpose(Image.open(path))
+    """Load and preprocess a photo: float32 (1, 3, side, side)."""
+    photo = ImageOps.exif_transpose(Image.open(path, formats=FORMATS))
     if photo.has_transparency_data:
         photo = photo.convert("RGBA")
         photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo)
@@ -37,15 +39,26 @@ def prepare(path, steps):
 
 
 def classify(session, facts, path):
-    """Pairs (class, probability), the likeliest first."""
+    """Return pairs (class, probability), the most probable first."""
     (logits,) = session.run(["logits"], {"images": prepare(path, facts["preprocessing"])})
     shares = np.exp(logits[0] - logits[0].max())
     return sorted(zip(facts["output"]["classes"], shares / shares.sum(), strict=True), key=lambda pair: -pair[1])
 
 
+def main(model, *photos):
+    """Print the probabilities of every photo; return the exit code."""
+    (session, facts), code = open_model(model), 0
+    for path in photos:
+        try:
+            pairs = classify(session, facts, path)
+            print(f"{path}: " + ", ".join(f"{name} {probability:.6f}" for name, probability in pairs))
+        except (OSError, ValueError, Image.DecompressionBombError) as error:
+            print(f"{path}: cannot be read as a photo ({error})", file=sys.stderr)
+            code = 1
+    return code
+
+
 if __name__ == "__main__":
     if len(sys.argv) < 3:
         sys.exit("usage: python classify.py model.onnx photo.jpg …")
-    model, about = open_model(sys.argv[1])
-    for name in sys.argv[2:]:
-        print(f"{name}: " + ", ".join(f"{kind} {share:.6f}" for kind, share in classify(model, about, name)))
+    sys.exit(main(*sys.argv[1:]))

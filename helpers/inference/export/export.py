@@ -1,12 +1,11 @@
-"""A finished run's model as a file for use elsewhere: ``python -m helpers export work_dir/<run> --onnx --time``.
+"""Export a finished run's model for use elsewhere: ``python -m helpers export work_dir/<run> --onnx --time``.
 
-``<run>/export/`` then holds ``model.pt2`` (torch.export), ``model.onnx`` and ``classify.py`` beside it (``--onnx``),
-``preprocessing.json``, and ``timing.json`` (``--time``). No file gets its name before it has been checked on photos.
+``<run>/export/`` then holds ``model.pt2`` (torch.export), with ``--onnx`` ``model.onnx`` and ``classify.py``, with
+``--time`` ``timing.json``, and ``preprocessing.json``. Files appear there only after they were verified on photos.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -18,18 +17,16 @@ from typing import Any
 import torch
 
 from helpers.common.errors import RunError
-from helpers.common.files import write_json
-from helpers.inference.export import formats, verify
-from helpers.inference.export import timing as export_timing
-from helpers.inference.export.formats import Deployed, InferenceFn
-from helpers.inference.export.preprocessing import describe
+from helpers.common.files import file_digest, write_json
+from helpers.inference.export import formats, timing, verify
+from helpers.inference.export.formats import DeployedModel, InferenceFn
+from helpers.inference.export.preprocessing import describe_model
 from helpers.runs.finished import read_run
 from helpers.runs.run import project_root
 from helpers.runs.saving import load_best_model
 
-FILES = ("model.pt2", "model.onnx", "classify.py", "timing.json", "preprocessing.json")
-
-
+ENGINES = {"model.pt2": "exported program", "model.onnx": "ONNX Runtime"}
+FILES = (*ENGINES, "classify.py", "timing.json", "preprocessing.json")
 SCRIPT = Path(__file__).with_name("classify.py")
 
 
@@ -37,58 +34,60 @@ def export_run(
     folder: Path,
     root: Path | None = None,
     onnx: bool = False,
-    timing: bool = False,
+    measure_speed: bool = False,
     data: str | None = None,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """Export the best model of the finished run in ``folder``, check the files, and return the folder they are in.
+    """Export the best model of the finished run in ``folder``, verify the files, and return the folder they are in.
 
     Args:
-        onnx: write an ONNX file too.
-        timing: measure the speed on one core too; needs ``onnx``.
+        onnx: also write an ONNX file.
+        measure_speed: also measure the speed on one core; includes ``onnx``.
         data: folder of the run's photos, if they are not where its recipe says.
 
     Raises:
         ParameterError: packages for ONNX are missing.
         PhotosError: ``data`` holds none of the run's validation photos.
-        RunError: the run is not finished or damaged, cannot be exported, or a file answers otherwise than the model.
-            What an earlier export left is then untouched.
+        RunError: the run is unfinished or damaged, cannot be exported, or a file does not match the model. The files
+            of an earlier export are then left as they were.
     """
-    if onnx or timing:
+    onnx = onnx or measure_speed
+    if onnx:
         formats.require_onnx()
     run, target = read_run(folder), folder / "export"
-    facts = describe(run)
-    model = Deployed(load_best_model(folder), run.recipe)
-    plain = torch.inference_mode()(model)
+    facts = describe_model(run)
+    model = DeployedModel(load_best_model(folder), run.recipe)
+    pytorch = torch.inference_mode()(model)
     try:
-        _sweep(folder)
+        _remove_leftovers(folder)
         with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
             aside = Path(name)
-            engines = _write(aside, model, run.recipe.val_size, facts, onnx or timing)
+            engines = _write(aside, model, run.recipe.val_size, facts, onnx)
             photos = verify.sample_photos(run, root or project_root(), data)
-            report = _check(aside, engines, plain, photos, facts, log)
-            if timing:
-                measured = export_timing.measure(_named({"PyTorch": plain} | engines), photos.images)
+            report = _verify(aside, engines, pytorch, photos, facts, log)
+            if measure_speed:
+                timed = {"PyTorch": pytorch} | {ENGINES[name]: engine for name, engine in engines.items()}
+                measured = timing.measure(timed, photos.images)
                 write_json(aside / "timing.json", measured)
-                log(export_timing.as_text(measured))
+                log(timing.timing_table(measured))
             write_json(aside / "preprocessing.json", facts | report)
             target.mkdir(exist_ok=True)
-            for each in FILES:  # preprocessing.json, which vouches for the others, comes last
+            for each in FILES:  # preprocessing.json, which holds the others' checksums, comes last
                 _move(aside / each, target / each)
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): free some space") from error
     return target
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what an export that was killed left; a younger one may still be at work."""
-    for rest in folder.glob(".export-*"):
-        if time.time() - rest.stat().st_mtime > 3600:
-            shutil.rmtree(rest, ignore_errors=True)
+def _remove_leftovers(folder: Path) -> None:
+    """Remove what a killed export left behind; a folder younger than an hour may still be in use."""
+    for leftover in folder.glob(".export-*"):
+        if time.time() - leftover.stat().st_mtime > 3600:
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
-def _write(aside: Path, model: Deployed, side: int, facts: dict[str, Any], onnx: bool) -> dict[str, InferenceFn]:
-    """Write the model's files, and open each of them again."""
+def _write(aside: Path, model: DeployedModel, side: int, facts: dict[str, Any], onnx: bool) -> dict[str, InferenceFn]:
+    """Write the model's files and open each of them again."""
     program = formats.trace(model, side)
     formats.save_program(program, aside / "model.pt2", facts)
     engines = {"model.pt2": formats.open_program(aside / "model.pt2")}
@@ -99,47 +98,36 @@ def _write(aside: Path, model: Deployed, side: int, facts: dict[str, Any], onnx:
     return engines
 
 
-def _check(
+def _verify(
     aside: Path,
     engines: dict[str, InferenceFn],
-    plain: InferenceFn,
-    photos: verify.Photos,
+    pytorch: InferenceFn,
+    photos: verify.SamplePhotos,
     facts: dict[str, Any],
     log: Callable[[str], None],
 ) -> dict[str, Any]:
-    """What the files answer against PyTorch, and PyTorch in float32 against what the run wrote down."""
-    log(f"checked on {photos.source}")
+    """Compare the files with PyTorch, and PyTorch in float32 with the run's own predictions."""
+    log(f"verified on {photos.source}")
     files = {}
-    for name, answer in engines.items():
-        files[name] = _identity(aside / name) | verify.compare(name, answer, plain, photos)
-        log(_sentence(name, files[name]))
-    same = verify.against_the_run(plain, photos)
-    if same:
+    for name, engine in engines.items():
+        identity = {"bytes": (aside / name).stat().st_size, "sha256": file_digest(aside / name)}
+        files[name] = found = identity | verify.compare_models(name, engine, pytorch, photos)
         log(
-            f"predictions.csv, computed in {facts['model']['precision_of_the_run']}: {same['same_calls']} of "
-            f"{same['photos']} calls the same, probabilities within {same['probabilities_max_difference']:.2g}"
+            f"{name:<10} {found['bytes'] / 1e6:6.1f} MB, same predictions as PyTorch; largest difference: logits "
+            f"{found['logits_max_difference']:.1e}, probabilities {found['probabilities_max_difference']:.1e}"
         )
-    return {"check": {"photos": photos.source, "against_predictions_csv": same}, "files": files}
-
-
-def _named(engines: dict[str, InferenceFn]) -> dict[str, InferenceFn]:
-    names = {"model.pt2": "exported program", "model.onnx": "ONNX Runtime"}
-    return {names.get(name, name): answer for name, answer in engines.items()}
-
-
-def _identity(path: Path) -> dict[str, Any]:
-    return {"bytes": path.stat().st_size, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-def _sentence(name: str, found: dict[str, Any]) -> str:
-    return (
-        f"{name:<10} {found['bytes'] / 1e6:6.1f} MB, the same calls as PyTorch; largest difference: logits "
-        f"{found['logits_max_difference']:.1e}, probabilities {found['probabilities_max_difference']:.1e}"
-    )
+    stored = verify.compare_with_run(pytorch, photos)
+    if stored:
+        log(
+            f"predictions.csv, computed in {facts['model']['precision_of_the_run']}: {stored['same_predictions']} of "
+            f"{stored['photos']} predictions the same, probabilities within "
+            f"{stored['probabilities_max_difference']:.2g}"
+        )
+    return {"check": {"photos": photos.source, "against_predictions_csv": stored}, "files": files}
 
 
 def _move(source: Path, target: Path) -> None:
-    """Put a new file in an old one's place; an old one without successor would belong to another export."""
+    """Replace an old file by the new one; without a new one, remove it, since it belongs to an earlier export."""
     if source.exists():
         os.replace(source, target)
     else:

@@ -1,10 +1,10 @@
-"""A model as one file: written with torch.export or ONNX, and opened again.
+"""Write a model as one file with torch.export or ONNX, and open it again.
 
-Safety of ``.pt2``, as read in the sources of PyTorch 2.14: the file is a zip archive with the graph as JSON and every
-tensor as raw bytes. ``save_program`` writes nothing that has to be unpickled. ``torch.export.load`` however unpickles
-whatever an archive declares as pickled, with ``weights_only`` switched off, so a file of a stranger can run code when
-it is loaded: compare its SHA-256 with the one in ``preprocessing.json`` of somebody you trust, or use the ONNX file,
-whose format (protobuf) holds no code. Inside the project ``best_model.pth`` stays the file to load: it needs no trust.
+Is a ``.pt2`` file safe to open? (As read in the sources of PyTorch 2.14.) It is a zip archive with the graph as JSON
+and every tensor as raw bytes, and ``save_program`` writes nothing that has to be unpickled. But ``torch.export.load``
+unpickles whatever an archive declares as pickled, without ``weights_only``: a stranger's file can run code. Compare
+its SHA-256 with the one in ``preprocessing.json`` from a source you trust, or use the ONNX file, whose format
+(protobuf) holds no code. Within the project, ``best_model.pth`` is the file to load: it needs no trust.
 """
 
 from __future__ import annotations
@@ -26,13 +26,11 @@ from helpers.models.averaging import with_tta
 from helpers.recipe import Recipe
 
 METADATA = "preprocessing.json"  # name inside the .pt2 file and among the ONNX file's properties
-
-
 InferenceFn = Callable[[torch.Tensor], torch.Tensor]  # images float32 (n, 3, S, S) → logits float32 (n, classes), CPU
 
 
-class Deployed(nn.Module):
-    """The model as the recipe tests it: ``images``, float32 ``(n, 3, S, S)`` → logits, float32 ``(n, classes)``."""
+class DeployedModel(nn.Module):
+    """A model with the recipe's test-time augmentation: float32 ``(n, 3, S, S)`` → logits, float32 ``(n, classes)``."""
 
     def __init__(self, model: nn.Module, recipe: Recipe) -> None:
         super().__init__()
@@ -43,44 +41,40 @@ class Deployed(nn.Module):
         return self.model(images).float()
 
 
-def trace(model: Deployed, side: int) -> ExportedProgram:
-    """The model's graph for any number of images of ``side`` px, on the CPU.
+def trace(model: DeployedModel, side: int) -> ExportedProgram:
+    """Trace the model's graph for any number of images of ``side`` px, on the CPU.
 
     Raises:
-        RunError: torch.export cannot follow this backbone.
+        RunError: torch.export does not support this backbone.
     """
     try:
         with _quiet():
             program = torch.export.export(model, (torch.zeros(2, 3, side, side),), dynamic_shapes=({0: Dim("batch")},))
     except Exception as error:  # torch.export raises many kinds
-        raise RunError(f"torch.export cannot follow this model ({_first_line(error)}): export another run") from error
-    program.example_inputs = None  # megabytes of zeros, and the one thing that would have to be unpickled
+        raise RunError(f"torch.export cannot trace this model ({_first_line(error)}): export another run") from error
+    program.example_inputs = None  # megabytes of zeros, and the only thing that would have to be unpickled
     for node in program.graph.nodes:  # paths of this machine
         node.meta.pop("stack_trace", None)
     return program
 
 
 def save_program(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
-    """Write ``path`` (``….pt2``), with the facts inside."""
+    """Write the program as ``path`` (``….pt2``), with the facts inside."""
     with _quiet():
         torch.export.save(program, path, extra_files={METADATA: _text(facts)})
 
 
 def open_program(path: Path) -> InferenceFn:
-    """The model in a ``.pt2`` file that you trust (see the module's docstring)."""
+    """Open the model in a ``.pt2`` file that you trust (see the module's docstring)."""
     with _quiet():
-        module = torch.export.load(path).module()
-
-    @torch.inference_mode()
-    def answer(images: torch.Tensor) -> torch.Tensor:
-        return module(images)
-
-    return answer
+        return torch.inference_mode()(torch.export.load(path).module())
 
 
 def require_onnx() -> None:
-    """Raises:
-    ParameterError: a package that ONNX needs is not installed; the message says how it is.
+    """Check that the packages for ONNX are installed.
+
+    Raises:
+        ParameterError: one is missing; the message says how to install it.
     """
     try:
         import onnx  # noqa: F401
@@ -93,29 +87,29 @@ def require_onnx() -> None:
 
 
 def save_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
-    """Write ``path`` (``….onnx``) in one file, with the facts among its properties.
+    """Write the program as ``path`` (``….onnx``), one file with the facts among its properties.
 
     Raises:
-        RunError: the graph has something that ONNX lacks.
+        RunError: ONNX lacks an operation of the graph.
     """
     try:
         with _quiet():
-            made = torch.onnx.export(
+            exported = torch.onnx.export(
                 program, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
             )
     except Exception as error:  # torch.onnx raises many kinds
         raise RunError(f"ONNX cannot express this model ({_first_line(error)}): export without --onnx") from error
-    graph = made.model.graph
+    graph = exported.model.graph
     for value in (*graph.inputs, *graph.outputs):
         value.shape[0] = "batch"
     for node in graph.all_nodes():
         node.metadata_props.clear()  # paths of this machine
-    made.model.metadata_props[METADATA] = _text(facts)
-    made.save(path, external_data=False)
+    exported.model.metadata_props[METADATA] = _text(facts)
+    exported.save(path, external_data=False)
 
 
 def open_onnx(path: Path, threads: int = 1) -> InferenceFn:
-    """The model in an ONNX file, run by ONNX Runtime on so many cores."""
+    """Open the model in an ONNX file with ONNX Runtime, on this many cores."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -134,15 +128,12 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what torch tells its own developers: that zeros are no tensor's complete storage, and such."""
-    loggers = [logging.getLogger(name) for name in ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
+    """Silence the warnings that torch's exporters mean for their developers."""
+    before = logging.root.manager.disable
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
         try:
-            for logger in loggers:
-                logger.setLevel(logging.ERROR)
             yield
         finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)
+            logging.disable(before)

@@ -1,29 +1,22 @@
-"""What somebody needs to use an exported model without this project: ``preprocessing.json``."""
+"""Describe an exported model for use without this project: ``preprocessing.json``."""
 
 from __future__ import annotations
 
 from importlib.metadata import version
 from typing import Any
 
-from helpers.common.errors import RunError
+from helpers.inference.predictor import check_run
 from helpers.runs.finished import FinishedRun
-from helpers.runs.saving import ModelFacts, read_model_facts
+from helpers.runs.saving import ModelFacts
 
 
-def describe(run: FinishedRun) -> dict[str, Any]:
-    """Input, preprocessing, output, where the model comes from and how good it is; also kept inside the files.
+def describe_model(run: FinishedRun) -> dict[str, Any]:
+    """Describe input, preprocessing, output, origin and accuracy of a run's model.
 
     Raises:
-        RunError: the recipe is missing, or it and ``best_model.json`` do not fit each other.
+        RunError: the recipe is missing, or does not match ``best_model.json``.
     """
-    facts, recipe = read_model_facts(run.folder), run.recipe
-    if recipe is None:
-        raise RunError(f"{run.folder}: without a recipe nobody knows how photos are prepared: {'; '.join(run.notes)}")
-    if changed := facts.differs_from(recipe):
-        raise RunError(
-            f"{run.folder}: {changed[0]} is {getattr(recipe, changed[0])!r} in recipe.json and "
-            f"{getattr(facts, changed[0])!r} in best_model.json: export a run whose files belong together"
-        )
+    recipe, facts = check_run(run)
     side = recipe.val_size
     return {
         "input": {
@@ -32,7 +25,7 @@ def describe(run: FinishedRun) -> dict[str, Any]:
             "dtype": "float32",
             "layout": "NCHW: photo, colour, row from the top, column from the left",
             "colour_order": "RGB",
-            "value_range": "about -2.2 to 2.7: [0, 1] after the scaling below, less the mean, by the std",
+            "value_range": "about -2.2 to 2.7: scaled to [0, 1], minus the mean, divided by the std",
         },
         "preprocessing": _steps(recipe.val_resize, side, list(facts.mean), list(facts.std)),
         "output": {
@@ -49,18 +42,18 @@ def describe(run: FinishedRun) -> dict[str, Any]:
 
 
 def _steps(resize: int, side: int, mean: list[float], std: list[float]) -> dict[str, Any]:
-    """The steps in their order."""
+    """List the preprocessing steps in their order."""
     return {
-        "orientation": "upright, as the photo's EXIF tag says",
-        "colour": "RGB, 8 bits; transparency laid over white",
+        "orientation": "upright, according to the photo's EXIF tag",
+        "colour": "RGB, 8 bits; transparent pixels on white",
         "resize": {
             "shorter_side": resize,
             "longer_side": "int(shorter_side * longer / shorter)",
             "interpolation": "bilinear",
             "antialias": True,
-            "on": "8-bit values, as Pillow's resize and torchvision's on a PIL image do it",
+            "on": "8-bit values, like Pillow's resize and torchvision's on a PIL image",
         },
-        "crop": {"size": side, "place": "central: left = round((width - size) / 2), halves to the even; top likewise"},
+        "crop": {"size": side, "place": "centre: left = round((width - size) / 2), halves to even; top likewise"},
         "scale": 1 / 255,
         "mean": mean,
         "std": std,
@@ -69,7 +62,7 @@ def _steps(resize: int, side: int, mean: list[float], std: list[float]) -> dict[
 
 
 def _origin(run: FinishedRun, facts: ModelFacts) -> dict[str, Any]:
-    """The run and its accuracy. Demo results are never passed off as flower results."""
+    """Describe the run and its accuracy. Accuracies on drawn photos are labelled as such."""
     r = run.results
     about = "drawings by this project: says nothing about real flowers" if r["demo"] else "photos of its own data set"
     return {
@@ -83,7 +76,7 @@ def _origin(run: FinishedRun, facts: ModelFacts) -> dict[str, Any]:
             "interval_95": [r["interval_low"], r["interval_high"]],
             "interval": "Wilson's, for one split",
             "mean_of_last_five_epochs": r.get("last_five_mean"),
-            "measured_on": f"validation, {about}; its best epoch was chosen on the same photos, which flatters",
+            "measured_on": f"validation, {about}; optimistic, since the best epoch was chosen on the same photos",
         },
         "precision_of_the_run": run.environment.get("precision", "unknown"),
         "data_fingerprint": run.environment.get("data_fingerprint", "unknown"),
