@@ -116,7 +116,7 @@ def test_a_folder_of_own_photos_is_drawn_as_the_notebook_draws_it(folder, tmp_pa
     assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert said == []
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "3.jpg")}))
-    with pytest.raises(PhotosError, match="none of what was named is a photo"):
+    with pytest.raises(PhotosError, match="no photo to show"):
         figures.your_photo(RunData(read_partial_run(folder), folder, say=said.append))
     assert "3.jpg does not exist: did you mean" in said[0]
 
