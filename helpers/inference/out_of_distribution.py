@@ -1,24 +1,14 @@
 """Detect photos that resemble none of the classes: ViM, or the largest probability where a run has no ViM.
 
-<<<<<<< HEAD
-The rule is ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching"). It puts two doubts
-together: the features lie off the few directions in which the training photos' features differ, and the logits are
-small (energy; Liu et al., 2020). Features are scaled to length 1 here: without that it finds as many unknown flowers,
-but a picture of one flat colour, whose features are all small, passes.
-``benchmarks/contenders/ood_rules.py`` compares it with other
-rules on real photos, one kind of flower unknown at a time; ``report/results/novelty.json`` holds what came
-out. Noise, colours and a portrait were all flagged there, of 50 flowers drawn for the demo only 2.
-A photo is flagged if its doubt exceeds that of 95 % of the run's own validation photos.
-=======
 ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching") adds two signs of an unusual photo: its
 features lie far from the principal directions of the training photos' features, and its logits are small (energy; Liu
 et al., 2020). We deviate from the paper twice. Features are scaled to length 1: that finds as many unknown flowers, and
 also pictures of one flat colour, whose features are all small. And distances are measured from the mean of the
 training features, not from the point where all logits are 0, which only a linear head defines.
->>>>>>> bedd11d (Inference: predict shows the predictions first and then one line of caveat; speed is measured by torch.utils.benchmark; one check that a run's files belong together; field's words; tests beside the files they test)
 
-A photo is flagged if its score exceeds that of 95 % of the run's validation photos. ``benchmarks/novelty.py`` compares
-the rule with others on real photos, leaving out one kind of flower at a time (``report/results/novelty.json``).
+A photo is flagged if its score exceeds that of 95 % of the run's validation photos.
+``benchmarks/contenders/ood_rules.py`` compares the rule with others on real photos, leaving out one kind of flower at a
+time (``report/results/novelty.json``).
 
 A flag is a hint: a yellow dandelion resembles a sunflower to a network that has only seen white seed heads as
 dandelions, and may pass unflagged.
