@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 
-class UserError(ValueError):
+class UserError(Exception):
     """Something the user gave cannot be used. The message says what, and what to do about it."""
 
     def __str__(self) -> str:
-        # Names of files need not be text; what is not would fail again when it is printed.
+        # File names may hold bytes that are not text, which would fail again when the message is printed.
         return super().__str__().encode("utf-8", "backslashreplace").decode()
 
     def _render_traceback_(self) -> list[str]:
-        # IPython asks an exception for this. A user's mistake needs its message, not the
-        # forty frames of library code in which it was noticed.
+        # IPython shows this instead of the traceback: a user needs the message, not forty frames of library code.
         return [f"{type(self).__name__}: {self}"]
 
 
 class ParameterError(UserError):
-    """A parameter is unknown, of the wrong type, or out of range."""
+    """A parameter is unknown, of the wrong type, out of range, or without effect."""
 
 
 class PhotosError(UserError):
@@ -25,7 +24,7 @@ class PhotosError(UserError):
 
 
 class WeightsError(UserError):
-    """A backbone or its weights cannot be had, or do not fit each other."""
+    """A backbone or its weights are not available, or do not fit each other."""
 
 
 class RunError(UserError):
@@ -33,4 +32,4 @@ class RunError(UserError):
 
 
 class DivergedError(RunError):
-    """A training ran away: its loss is no longer a number."""
+    """A training diverged: its loss is no longer a finite number."""

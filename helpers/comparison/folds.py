@@ -200,8 +200,6 @@ def read(place: Path, recipe: Recipe, audit: Audit, split: Split, ignored: Seque
         if facts["names"] != [audit.photos.names[i] for i in split.val]:  # by another version of a library, perhaps
             raise RunError(f"{path} held out other photos than this fold does now: choose another name, or delete it")
     except (OSError, ValueError, KeyError, TypeError) as error:
-        if isinstance(error, RunError):
-            raise
         raise RunError(f"{path} is damaged ({error}): delete the folder, and the fold is run again") from error
     if changed := recipe.changed_since(before, (*IRRELEVANT_SETTINGS, *ignored)):
         then, now = (settings.get(changed[0], "no setting") for settings in (before, recipe.to_dict()))

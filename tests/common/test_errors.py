@@ -1,0 +1,17 @@
+"""Errors for the user: never swallowed by a handler for damaged values, and always printable."""
+
+import pytest
+
+from helpers.common import errors
+
+
+@pytest.mark.parametrize("kind", [each for each in vars(errors).values() if isinstance(each, type)])
+def test_handlers_for_damaged_values_do_not_swallow_them(kind):
+    assert issubclass(kind, errors.UserError)
+    assert not issubclass(kind, (ValueError, TypeError, KeyError, OSError, RuntimeError))
+
+
+def test_a_file_name_that_is_not_text_can_be_printed():
+    error = errors.PhotosError("caf\udce9.jpg is damaged")
+    assert str(error).encode() == b"caf\\udce9.jpg is damaged"
+    assert error._render_traceback_() == ["PhotosError: caf\\udce9.jpg is damaged"]
