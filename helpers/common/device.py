@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from helpers.common.errors import ParameterError
+from helpers.common.text import counted
 
 
 def pick_device(name: str) -> torch.device:
@@ -108,7 +109,7 @@ def describe(device: torch.device) -> str:
         return torch.cuda.get_device_name(device)
     if device.type == "mps":
         return "Apple GPU"
-    return f"{_processor()}, {torch.get_num_threads()} threads"
+    return f"{_processor()}, {counted(torch.get_num_threads(), 'thread')}"
 
 
 def _processor() -> str:

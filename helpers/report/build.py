@@ -1,7 +1,6 @@
-"""The report as a PDF: ``python -m helpers report work_dir/<run>`` writes ``report/report.pdf``.
+"""Build the report of a run: read the run, write the sentences, draw the figures, typeset all as a PDF.
 
-Everything in it is read from the run's folder: numbers, and with them the sentences that they choose. ``report.typ``
-lays it out with typst, whose own fonts are used, so that the same run gives the same bytes everywhere.
+``report/report.typ`` is the layout. typst brings its own fonts, so the same run gives the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -16,32 +15,19 @@ from typing import Any, NamedTuple
 import typst
 
 from helpers.common import files
-from helpers.common.errors import ParameterError, RunError
-from helpers.comparison import table
-from helpers.report.comparison import most_telling
+from helpers.common.errors import RunError
+from helpers.report.comparison import read_comparison
 from helpers.report.facts import Facts
 from helpers.report.figures import draw_figures
 from helpers.report.integrity import check_integrity
-from helpers.report.markup import Pieces, written
+from helpers.report.markup import literal, pieces, revealed
 from helpers.report.story import story
-from helpers.runs.finished import FinishedRun, read_run
+from helpers.runs.finished import read_run
 from helpers.runs.run import project_root
 
 LAYOUT = ("report.typ", "references.bib")
-
-
-COMPARISON = "report/results/comparison.json"
-
-
 LIMIT = 4  # pages of main text that the assignment allows, references apart
-
-
 DEMO = "DEMO: drawn photos, not real flowers"
-
-
-AUTHOR, EMAIL = "Author (set with --author)", "e-mail (set with --email)"
-
-
 COURSE = "ECE371 Neural Networks and Deep Learning, Assignment 1"
 
 
@@ -56,8 +42,8 @@ class Report(NamedTuple):
 def build(
     folder: Path,
     output: Path,
-    author: str = AUTHOR,
-    email: str = EMAIL,
+    author: str = "",
+    email: str = "",
     course: str = COURSE,
     comparison: Path | None = None,
     force: bool = False,
@@ -65,23 +51,24 @@ def build(
     """Write the report of the run in ``folder``. It takes seconds.
 
     Args:
-        comparison: rows of ``helpers.comparison``, for a run on real photos.
-        force: report a run whose files were changed too; every page then says so.
+        comparison: a ``comparison.json``, for a run on real photos.
+        force: report a run whose files were changed, too; every page then says so.
 
     Raises:
-        RunError: the run is not finished, its files are damaged, or were changed after it wrote them; typst could
-            not set the report; or ``output`` cannot be written.
+        RunError: the run is not finished, its files are damaged or were changed, typst could not typeset the report,
+            or ``output`` cannot be written.
         ParameterError: the comparison cannot be used.
     """
     facts, content = compose(folder, comparison, force)
-    content |= {"author": author, "email": email, "course": course}
+    with _damage_named(folder):
+        figures = draw_figures(facts)
     try:
-        with laid_out(content, draw_figures(facts)) as compiler:
+        with typesetter(content | {"author": author, "email": email, "course": course}, figures) as compiler:
             pdf = compiler.compile(format="pdf")
             main_pages = compiler.query("<main-text>", field="value", one=True)
             pages = compiler.query("<last>", field="value", one=True)
     except typst.TypstError as error:
-        raise RunError(f"typst could not set the report of {folder} ({error}): the run itself is intact") from error
+        raise RunError(f"typst could not typeset the report of {folder} ({error}); the run itself is intact") from error
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         files.write_atomically(output, pdf)
@@ -91,54 +78,57 @@ def build(
 
 
 def compose(folder: Path, comparison: Path | None = None, force: bool = False) -> tuple[Facts, dict[str, Any]]:
-    """The facts of a run, and all that its report says but who wrote it; errors as for ``build``."""
+    """Write all sentences and tables of a run's report; arguments and errors as for ``build``."""
     run = read_run(folder)
-    notices, footnote = check_integrity(run, force)
-    facts = Facts(run, _read_comparison(comparison, run) if comparison else ())
-    return facts, story(facts) | {
-        "notice": " · ".join([*notices, *([DEMO] if facts.demo else [])]) or None,
-        "footnote": footnote or None,
-        "source": f"run {run.results['run']}",
-        "provenance": _provenance(run, project_root(Path(__file__).parent), bool(facts.comparison)),
-    }
+    rows = read_comparison(comparison, run) if comparison else ()
+    with _damage_named(folder):
+        changed = check_integrity(run, force)
+        facts = Facts(run, rows)
+        notices = [changed, DEMO if facts.demo else ""]
+        return facts, revealed(
+            story(facts)
+            | {
+                "notice": " · ".join(filter(None, notices)),
+                "source": f"run {facts.results['run']}",
+                "provenance": pieces(_provenance(facts)),
+            }
+        )
 
 
 @contextlib.contextmanager
-def laid_out(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[typst.Compiler]:
-    """A compiler that has ``report.typ``, its references, what it says and its figures in a folder of their own."""
+def typesetter(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[typst.Compiler]:
+    """A compiler in a temporary folder that holds the layout, the references, the content and the figures."""
     layout = project_root(Path(__file__).parent) / "report"
     text = json.dumps(content, ensure_ascii=False, indent=1)
-    with tempfile.TemporaryDirectory() as place:
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
         for name in LAYOUT:
-            (Path(place) / name).write_bytes((layout / name).read_bytes())
+            (folder / name).write_bytes((layout / name).read_bytes())
         for name, picture in figures.items():
-            (Path(place) / name).write_bytes(picture)
-        (Path(place) / "report.json").write_text(text, encoding="utf-8")
-        yield typst.Compiler(Path(place) / LAYOUT[0], place, ignore_system_fonts=_typst_has_letters(text))
+            (folder / name).write_bytes(picture)
+        (folder / "report.json").write_text(text, encoding="utf-8")
+        yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=_typst_has_letters(text))
 
 
-def _read_comparison(path: Path, run: FinishedRun) -> tuple[dict[str, Any], ...]:
-    if run.results["demo"]:
-        raise ParameterError(f"--comparison {path} is of real photos, the run of drawn ones: leave it out")
-    return most_telling(table.read(path), run.results["backbone"], str(path))
+@contextlib.contextmanager
+def _damage_named(folder: Path) -> Iterator[None]:
+    """Name the run's folder where its files hold something else than a run writes."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"a file in {folder} is damaged ({error!r}): copy the folder again, or run again") from error
 
 
-def _provenance(run: FinishedRun, root: Path, compared: bool) -> Pieces:
+def _provenance(facts: Facts) -> str:
     """Where the numbers come from."""
-    but = ", but for the comparison's, whose rows name their own," if compared else ""
-    folder = run.folder.resolve()
-    e = run.environment
-    commit, fingerprint = e.get("git_commit", "unknown"), e.get("data_fingerprint", "unknown")
-    where = folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name
-    return written(
-        "Every number above"
-        + but
-        + " comes from the run in {where} (results.json, history.csv, predictions.csv, recipe.json, "
-        "environment.json, split.csv), made by commit {commit} on photos with the fingerprint {fingerprint}; `python "
-        "-m helpers report` chose the sentences by them.",
-        where=where,
-        commit=commit[:12] + ("+changes" if commit.endswith("+changes") else ""),
-        fingerprint=fingerprint[:12],
+    root, folder, e = project_root(Path(__file__).parent), facts.run.folder.resolve(), facts.environment
+    where = literal(folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name)
+    commit, plus, changes = e["git_commit"].partition("+")
+    return (
+        f"All numbers{' except those of the comparison' if facts.comparison else ''} come from the run in {where} "
+        "(results.json, history.csv, predictions.csv, recipe.json, environment.json, split.csv), made with commit "
+        f"{commit[:12]}{plus}{changes} on photos with the fingerprint {e['data_fingerprint'][:12]}; `python -m helpers "
+        "report` selected the sentences by these numbers."
     )
 
 

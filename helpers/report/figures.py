@@ -1,6 +1,6 @@
-"""The report's figures: those of ``plots``, drawn anew as vectors in the size in which they are printed.
+"""The report's figures: those of ``helpers.plots``, as vectors in the size in which they are printed.
 
-Text stays text. It is measured in a Times that matplotlib brings, and set by typst in the report's own font.
+Text stays text: measured in matplotlib's own Times, typeset in the report's font.
 """
 
 from __future__ import annotations
@@ -13,23 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from helpers.data.sources.garden import draw_photo
-from helpers.plots import evaluation, photos
-from helpers.plots import training as training_plots
+from helpers.plots import evaluation, photos, training
 from helpers.report.facts import Facts
 from helpers.report.tables import ROWS, short
 
 FONT = "Libertinus Serif"  # typst has it built in
-
-
 MEASURED = "STIXGeneral"  # matplotlib has it built in
-
-
 SIZE = 8  # pt, the captions' size
-
-
 COLUMN, PAGE = 3.4, 7.0  # inches: widths of a column and of the text
-
-
+SLANTED = 8  # classes: of more, slanted names below the matrix would overlap
+DRAWN = ("tulip", 0, 31)  # species, seed and number of the garden's photo that is augmented
 STYLE = {
     "font.family": [MEASURED],
     "font.size": SIZE,
@@ -44,20 +37,16 @@ STYLE = {
 }
 
 
-SLANTED = 8  # classes: names below the matrix of more would overlap unless they stand upright
-
-
-DRAWN = ("tulip", 0, 31)  # species, seed and number of the garden's photo that stands for all
-
-
 def draw_figures(facts: Facts) -> dict[str, bytes]:
     """SVG files by name: curves, rates, confusion and, if the run augmented its photos, augmentation."""
-    training = "training, augmented" if facts.recipe.augmentation else "training"
-    history = facts.run.history
+    name = "training, augmented" if facts.recipe.augmentation else "training"
     with matplotlib.rc_context(STYLE):
+        curves = _legend_above(training.training_curves(facts.run.history, name))
+        rates = training.learning_rate_curve(facts.run.history.column("learning_rate"))
+        rates.suptitle(" ")  # as high as the legend, so that the axes stand in a row
         files = {
-            "curves.svg": _svg(_legend_above(training_plots.training_curves(history, training)), (0.7 * PAGE, 1.8)),
-            "rates.svg": _svg(training_plots.learning_rate_curve(history.column("learning_rate")), (0.28 * PAGE, 1.8)),
+            "curves.svg": _svg(curves, (0.7 * PAGE, 1.8)),
+            "rates.svg": _svg(rates, (0.28 * PAGE, 1.8)),
             "confusion.svg": _confusion(facts),
         }
         if facts.recipe.augmentation:
@@ -67,7 +56,7 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
 
 
 def _legend_above(figure: Figure) -> Figure:
-    """The legend in a row above the axes: within such small ones it would hide what they show."""
+    """The legend in a row above the axes: within axes this small it would hide the curves."""
     legend = figure.axes[0].get_legend()
     labels = [text.get_text() for text in legend.get_texts()]
     figure.legend(legend.legend_handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
@@ -76,28 +65,24 @@ def _legend_above(figure: Figure) -> Figure:
 
 
 def _confusion(facts: Facts) -> bytes:
-    """Counts and names while they can be read; of more classes the shares alone."""
-    matrix, classes = torch.tensor(facts.results["confusion"]), facts.results["classes"]
-    readable = len(classes) <= ROWS
-    figure = evaluation.confusion(matrix, [_plain(short(name)) for name in classes], readable)
-    if len(classes) > SLANTED:
+    """Counts and names while they are readable; of more classes only the shares."""
+    matrix = torch.tensor(facts.run.results["confusion"])
+    names = [short(name).replace("$", r"\$") for name in facts.run.results["classes"]]  # no formulas
+    readable = len(names) <= ROWS
+    figure = evaluation.confusion(matrix, names, readable)
+    if len(names) > SLANTED:
         for label in figure.axes[0].get_xticklabels():
             label.set(rotation=90, verticalalignment="center")
-    longest = max(len(short(name)) for name in classes) if readable else 0
-    side = min(COLUMN, 1.0 + 0.22 * len(classes) + 0.04 * longest)
-    return _svg(figure, (min(COLUMN, side * 1.1), side), smaller=7 if len(classes) > 12 else SIZE)
+    longest = max(map(len, names)) if readable else 0
+    side = min(COLUMN, 1.0 + 0.22 * len(names) + 0.04 * longest)
+    return _svg(figure, (min(COLUMN, side * 1.1), side), 7 if len(names) > 12 else SIZE)
 
 
-def _svg(figure: Figure, inches: tuple[float, float], smaller: float = SIZE) -> bytes:
-    """The figure in this size, all its text in one size, as SVG."""
+def _svg(figure: Figure, inches: tuple[float, float], size: float = SIZE) -> bytes:
+    """The figure as SVG in this size, all its text in ``size`` pt."""
     figure.set_size_inches(*inches)
     for text in figure.findobj(Text):
-        text.set_fontsize(smaller)
+        text.set_fontsize(size)
     file = io.BytesIO()
     figure.savefig(file, format="svg", dpi=200, metadata={"Date": None, "Creator": None})
     return file.getvalue().decode().replace(MEASURED, FONT).encode()
-
-
-def _plain(name: str) -> str:
-    """A name that matplotlib takes for no formula."""
-    return name.replace("$", r"\$")

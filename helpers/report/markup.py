@@ -1,7 +1,7 @@
-"""What a report is made of: sentences, headings, tables, figures, as plain values that ``report.typ`` lays out.
+"""The report's building blocks (sentences, tables, figures) as plain values that ``report.typ`` lays out.
 
-A template is written by us, a value comes from the run. Marks are looked for in templates alone, so whatever stands in
-a value (``#``, ``$``, ``@``) is text and stays text.
+Sentences are f-strings with marks: ``[key]`` cites, ``<fig-curves>`` refers, ``$…$`` is typst's math, `…` is code.
+Strings that come from a run go through ``literal`` first, so ``#``, ``$`` or ``[he2016]`` in a class name stay text.
 """
 
 from __future__ import annotations
@@ -10,33 +10,51 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-Pieces = list[str | dict[str, str]]  # text, and {"cite" | "ref" | "math" | "code": …} between it
-
-
 Block = dict[str, Any]
-
-
+Row = Sequence[str]
 MARKS = re.compile(r"\[(?P<cite>[a-z]+\d{4}\w*)\]|<(?P<ref>[a-z]+-[a-z]+)>|\$(?P<math>[^$]+)\$|`(?P<code>[^`]+)`")
+OPENING, HIDDEN = "[<$`", "\ue000\ue001\ue002\ue003"  # what begins a mark, and private characters in its place
 
 
-def written(template: str, **values: Any) -> Pieces:
-    """A sentence: ``[key]`` cites, ``<fig-curves>`` refers, ``$…$`` is typst's math, ``{name:.1%}`` a value."""
-    pieces: Pieces = []
+def literal(value: Any) -> Any:
+    """The value with everything in its strings hidden that could begin a mark."""
+    return _translated(value, str.maketrans(OPENING, HIDDEN))
+
+
+def revealed(content: Any) -> Any:
+    """The finished content with the hidden characters in their old form."""
+    return _translated(content, str.maketrans(HIDDEN, OPENING))
+
+
+def _translated(value: Any, characters: dict[int, int]) -> Any:
+    if isinstance(value, str):
+        return value.translate(characters)
+    if isinstance(value, dict):
+        return {key: _translated(each, characters) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_translated(each, characters) for each in value]
+    return value
+
+
+def pieces(text: str) -> list[str | dict[str, str]]:
+    """The text cut at its marks: strings, and ``{"cite" | "ref" | "math" | "code": …}`` between them."""
+    found: list[str | dict[str, str]] = []
     end = 0
-    for mark in MARKS.finditer(template):
-        pieces.append(template[end : mark.start()].format(**values))
-        pieces.append({mark.lastgroup: mark[mark.lastgroup]})
+    for mark in MARKS.finditer(text):
+        found += [text[end : mark.start()], {mark.lastgroup: mark[mark.lastgroup]}]
         end = mark.end()
-    return [piece for piece in [*pieces, template[end:].format(**values)] if piece]
+    return [piece for piece in [*found, text[end:]] if piece]
 
 
-def paragraph(*sentences: Pieces | str, title: str = "") -> Block:
-    """Sentences in a row; text alone is taken as it is, empty ones are left out."""
-    pieces: Pieces = []
-    for sentence in filter(None, sentences):
-        own = [sentence] if isinstance(sentence, str) else sentence
-        pieces += [" ", *own] if pieces else own
-    return {"kind": "text", "title": title, "pieces": pieces}
+def told(*sentences: str | dict[str, Any]) -> list[str]:
+    """The sentences; of a dictionary those, its keys, whose setting or condition holds. Empty ones are left out."""
+    each = [each if isinstance(each, dict) else {each: True} for each in sentences]
+    return [sentence for conditions in each for sentence, holds in conditions.items() if sentence and holds]
+
+
+def paragraph(*sentences: str | dict[str, Any], title: str = "") -> Block:
+    """Sentences in a row; for conditional ones see ``told``."""
+    return {"kind": "text", "title": title, "pieces": pieces(" ".join(told(*sentences)))}
 
 
 def heading(text: str) -> Block:
@@ -44,9 +62,8 @@ def heading(text: str) -> Block:
     return {"kind": "heading", "text": text}
 
 
-def points(*items: Pieces) -> Block:
-    """A list."""
-    return {"kind": "list", "items": list(items)}
+def bullets(*items: str) -> Block:
+    return {"kind": "list", "items": [pieces(item) for item in items]}
 
 
 def equation(name: str) -> Block:
@@ -54,25 +71,19 @@ def equation(name: str) -> Block:
     return {"kind": "equation", "name": name}
 
 
-def table(
-    label: str, caption: Pieces, header: Sequence[str], rows: Sequence[Sequence[str]], left: int = 1, last: bool = False
-) -> Block:
-    """Rows of text under a header; the first ``left`` columns are set to the left, the others (numbers) to the right.
+def table(label: str, caption: str, header: Row, rows: Sequence[Row], left=1, total=False, wide=False) -> Block:
+    """Rows of text under a header.
 
     Args:
-        last: the last row is a sum, and set apart.
+        left: so many columns are aligned left, the others (numbers) right.
+        total: the last row is a sum, and set apart.
+        wide: over both columns of the page.
     """
-    return {
-        "kind": "table",
-        "label": label,
-        "caption": caption,
-        "header": list(header),
-        "rows": [list(row) for row in rows],
-        "left": left,
-        "last": last,
-    }
+    body = {"header": list(header), "rows": [list(row) for row in rows], "left": left, "total": total}
+    return {"kind": "table", "label": label, "caption": pieces(caption), "wide": wide} | body
 
 
-def figure(label: str, caption: Pieces, files: Sequence[str], alt: str, wide: bool = False) -> Block:
-    """Pictures side by side, in their own size; ``alt`` tells readers who cannot see them what is there."""
-    return {"kind": "figure", "label": label, "caption": caption, "files": list(files), "alt": alt, "wide": wide}
+def figure(label: str, caption: str, files: Sequence[str], alt: str, wide: bool = False) -> Block:
+    """Pictures side by side, in their own size; ``alt`` describes them to readers who cannot see them."""
+    body = {"files": list(files), "alt": alt}
+    return {"kind": "figure", "label": label, "caption": pieces(caption), "wide": wide} | body

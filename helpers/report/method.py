@@ -1,195 +1,198 @@
-"""The report's method: what the recipe did, in sentences, each there only if its setting is."""
+"""The report's method: what the recipe did, each setting told only if it was used."""
 
 from __future__ import annotations
 
-from helpers.common.text import in_words, listed
+from typing import Any
+
+from helpers.common.text import counted, in_words, listed, small
+from helpers.models.build import has_batch_norm
 from helpers.plots.photos import filled_share_of
 from helpers.recipe import Recipe
-from helpers.report.facts import Facts, methods_at_work
-from helpers.report.markup import Block, Pieces, figure, heading, paragraph, written
-from helpers.report.optimization import optimization
+from helpers.report.facts import Facts
+from helpers.report.markup import Block, equation, figure, heading, paragraph, told
+from helpers.report.tables import augmentation_methods, recipe_table
 
-AUGMENTERS = {
-    "trivial": "TrivialAugment [mueller2021]",
-    "imagenet": "a learned policy, AutoAugment [cubuk2019]",
+AUGMENTERS = {"trivial": "TrivialAugment [mueller2021]", "imagenet": "AutoAugment [cubuk2019], a learned policy,"}
+OPTIMIZERS = {
+    "adam": "Adam [kingma2015] with $beta_1$ =",
+    "adamw": "AdamW [loshchilov2019] with $beta_1$ =",
+    "rmsprop": "RMSProp [tieleman2012] with momentum",
 }
-
-
+SGD = {
+    "nesterov": "stochastic gradient descent with Nesterov momentum [nesterov1983] [sutskever2013],",
+    "momentum": "stochastic gradient descent with momentum [sutskever2013],",
+    "plain": "stochastic gradient descent,",
+}
 SMALL = (320, 240)  # px: a common size of photos on the web, as an example
 
 
 def method(facts: Facts) -> list[Block]:
-    """The section, block by block."""
+    """Write the section, block by block."""
     return [
-        heading("Photos and augmentation"),
+        heading("Data preparation and augmentation"),
         paragraph(_preparation(facts)),
-        *_augmentation(facts),
+        *_augmentation(facts.recipe),
         heading("Network"),
-        paragraph(_backbone(facts), _head(facts), *_kept(facts.recipe)),
-        *optimization(facts),
+        paragraph(_network(facts)),
+        heading("Loss and optimizer"),
+        *_loss(facts.recipe),
+        *_optimizer(facts.recipe),
+        heading("Schedule, model selection and evaluation"),
+        paragraph(_schedule_and_selection(facts)),
+        recipe_table(facts),
     ]
 
 
-def _augmentation_figure(facts: Facts) -> list[Block]:
-    """The five methods on a photo; none if the run did without. Drawn, so that no photographer's picture is needed."""
-    if not facts.recipe.augmentation:
-        return []
-    idle = [name for name, works in methods_at_work(facts.recipe).items() if not works]
-    caption = written(
-        "A photo (drawn by the project, not one of a real flower), each of the five methods alone (flips as certain"
-        "{idle}), all as training sees them, and the same photo as validation sees it.",
-        idle=f"; this recipe does without {listed(idle)}" if idle else "",
-    )
-    alt = "Eight pictures of a drawn flower: the photo, rotated, cropped, mirrored twice, recoloured, all, validation."
-    return [figure("fig-augmentation", caption, ["augmentation.svg"], alt, wide=True)]
-
-
-def _preparation(facts: Facts) -> Pieces:
+def _preparation(facts: Facts) -> str:
     r = facts.recipe
-    return written(
-        "Every photo is opened once before training: files that cannot be read are left out, and byte-identical "
-        "copies stay on one side of the split. Validation photos are never changed at random: their shorter side is "
-        "resized to {resize} px, and the central {size} × {size} px are cut out. Pictures are normalized per channel"
-        + (" with ImageNet's mean and standard deviation." if facts.imagenet else " by a fixed mean and deviation."),
-        resize=r.val_resize,
-        size=r.val_size,
+    statistics = "ImageNet's" if facts.imagenet else "a fixed"
+    return (
+        "Every photo is checked before training: unreadable files are left out, and byte-identical copies stay on one "
+        "side of the split. Validation photos are not augmented: their shorter side is resized to "
+        f"{r.val_resize} px, and the central {r.val_size} × {r.val_size} px are kept. All images are normalized per "
+        f"channel with {statistics} mean and standard deviation."
     )
 
 
-def _augmentation(facts: Facts) -> list[Block]:
-    r = facts.recipe
+def _augmentation(r: Recipe) -> list[Block]:
     if not r.augmentation:
-        return [
-            paragraph(
-                written(
-                    "Training photos are seen as validation photos are: this recipe does without augmentation"
-                    + (", so that the backbone has to see each photo only once." if r.frozen_backbone else ".")
-                )
-            )
-        ]
-    working = methods_at_work(r)
-    number = sum(working.values())
-    said = written(
-        "Each training photo is seen a little differently in every epoch, by {number} "
-        f"method{'' if number == 1 else 's'} in this order (<fig-augmentation>): {'; '.join(_methods(r))}. Then it "
-        "becomes a tensor, is resized to {size} × {size} px and normalized.",
-        number=in_words(number),
-        rotation=r.rotation,
-        crop_size=r.crop_size,
-        crop_scale=r.crop_scale,
-        horizontal=r.horizontal_flip,
-        vertical=r.vertical_flip,
-        hue=r.hue,
-        size=r.image_size,
+        once = ", so the frozen backbone processes each photo only once" if r.frozen_backbone else ""
+        return [paragraph(f"There is no augmentation: training photos are prepared like validation photos{once}.")]
+    off = [name for name, used in augmentation_methods(r).items() if not used]
+    unused = f" This recipe does not use {listed(off)}." if off else ""
+    # A drawn photo, so that no photographer's is needed.
+    caption = (
+        "From left to right: a photo (drawn by the project), the result of each of the five methods alone, a training "
+        f"image after all steps, and the validation image. Flips, otherwise random, are shown applied.{unused}"
     )
-    idle = [f"`{name}`" for name, works in working.items() if not works]
-    does = "is" if len(idle) == 1 else "are"
-    unused = written(f"Of the assignment's five methods, {listed(idle)} {does} set to do nothing.") if idle else []
-    return [*_augmentation_figure(facts), paragraph(said, unused, _border(r), *_more_augmentation(r))]
+    alt = "A drawn flower: the photo, rotated, cropped, flipped twice, recolored, after all steps, and as validated."
+    border = (
+        f"Because the crop precedes the resize, photos smaller than {r.crop_size} px get a black border: a photo of "
+        f"{SMALL[0]} × {SMALL[1]} px fills only {filled_share_of(*SMALL, r.crop_size):.0%} of the training image, but "
+        "all of the validation image."
+    )
+    steps = _steps(r)
+    return [
+        figure("fig-augmentation", caption, ["augmentation.svg"], alt, wide=True),
+        paragraph(
+            f"Training photos are augmented anew in every epoch, by {in_words(len(steps))} "
+            f"method{'s' * (len(steps) > 1)} in this order (<fig-augmentation>): {'; '.join(steps)}. The result is "
+            f"converted to a tensor, resized to {r.image_size} × {r.image_size} px and normalized.",
+            {border: r.crop == "center" and min(SMALL) < r.crop_size},
+            _further_augmentation(r),
+        ),
+    ]
 
 
-def _methods(r: Recipe) -> list[str]:
-    """Templates of those of the five methods that change anything, in order."""
-    flips = {"`RandomHorizontalFlip`": "horizontal", "`RandomVerticalFlip`": "vertical"}
-    flips = {name: f"{{{side}:g}}" for name, side in flips.items() if getattr(r, f"{side}_flip")}
-    factors = [name for name in ("brightness", "contrast", "saturation") if getattr(r, name)]
-    jitter = "/".join(f"{value:g}" for value in dict.fromkeys(getattr(r, name) for name in factors))
-    colours = [f"of {listed(factors)} by factors within 1 ± {jitter}"] if factors else []
-    colours += ["of hue by ±{hue:g} turns"] if r.hue else []
-    crop = "`CenterCrop` to {crop_size} px"
+def _steps(r: Recipe) -> list[str]:
+    """Those of the five methods that are used, in order."""
+    crop = f"`CenterCrop` to {r.crop_size} px"
     if r.crop != "center":
-        crop = "`RandomResizedCrop` to at least {crop_scale:.0%} of the photo"
-    chance = "probability" if len(flips) == 1 else "probabilities"
+        crop = f"`RandomResizedCrop` to at least {r.crop_scale:.0%} of the photo"
+    jitter = {name: getattr(r, name) for name in ("brightness", "contrast", "saturation", "hue")}
+    strengths = listed([f"{name} {strength:g}" for name, strength in jitter.items() if strength] or [""])
+    steps = {
+        f"`RandomRotation` by up to ±{r.rotation:g}°": r.rotation,
+        crop: True,
+        f"`RandomHorizontalFlip` with probability {r.horizontal_flip:g}": r.horizontal_flip,
+        f"`RandomVerticalFlip` with probability {r.vertical_flip:g}": r.vertical_flip,
+        f"`ColorJitter` with {strengths}": strengths,
+    }
+    return told(steps)
+
+
+def _further_augmentation(r: Recipe) -> dict[str, Any]:
+    return {
+        f"In addition, {AUGMENTERS.get(r.auto_augment)} applies further random changes.": r.auto_augment != "none",
+        f"A random rectangle is erased with probability {r.random_erasing:g} [zhong2020].": r.random_erasing,
+        "MixUp [zhang2018] blends pairs of photos and their labels in proportions from "
+        f"Beta({r.mixup:g}, {r.mixup:g}).": r.mixup,
+        "CutMix [yun2019] pastes a part of one photo into another, with areas from "
+        f"Beta({r.cutmix:g}, {r.cutmix:g}).": r.cutmix,
+    }
+
+
+def _network(facts: Facts) -> dict[str, Any]:
+    r = facts.recipe
+    total, trained, before, after = facts.network
+    start = "starts from random weights"
+    if facts.pretrained:
+        file = f" (file {facts.weights_file})" if facts.weights_file else ""
+        start = f"starts from weights pretrained{' on ImageNet [deng2009]' if facts.imagenet else ''}{file}"
+    part = f"All {total:,} parameters are" if trained == total else f"Of the {total:,} parameters, {trained:,} are"
+    norms = ", including its batch-norm statistics [ioffe2015]" if has_batch_norm(r.backbone) else ""
+    stages = f"The first {r.freeze_fraction:.0%} of the stages, rounded down to whole stages, are frozen."
+    return {
+        f"The backbone, {facts.backbone} [{facts.paper}], {start}.": True,
+        f"Its last layer ({before}) is replaced by dropout [srivastava2014], which hides each feature with "
+        f"probability {r.dropout:g}, and a new layer with one output per class ({after}).": True,
+        f"{part} trained.": True,
+        f"The backbone is frozen{norms}.": r.frozen_backbone,
+        stages: r.freeze_fraction,
+        "Batch normalization [ioffe2015] keeps the statistics of the initial weights.": r.frozen_norms,
+        "Before fine-tuning, the new head is fitted to the backbone's features [kumar2022].": r.linear_probe_first,
+    }
+
+
+def _loss(r: Recipe) -> list[Block]:
+    smoothing = (
+        f"Label smoothing [szegedy2016] spreads a share of {r.label_smoothing:g} of each label over all classes, in "
+        "the validation loss too."
+    )
+    teacher = (
+        f"A share of {r.teacher_weight:g} of each target is the prediction of an earlier run, softened by a "
+        f"temperature of {r.teacher_temperature:g} (distillation [hinton2015])."
+    )
     return [
-        *(["`RandomRotation` by up to ±{rotation:g}°"] if r.rotation else []),
-        crop,
-        *([f"{listed(list(flips))} with {chance} {listed(list(flips.values()))}"] if flips else []),
-        *([f"`ColorJitter` {listed(colours)}"] if colours else []),
+        paragraph(f"The loss is the cross-entropy, averaged over a batch $B$ of {r.batch_size} photos,"),
+        equation("cross-entropy"),
+        paragraph(
+            "where $f$ is the network's output, $theta$ its weights and $y$ the true class of photo $x$.",
+            {smoothing: r.label_smoothing, teacher: r.teacher},
+        ),
     ]
 
 
-def _border(r: Recipe) -> Pieces:
-    """What the central crop does to photos smaller than it."""
-    if r.crop != "center" or min(SMALL) >= r.crop_size:
-        return []
-    return written(
-        "The crop comes before the resize: a photo smaller than {crop} px gets a black border, so that one of "
-        "{width} × {height} px fills {share:.0%} of what the network sees in training, but all of it in validation.",
-        crop=r.crop_size,
-        width=SMALL[0],
-        height=SMALL[1],
-        share=filled_share_of(*SMALL, r.crop_size),
-    )
-
-
-def _more_augmentation(r: Recipe) -> list[Pieces]:
-    return [
-        written(template, value=value)
-        for value, template in (
-            (AUGMENTERS.get(r.auto_augment), f"Besides, {AUGMENTERS.get(r.auto_augment)} draws further changes."),
-            (
-                r.random_erasing,
-                "With probability {value:g} a random rectangle is blanked (random erasing [zhong2020]).",
-            ),
-            (
-                r.mixup,
-                "MixUp [zhang2018] blends pairs of photos and their labels in shares from Beta({value:g}, {value:g}).",
-            ),
-            (
-                r.cutmix,
-                "CutMix [yun2019] pastes a part of one photo into another, in shares from Beta({value:g}, {value:g}).",
-            ),
+def _optimizer(r: Recipe) -> list[Block]:
+    extras = {
+        f"The head has its own learning rate, {r.head_lr:g}.": r.head_lr,
+        f"Gradients are clipped to a norm of {r.clip_norm:g}.": r.clip_norm,
+    }
+    if r.optimizer != "sgd":
+        sentence = (
+            f"The loss is minimized by {OPTIMIZERS[r.optimizer]} {r.momentum:g}, learning rate {r.lr:g} and weight "
+            f"decay {r.weight_decay:g}."
         )
-        if value
-    ]
-
-
-def _backbone(facts: Facts) -> Pieces:
-    total, trained, *_ = facts.network
-    if not facts.pretrained:
-        start = "starts from random weights"
-    elif facts.imagenet:
-        start = "starts from weights that were trained on ImageNet [deng2009]"
-    else:
-        start = "starts from pretrained weights"
-    return written(
-        f"The backbone, {{name}} [{facts.paper}], {start}{{file}}. "
-        + ("Of its {total:,} parameters, new head included, {trained:,} are trained." if trained < total else "")
-        + ("All its {total:,} parameters, new head included, are trained." if trained == total else ""),
-        name=facts.backbone,
-        file=f" (file {facts.weights_file})" if facts.weights_file else "",
-        total=total,
-        trained=trained,
+        return [paragraph(sentence, extras)]
+    kind = "nesterov" if r.nesterov else "momentum" if r.momentum else "plain"
+    momentum = f", the momentum $mu$ is {r.momentum:g}" if r.momentum else ""
+    symbols = (
+        f"where the weight decay $lambda$ is {r.weight_decay:g}{momentum} and the learning rate $eta$ is {r.lr:g} "
     )
+    symbols += "at the start."
+    return [paragraph(f"The loss is minimized by {SGD[kind]}"), equation(kind), paragraph(symbols, extras)]
 
 
-def _head(facts: Facts) -> Pieces:
-    _, _, before, after = facts.network
-    return written(
-        "Its last layer ({before}) is replaced by dropout [srivastava2014], which hides each feature with probability "
-        "{dropout:g}, and a fresh layer with one output per class ({after}).",
-        before=before,
-        after=after,
-        dropout=facts.recipe.dropout,
+def _schedule_and_selection(facts: Facts) -> dict[str, Any]:
+    r, rates = facts.recipe, facts.run.history.column("learning_rate")
+    course = {
+        "step": f"is multiplied by {r.lr_gamma:g} every {r.lr_step} epochs",
+        "cosine": "decays along half a cosine [loshchilov2017]",
+        "onecycle": "rises and falls in one cycle [smith2019]",
+    }[r.schedule]
+    warmup = f" after a warm-up [goyal2017] of {counted(r.warmup_epochs, 'epoch')}" if r.warmup_epochs else ""
+    peak = f" up to {small(max(rates))} and down" if max(rates) > max(rates[0], rates[-1]) else ""
+    mean = (
+        f"The mean of the {facts.last_epochs} is therefore reported as well, with the interval of a single epoch of "
+        "that accuracy."
     )
-
-
-def _kept(r: Recipe) -> list[Pieces]:
-    """What of the backbone stays as it was, and how the head is eased in."""
-    sentences = []
-    if r.frozen_backbone:
-        sentences.append(written("The backbone stays as it is, batch-norm statistics [ioffe2015] included."))
-    if r.freeze_fraction:
-        sentences.append(
-            written(
-                "Of its stages, the first {share:.0%}, rounded down to whole ones, stay as they are.",
-                share=r.freeze_fraction,
-            )
-        )
-    if r.frozen_norms and not r.frozen_backbone:
-        sentences.append(written("Batch-norm statistics [ioffe2015] stay those of the weights."))
-    if r.linear_probe_first:
-        sentences.append(
-            written("Before the rest is trained, the head is fitted to the backbone's features [kumar2022].")
-        )
-    return sentences
+    return {
+        f"The learning rate {course}{warmup}, from {small(rates[0])} in the first epoch{peak} to {small(rates[-1])} in "
+        f"the last of {len(rates)} (<fig-curves>, right).": True,
+        f"A moving average of the weights with decay {r.ema_decay:g} [polyak1992] is validated and saved.": r.ema_decay,
+        "Predictions are averaged over each photo and its mirror image.": r.test_flip,
+        "The weights of the epoch with the highest validation accuracy are kept (`best_model.pth`); loaded into a new "
+        "network, they have to reproduce that accuracy. Intervals are Wilson's [wilson1927] at 95 % confidence. They "
+        "account for the number of photos, but not for choosing the epoch on these photos.": True,
+        mean: len(rates) > 1,
+    }

@@ -1,4 +1,4 @@
-"""The report's tables: settings, photos per class, scores per class, recipes compared."""
+"""The report's tables: settings, photos per class, scores per class, the published result, confident mistakes."""
 
 from __future__ import annotations
 
@@ -7,182 +7,173 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from helpers.common.text import duration, in_words, listed
-from helpers.evaluation.answers import confident_mistakes
+from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.published import PAPER, written_name
-from helpers.evaluation.statistics import wilson_interval
-from helpers.recipe import DEFAULTS, Recipe
-from helpers.report.facts import Facts, methods_at_work
-from helpers.report.markup import Block, table, written
+from helpers.recipe import Recipe
+from helpers.report.facts import Facts, file_name, with_interval
+from helpers.report.markup import Block, literal, table
 
-ROWS = 20  # classes in a table; of more, the first or the worst so many are shown
-
-
-MISTAKES = 6  # single photos in a table
-
-
+ROWS = 20  # classes in a table; of more, the rest is summed or left out
+MISTAKES = 6
 LONGEST = 22  # letters of a class name; the rest is cut
-
-
 BESIDE_TWO = 14  # letters of a class name that leave room for two intervals
+ASSUMED = ("dropout", "batch_size")  # the paper gives neither
+LABELS = {"backbone": "network", "frozen_backbone": "trained layers", "lr": "learning rate"}
+# Settings that another row or the text tells.
+TOLD = {"freeze_fraction", "nesterov", "lr_step", "lr_gamma", "eval_image_size", "seed", "precision", "deterministic"}
 
 
-SETTINGS = (
-    # (name in the table, settings of the recipe, how they are written)
-    ("network", "backbone", "{backbone}"),
-    ("backbone trained", "frozen_backbone freeze_fraction", "{trained}"),
-    ("augmentation", "augmentation", "{augmented}"),
-    ("picture", "image_size", "{image_size} px"),
-    ("dropout", "dropout", "{dropout:g}"),
-    ("optimizer", "optimizer nesterov", "{step}"),
-    ("learning rate", "lr", "{lr:g}"),
-    ("momentum", "momentum", "{momentum:g}"),
-    ("weight decay", "weight_decay", "{weight_decay:g}"),
-    ("batch", "batch_size", "{batch_size}"),
-    ("schedule", "schedule lr_step lr_gamma", "{falls}"),
-    ("epochs", "epochs", "{epochs}"),
-)
+def augmentation_methods(r: Recipe) -> dict[str, bool]:
+    """The assignment's five methods in order, and whether the recipe uses each."""
+    return {
+        "RandomRotation": r.rotation > 0,
+        "CenterCrop" if r.crop == "center" else "RandomResizedCrop": True,
+        "RandomHorizontalFlip": r.horizontal_flip > 0,
+        "RandomVerticalFlip": r.vertical_flip > 0,
+        "ColorJitter": max(r.brightness, r.contrast, r.saturation, r.hue) > 0,
+    }
 
 
 def recipe_table(facts: Facts) -> Block:
-    """The settings that matter, beside the published recipe's."""
-    ours, published = _settings(facts.recipe), _settings(Recipe())
-    rows = [(name, how.format(**ours), how.format(**published)) for name, _, how in SETTINGS]
-    told = {name for _, names, _ in SETTINGS for name in names.split()}
-    for name in Recipe.names("training", "inference"):  # what else this run does
-        value, default = getattr(facts.recipe, name), DEFAULTS[name]
-        if value != default and name not in told:
-            rows.append((name.replace("_", " "), _plain(value), _plain(default)))
-    changed = sum(row[1] != row[2] for row in rows)
-    differ = "one row differs" if changed == 1 else f"{in_words(changed)} rows differ"
-    caption = written(
-        "The recipe: {differ} from the published one (*)." if changed else "The recipe: the published one.",
-        differ=differ,
-    )
-    rows = [(name + " *" * (ours != published), ours, published) for name, ours, published in rows]
+    """The settings beside the published recipe's: the usual ones, and all others that differ."""
+    ours, published = _usual(facts.recipe), _usual(Recipe())
+    for name in Recipe.names("training", "augmentation", "inference"):
+        values = getattr(facts.recipe, name), getattr(Recipe(), name)
+        if name not in (*ours, *TOLD) and values[0] != values[1]:
+            ours[name], published[name] = map(_plain, values)
+    ours["weights"] = "ImageNet" if facts.imagenet else "other" if facts.pretrained else "random"
+    changed = [name for name in ours if ours[name] != published[name]]
+    rows = [
+        (
+            LABELS.get(name, name.replace("_", " ")) + " *" * (name in changed),
+            ours[name],
+            published[name] + " (assumed)" * (name in ASSUMED),
+        )
+        for name in ours
+    ]
+    differ = "one setting differs" if len(changed) == 1 else f"{in_words(len(changed))} settings differ"
+    caption = f"The recipe: {differ} from the published one (*)." if changed else "The recipe, the published one."
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
 
-def _settings(r: Recipe) -> dict[str, Any]:
-    step = f"×{r.lr_gamma:g} every {r.lr_step}"
-    part = f"all but its first {r.freeze_fraction:.0%} of stages" if r.freeze_fraction else "yes"
-    methods = sum(methods_at_work(r).values())
-    words = {
-        "step": {"sgd": "SGD, Nesterov" if r.nesterov else "SGD"}.get(r.optimizer, r.optimizer),
-        "trained": "no" if r.frozen_backbone else part,
-        "augmented": f"{in_words(methods)} method{'' if methods == 1 else 's'}" if r.augmentation else "none",
-        "falls": step if r.schedule == "step" else r.schedule,
+def _usual(r: Recipe) -> dict[str, str]:
+    """The settings that every report shows, in words."""
+    methods = sum(augmentation_methods(r).values())
+    tuned = f"all but the first {r.freeze_fraction:.0%} of stages" if r.freeze_fraction else "all"
+    sgd = f"SGD{', Nesterov' if r.nesterov else ''}"
+    return {
+        "backbone": written_name(r.backbone),
+        "weights": "ImageNet",
+        "frozen_backbone": "the head" if r.frozen_backbone else tuned,
+        "augmentation": f"{in_words(methods)} method{'s' * (methods > 1)}" if r.augmentation else "none",
+        "image_size": f"{r.image_size} px" + f", validation {r.val_size} px" * (r.val_size != r.image_size),
+        "dropout": f"{r.dropout:g}",
+        "optimizer": sgd if r.optimizer == "sgd" else r.optimizer,
+        "lr": f"{r.lr:g}",
+        "momentum": f"{r.momentum:g}",
+        "weight_decay": f"{r.weight_decay:g}",
+        "batch_size": f"{r.batch_size}",
+        "schedule": f"×{r.lr_gamma:g} every {r.lr_step} epochs" if r.schedule == "step" else r.schedule,
+        "epochs": f"{r.epochs}",
     }
-    return r.to_dict() | words | {"backbone": written_name(r.backbone)}
 
 
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else PurePosixPath(str(value)).name.replace("_", " ") or "none"
+def _plain(value: bool | int | float | str) -> str:
+    if isinstance(value, str):
+        return file_name(value).replace("_", " ") or "none"
+    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}" if value else "none"
 
 
-def photos_table(facts: Facts) -> Block | None:
-    """Photos of each class for training and validation; None if the run's split is not there."""
-    if facts.split is None:
-        return None
+def photos_table(facts: Facts) -> Block:
+    """Photos of each class for training and validation."""
     train, val = facts.split["train"], facts.split["val"]
     names = facts.results["classes"]
-    rows = [
-        (short(name), f"{train[name]:,}", f"{val[name]:,}", f"{train[name] + val[name]:,}") for name in names[:ROWS]
-    ]
-    if len(names) > ROWS:
-        rest = [sum(side[name] for name in names[ROWS:]) for side in (train, val)]
-        rows.append((f"{len(names) - ROWS} more", *(f"{n:,}" for n in (*rest, sum(rest)))))
-    totals = train.total(), val.total(), train.total() + val.total()
-    rows.append(("together", *(f"{n:,}" for n in totals)))
-    kind = "Drawn photos" if facts.demo else "Photos"
-    caption = written(f"{kind} of each class.")
-    return table("tab-photos", caption, ("class", "training", "validation", "together"), rows, last=True)
+    counts = [(short(name), train[name], val[name]) for name in names[:ROWS]]
+    if rest := names[ROWS:]:
+        counts.append((f"{len(rest)} more", sum(train[name] for name in rest), sum(val[name] for name in rest)))
+    counts.append(("total", train.total(), val.total()))
+    rows = [(name, f"{n:,}", f"{m:,}", f"{n + m:,}") for name, n, m in counts]
+    caption = f"Number of {'drawn ' if facts.demo else ''}photos per class."
+    return table("tab-photos", caption, ("class", "training", "validation", "total"), rows, total=True)
 
 
 def scores_table(facts: Facts) -> Block:
-    """Precision, recall and F1 of each class, with what intervals there are and fit; of many classes the worst found.
+    """Precision, recall and F1 of each class; of many classes, those with the lowest recall.
 
-    Results of earlier versions have no intervals. Beside long names those of precision are left out.
+    Long names leave room for the intervals of recall only.
     """
-    scores = facts.results["class_scores"]
-    intervals = facts.results.get("class_intervals", [{}] * len(scores))
-    pairs = list(zip(scores, intervals, strict=True))
-    what = "Validation photos by class, best epoch"
+    pairs = list(zip(facts.results["class_scores"], facts.results["class_intervals"], strict=True))
+    caption = "Validation scores by class in the best epoch, in per cent, with 95 % intervals."
     if len(pairs) > ROWS:
         pairs = sorted(pairs, key=lambda pair: 2 if pair[0]["recall"] is None else pair[0]["recall"])[:ROWS]
-        what = f"The {ROWS} classes that are found least reliably, best epoch"
-    fitting = {"recall"}
-    if max(len(short(score["name"])) for score, _ in pairs) <= BESIDE_TWO:
-        fitting.add("precision")
+        caption = f"The {ROWS} classes with the lowest recall in the best epoch, in per cent, with 95 % intervals."
+    room = max(len(score["name"]) for score, _ in pairs) <= BESIDE_TWO
     rows = [
         (
             short(score["name"]),
             f"{score['photos']:,}",
-            *(
-                _share(score[name], interval.get(name) if name in fitting else None)
-                for name in ("precision", "recall", "f1")
-            ),
+            _score(score["precision"], interval["precision"] if room else None),
+            _score(score["recall"], interval["recall"]),
+            _score(score["f1"]),
         )
         for score, interval in pairs
     ]
-    told = "; per cent, with 95 % intervals" if "class_intervals" in facts.results else "; per cent"
-    return table("tab-scores", written(what + told + "."), ("class", "photos", "precision", "recall", "F1"), rows)
+    return table("tab-scores", caption, ("class", "photos", "precision", "recall", "F1"), rows)
 
 
 def published_table(facts: Facts) -> Block:
-    """The run beside the published one, which was measured under other conditions if anything of them differs."""
-    others = [
-        words
-        for name, words in (("backbone", "another network"), ("photos", "other photos"))
-        if facts.results[name] != PAPER[name]
-    ]
-    caption = "This run beside the published one" + (f" ({listed(others)})." if others else ".")
-    low, high = wilson_interval(PAPER["best_val_correct"], PAPER["val_photos"])
-    ours = facts.results | {"smoothed": " (smoothed)" if facts.recipe.label_smoothing else ""}
-    theirs = PAPER | {"interval_low": low, "interval_high": high, "smoothed": ""}
-    shown = (
-        ("photos", "{photos:,}"),
-        ("validation photos", "{val_photos:,}"),
-        ("epochs", "{epochs}"),
-        ("right in best epoch", "{best_val_correct:,}"),
-        ("accuracy, best epoch", "{best_val_accuracy:.2%}"),
-        ("its 95 % interval", "{interval_low:.1%} to {interval_high:.1%}"),
-        ("last epoch: training", "{last_train_accuracy:.2%}"),
-        ("validation", "{last_val_accuracy:.2%}"),
-        ("validation loss", "{last_val_loss:.4f}{smoothed}"),
+    """The run beside the published one."""
+    first = {f"first_{name}": value for name, value in facts.run.history[0]._asdict().items()}
+    ours, theirs = _result(facts.results | first), _result(PAPER)
+    if facts.recipe.label_smoothing:
+        ours["last epoch: val. loss"] += " (smoothed)"
+    differ = [name for name in ("network", "photos") if ours[name] != theirs[name]]
+    conditions = (
+        f", with {listed([{'network': 'a different network', 'photos': 'different photos'}[name] for name in differ])}"
+        if differ
+        else ""
     )
-    rows = [("network", facts.backbone, written_name(PAPER["backbone"]))]
-    rows += [(name, how.format(**ours), how.format(**theirs)) for name, how in shown]
-    rows.append(("mean of last five", f"{ours['last_five_mean']:.2%}", "not given"))
-    rows.append(("training time", duration(ours["training_seconds"]), duration(PAPER["training_seconds"])))
-    return table("tab-published", written(caption), ("", "this run", "published"), rows)
+    rows = [(name, ours[name], theirs[name]) for name in ours]
+    caption = f"This run and the published result{conditions}; validation accuracies with 95 % intervals."
+    return table("tab-published", caption, ("", "this run", "published"), rows)
 
 
-def mistakes_table(facts: Facts) -> Block | None:
-    """The mistakes that the network was surest of; None if there are none, or nothing is known of single photos."""
-    called = facts.run.predictions
+def mistakes_table(mistakes: Sequence[ClassifiedPhoto]) -> Block:
     rows = [
-        (
-            short(PurePosixPath(wrong.name).stem, 28),
-            short(wrong.truth),
-            short(wrong.said),
-            f"{100 * wrong.probability:.1f}",
-        )
-        for wrong in (confident_mistakes(called, MISTAKES) if called else [])
+        (short(PurePosixPath(name).stem, 28), short(truth), short(said), f"{100 * probability:.1f}")
+        for _, name, truth, said, probability, *_ in literal(mistakes[:MISTAKES])
     ]
-    if not rows:
-        return None
-    caption = written("The mistakes that the network is surest of; probability in per cent.")
-    return table("tab-mistakes", caption, ("photo", "true", "called", "probability"), rows, left=3)
+    caption = "The most confident mistakes, with the probability of the predicted class in per cent."
+    return table("tab-mistakes", caption, ("photo", "true class", "predicted", "probability"), rows, left=3)
 
 
-def short(name: str, longest: int = LONGEST) -> str:
-    """A name, cut if it is very long."""
-    return name if len(name) <= longest else name[: longest - 1] + "…"
+def _result(r: dict[str, Any]) -> dict[str, str]:
+    """A column of the comparison with the published result; "not given" is what the paper leaves out."""
+    n = r["val_photos"]
+    return {
+        "network": written_name(r["backbone"]),
+        "photos": f"{r['photos']:,}",
+        "validation photos": f"{n:,}",
+        "epochs": f"{r['epochs']}",
+        "training time": duration(r["training_seconds"]),
+        "first epoch: train loss": f"{r['first_train_loss']:.4f}",
+        "first epoch: train accuracy": f"{r['first_train_accuracy']:.2%}",
+        "first epoch: val. loss": f"{r['first_val_loss']:.4f}",
+        "first epoch: val. accuracy": with_interval(r["first_val_accuracy"], n),
+        "best epoch": f"{r['best_epoch']}",
+        "best epoch: val. accuracy": with_interval(r["best_val_accuracy"], n),
+        "last epoch: train accuracy": f"{r['last_train_accuracy']:.2%}",
+        "last epoch: val. accuracy": with_interval(r["last_val_accuracy"], n),
+        "last epoch: val. loss": f"{r['last_val_loss']:.4f}",
+        "mean of last five epochs": with_interval(r["last_five_mean"], n) if "last_five_mean" in r else "not given",
+    }
 
 
-def _share(value: float | None, interval: Sequence[float] | None = None) -> str:
+def _score(value: float | None, interval: Sequence[float] | None = None) -> str:
     if value is None:
         return "–"
     return f"{100 * value:.1f}" + (f" ({100 * interval[0]:.1f}–{100 * interval[1]:.1f})" if interval else "")
+
+
+def short(name: str, longest: int = LONGEST) -> str:
+    return name if len(name) <= longest else name[: longest - 1] + "…"

@@ -1,0 +1,133 @@
+"""The report's experiments and discussion: data, setup, result, and recipes compared."""
+
+from __future__ import annotations
+
+from statistics import median
+
+from helpers.common.text import counted, duration, in_words
+from helpers.evaluation.answers import ClassifiedPhoto, confident_mistakes
+from helpers.evaluation.discussion import paragraphs
+from helpers.report.comparison import comparison
+from helpers.report.facts import Facts, file_name
+from helpers.report.markup import Block, figure, heading, paragraph
+from helpers.report.tables import mistakes_table, photos_table, published_table, scores_table
+
+CONFIDENT = 0.9  # a probability that a reader would rely on
+OVERFITTING = 0.1  # a validation loss that ends this share above its minimum has turned
+
+
+def experiments(facts: Facts) -> list[Block]:
+    """Write the section, block by block."""
+    augmented = " (on augmented photos)" if facts.recipe.augmentation else ""
+    curves = (
+        f"Loss and accuracy of training{augmented} and validation by epoch, best epoch marked; right: learning rate."
+    )
+    curves_alt = "Loss, accuracy and learning rate over the epochs. The text gives their first and last values."
+    confusion = "Confusion matrix of the validation photos in the best epoch, shaded by the share of the true class."
+    confusion_alt = "Number of validation photos by true class (rows) and predicted class (columns)."
+    published = [published_table(facts)] if facts.flowers and not facts.demo else []
+    mistakes = confident_mistakes(facts.run.predictions, len(facts.run.predictions.labels))
+    return [
+        heading("Data"),
+        paragraph(*_data(facts)),
+        photos_table(facts),
+        heading("Setup"),
+        paragraph(*_setup(facts)),
+        heading("Result"),
+        paragraph(*_course(facts)),
+        figure("fig-curves", curves, ["curves.svg", "rates.svg"], curves_alt, wide=True),
+        paragraph(paragraphs(facts.results)["accuracy"].text, {"<tab-published> compares the two.": published}),
+        *published,
+        paragraph(_recall(facts), {_confident(mistakes): mistakes}),
+        scores_table(facts),
+        figure("fig-confusion", confusion, ["confusion.svg"], confusion_alt),
+        *([mistakes_table(mistakes)] if mistakes else []),
+        *comparison(facts),
+    ]
+
+
+def _data(facts: Facts) -> list[str]:
+    r = facts.results
+    source = "The photos are drawn by the project" if facts.demo else f"The photos come from {file_name(r['dataset'])}"
+    classes, groups = in_words(len(r["classes"])), r["duplicate_groups"] + r["cross_class_duplicate_groups"]
+    found = "neither unreadable files nor identical photos"
+    if r["unreadable_files"] or groups:
+        found = (
+            f"{counted(r['unreadable_files'], 'unreadable file')} and {counted(groups, 'group')} of identical photos, "
+            f"{r['cross_class_duplicate_groups']} of them in more than one class"
+        )
+    return [
+        f"{source}: {counted(r['photos'], 'readable photo')} in {classes} classes, {facts.train_photos:,} for training "
+        f"and {r['val_photos']:,} for validation (<tab-photos>).",
+        f"The audit found {found}.",
+    ]
+
+
+def _setup(facts: Facts) -> list[str]:
+    e, r = facts.environment, facts.results
+    algorithms = "only deterministic algorithms" if e["deterministic"] else "some nondeterministic algorithms"
+    versions = e["packages"]
+    ran = (
+        f"The network was trained on {e['device_name']}, in {e['precision']} arithmetic, with Python {e['python']}, "
+        f"PyTorch {versions['torch']} [paszke2019] and torchvision {versions['torchvision']}, using seed {e['seed']} "
+        f"and {algorithms}."
+    )
+    total, seconds = duration(r["training_seconds"]), r["epoch_seconds"]
+    if len(seconds) == 1:
+        time = f"Training took {total}."
+    elif facts.recipe.frozen_backbone and not facts.recipe.augmentation:
+        time = (
+            f"Training took {total}: {duration(seconds[0])} for the first epoch, in which the backbone processes every "
+            f"photo, and {duration(median(seconds[1:]))} for each further one (median)."
+        )
+    else:
+        time = f"Training took {total}, {duration(median(seconds))} per epoch (median)."
+    return [ran, time]
+
+
+def _course(facts: Facts) -> list[str]:
+    """How loss and accuracy developed over the epochs."""
+    h = facts.run.history
+    first, last, lowest = h[0], h[-1], min(h, key=lambda epoch: epoch.val_loss)
+    if len(h) == 1:
+        return [
+            f"The only epoch has a loss of {first.train_loss:.3f} in training and {first.val_loss:.3f} in validation."
+        ]
+    verb = "falls" if last.train_loss < first.train_loss else "does not fall: it goes"
+    sentences = [
+        f"<fig-curves> shows the course of training. The training loss {verb} from {first.train_loss:.3f} in the first "
+        f"epoch (0) to {last.train_loss:.3f} in the last ({len(h) - 1}); the validation loss is {first.val_loss:.3f} "
+        f"in the first and {last.val_loss:.3f} in the last."
+    ]
+    if last.val_loss > (1 + OVERFITTING) * lowest.val_loss:
+        # The loss also grows if the same mistakes are made with more confidence: only then does accuracy hold.
+        holds = last.val_accuracy >= facts.results["interval_low"]
+        sentences.append(
+            f"The validation loss is lowest in epoch {lowest.epoch} ({lowest.val_loss:.3f}) and ends "
+            f"{last.val_loss / lowest.val_loss - 1:.0%} above that"
+            + (", while accuracy holds: the network becomes overconfident." if holds else ".")
+        )
+    return [
+        *sentences,
+        f"Validation accuracy starts at {first.val_accuracy:.2%} and peaks in epoch {h.best.epoch} at "
+        f"{h.best.val_accuracy:.2%}.",
+    ]
+
+
+def _recall(facts: Facts) -> str:
+    scores = [score for score in facts.results["class_scores"] if score["recall"] is not None]
+    low, high = (choose(scores, key=lambda score: score["recall"]) for choose in (min, max))
+    if low["recall"] == high["recall"]:
+        return f"Recall is {low['recall']:.1%} for every class (<tab-scores>, <fig-confusion>)."
+    return (
+        f"Recall by class (<tab-scores>, <fig-confusion>) ranges from {low['recall']:.1%} ({low['name']}) to "
+        f"{high['recall']:.1%} ({high['name']})."
+    )
+
+
+def _confident(mistakes: list[ClassifiedPhoto]) -> str:
+    n = sum(mistake.probability > CONFIDENT for mistake in mistakes)
+    return (
+        f"Of the network's {counted(len(mistakes), 'mistake')}, {n or 'none'} {'has' if n == 1 else 'have'} a "
+        f"probability above {CONFIDENT:.0%}; <tab-mistakes> lists the most confident."
+    )

@@ -1,0 +1,101 @@
+"""The method tells what the recipe did: every setting that was used, and no other."""
+
+import pytest
+
+from helpers.recipe import Recipe
+from tests.report.made_up import finished_run, printed, real, said_by
+
+
+def test_the_published_recipe(good_text):
+    assert "by five methods in this order" in good_text
+    assert (
+        "RandomHorizontalFlip with probability 0.5; RandomVerticalFlip with probability 0.5; ColorJitter with"
+        in good_text
+    )
+    assert "a photo of 320 × 240 px fills only 38% of the training image" in good_text
+    assert "does not use" not in good_text
+    assert "All 11,179,077 parameters are trained" in good_text
+
+
+def test_the_preset_best(tmp_path):
+    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
+    text = said_by(finished_run(tmp_path / "best", best))
+    assert "by three methods in this order" in text
+    assert "RandomResizedCrop to at least 35% of the photo; RandomHorizontalFlip with probability 0.5; Color" in text
+    assert "brightness 0.2, contrast 0.2, saturation 0.2 and hue 0.03" in text
+    assert "±0°" not in text
+    assert "This recipe does not use RandomRotation and RandomVerticalFlip" in text
+    assert "Gradients are clipped to a norm of 5" in text
+    assert "black border" not in text
+    assert "Before fine-tuning, the new head is fitted" in text
+    assert "Predictions are averaged over each photo and its mirror image" in text
+
+
+def test_the_preset_fast(tmp_path):
+    fast = Recipe.from_preset("fast", dataset="my.zip", backbone="squeezenet1_1", weights="/secret/some-imagenet.pth")
+    text = said_by(finished_run(tmp_path / "fast", fast, ("cat", "dog"), right=19))
+    assert "(file some-imagenet.pth)" in text
+    assert "There is no augmentation: training photos are prepared like validation photos" in text
+    assert "Of the 723,522 parameters, 1,026 are trained" in text  # 512 * 2 + 2
+    assert "The backbone is frozen." in text  # SqueezeNet has no batch normalization
+
+
+def test_a_single_color_is_the_only_one_named(tmp_path):
+    plain = {"contrast": 0.0, "saturation": 0.0, "hue": 0.0}
+    assert "ColorJitter with brightness 0.2. The" in said_by(finished_run(tmp_path / "a", real(**plain)))
+    none = said_by(finished_run(tmp_path / "b", real(**plain, brightness=0.0, horizontal_flip=0.0)))
+    assert "by three methods in this order (): RandomRotation by up to ±30°; CenterCrop to 448 px" in none
+    assert "does not use RandomHorizontalFlip and ColorJitter" in none
+
+
+def test_weights_from_an_unknown_file_are_not_said_to_be_imagenets(tmp_path):
+    text = said_by(finished_run(tmp_path / "c", Recipe(dataset="x", weights="mine.pth")))
+    assert "starts from weights pretrained (file mine.pth)" in text
+    assert "pretrained on other photos" in text
+    assert "pretrained on ImageNet" not in text
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {
+            "optimizer": ("adamw", "AdamW ["),
+            "schedule": ("onecycle", "in one cycle ["),
+            "label_smoothing": (0.1, "a share of 0.1 of each label over all classes, in the validation loss too"),
+            "ema_decay": (0.99, "moving average of the weights with decay 0.99 ["),
+        },
+        {
+            "optimizer": ("adam", "Adam ["),
+            "mixup": (0.2, "MixUp ["),
+            "cutmix": (1.0, "CutMix ["),
+            "random_erasing": (0.25, "rectangle is erased with probability 0.25 ["),
+            "auto_augment": ("trivial", "TrivialAugment ["),
+        },
+        {
+            "optimizer": ("rmsprop", "with momentum 0.9, learning rate"),
+            "crop": ("random_resized", "at least 25% of the photo"),
+            "freeze_fraction": (0.5, "The first 50% of the stages, rounded down to whole stages, are frozen"),
+            "frozen_norms": (True, "keeps the statistics of the initial weights"),
+            "head_lr": (0.01, "its own learning rate, 0.01"),
+        },
+        {
+            "nesterov": (False, "descent with momentum ["),
+            "schedule": ("cosine", "half a cosine ["),
+            "warmup_epochs": (2, "of 2 epochs"),
+        },
+        {
+            "nesterov": (False, "by stochastic gradient descent,"),
+            "momentum": (0.0, " is 0.0005 and the learning rate"),
+            "teacher": ("fast", "distillation ["),
+            "linear_probe_first": (True, "the new head is fitted to the backbone’s features ["),
+        },
+        {"auto_augment": ("imagenet", "AutoAugment ["), "test_flip": (True, "each photo and its mirror image")},
+        {"clip_norm": (2.5, "clipped to a norm of 2.5")},
+    ],
+    ids=lambda told: next(reversed(told)),
+)
+def test_every_setting_that_was_used_is_told(tmp_path, told):
+    changes = {name: value for name, (value, _) in told.items()}
+    text = printed(finished_run(tmp_path / "a", real(**changes), ("a", "b")))
+    for _, words in told.values():
+        assert words in text

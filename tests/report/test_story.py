@@ -1,0 +1,74 @@
+"""Title, abstract, introduction and conclusion follow the run."""
+
+import re
+
+from helpers.recipe import Recipe
+from helpers.report import build
+from tests.report.made_up import finished_run, real, said_by, text_of
+
+
+def test_a_good_run(good_text):
+    assert "Fine-Tuning ResNet-18 to Classify Five Kinds of Flowers" in good_text
+    assert "classifies 90 of 100 validation photos correctly: 90.00% (95 % interval 82.6–94.5%)" in good_text
+    assert "pretrained on ImageNet" in good_text
+    assert "poor" not in good_text
+    assert "learned nothing" not in good_text
+    assert build.DEMO not in good_text
+
+
+def test_the_flowers_folders_may_be_in_the_plural(tmp_path):
+    text = said_by(finished_run(tmp_path / "a", real(), ("daisy", "dandelion", "roses", "sunflowers", "tulips")))
+    assert "Fine-Tuning ResNet-18 to Classify Five Kinds of Flowers" in text
+    assert "This run and the published result" in text
+
+
+def test_a_bad_run_is_called_bad_where_a_reader_looks(tmp_path):
+    flat = [0.2, 0.19, 0.2, 0.2, 0.2, 0.19]
+    content = build.compose(finished_run(tmp_path / "bad", real(), right=4, accuracies=flat))[1]
+    conclusion = text_of(content["sections"][-1])
+    for place in (text_of(content["abstract"]), conclusion):
+        assert "20.00% (95 % interval 13.3–28.9%)" in place
+        assert "Always naming the largest class would be right" in place
+    assert "the learning rate, the weights and the photos should be checked" in conclusion
+    text = text_of(content)
+    assert "Of the network's 80 mistakes, 80 have a probability above 90%" in text
+    assert "below the published 96.49%" in text
+
+
+def test_a_demo_says_so_and_nothing_of_imagenet(tmp_path):
+    text = said_by(finished_run(tmp_path / "demo", Recipe.from_preset("demo")))
+    assert "Training ResNet-18 from Scratch to Classify Five Kinds of Drawn Flowers" in text
+    assert "says nothing about real flowers" in text
+    assert not re.search(r"pretrained|published 96|ImageNet(?!\nnone\n|$)", text.replace("random\nImageNet", ""))
+
+
+def test_the_best_epoch_is_never_said_to_be_free_of_choice(good_content, good_text):
+    abstract = text_of(good_content["abstract"])
+    assert (
+        "Since this epoch was chosen on the same photos, we also report the mean of the last five epochs, 85."
+        in abstract
+    )
+    assert not re.search("unbiased|not flattered|generalizes", good_text)
+
+
+def test_of_one_epoch_no_mean_is_told(tmp_path):
+    text = said_by(finished_run(tmp_path / "a", real(), accuracies=[0.9]))
+    assert "mean of the last" not in text
+    assert "The only epoch has a loss of 1.500 in training and 1.600 in validation" in text
+
+
+def test_freezing_and_the_first_fit_are_told_in_the_introduction(tmp_path):
+    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
+    text = said_by(finished_run(tmp_path / "best", best))
+    assert "Here the first 60% of the stages stay frozen, and the others are fine-tuned afterwards" in text
+    assert "Fine-tuned on 400 photos with its first stages frozen, ResNet-18 classifies" in text
+    frozen = Recipe.from_preset("fast", dataset="my.zip", backbone="squeezenet1_1", weights="/secret/imagenet.pth")
+    text = said_by(finished_run(tmp_path / "a", frozen, ("cat", "dog"), right=19))
+    assert "Classifying Photos into Two Classes with a Frozen SqueezeNet 1.1" in text
+    assert "This run stops after the first step, the linear probe" in text
+    assert "With only its head trained on 160 photos, SqueezeNet 1.1 classifies" in text
+    assert "secret" not in text
+
+
+def test_the_introduction_of_the_published_recipe(good_text):
+    assert "Here all other layers are fine-tuned along with it." in good_text
