@@ -17,7 +17,7 @@ from helpers.data.decode import load_photo
 from helpers.data.near_duplicates import in_words, near_duplicates, rank_pairs
 from helpers.evaluation.answers import answers, confident_mistakes, least_certain, right_and_wrong
 from helpers.evaluation.calibration import calibrate
-from helpers.evaluation.embedding import neighbour_map, principal_plane, thinned
+from helpers.evaluation.embedding import evenly_spaced, pca, tsne
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
@@ -101,9 +101,9 @@ def saliency(material: RunData) -> Figure:
 
 def embedding(material: RunData) -> Figure:
     called = material.predictions
-    chosen = thinned(len(called.names))
+    chosen = evenly_spaced(len(called.names))
     features = extract_features(material.model, material.feed([material.rows[i] for i in chosen]), torch.float32)
-    maps = principal_plane(features), neighbour_map(features)
+    maps = pca(features), tsne(features)
     return evaluation.embedding(*maps, answers(called, chosen), material.photo, called.classes)
 
 

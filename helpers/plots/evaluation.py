@@ -14,7 +14,7 @@ from PIL import Image
 
 from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.calibration import Bin, Calibration
-from helpers.evaluation.embedding import Plane, apart
+from helpers.evaluation.embedding import Projection, without_overlap
 from helpers.evaluation.metrics import ClassIntervals
 from helpers.evaluation.statistics import Interval, wilson_interval
 from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize, square
@@ -67,8 +67,8 @@ def class_scores(rows: Sequence[ClassIntervals]) -> Figure:
 
 
 def embedding(
-    plane: Plane,
-    neighbours: torch.Tensor,
+    plane: Projection,
+    neighbours: np.ndarray,
     answers: Sequence[ClassifiedPhoto],
     photo_of: Callable[[str], Image.Image],
     classes: Sequence[str],
@@ -76,21 +76,21 @@ def embedding(
     """Every photo as a point in the principal plane, and on a map of neighbours with some of the photos.
 
     Args:
-        neighbours: float ``(n, 2)``: see ``embedding.neighbour_map``.
+        neighbours: float ``(n, 2)``: see ``embedding.tsne``.
         answers: one per point, in the points' order.
         photo_of: finds a photo by its name. Only those for which there is room are asked for.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4), width_ratios=(1, 2.1))
-    _points(left, plane.points.numpy(), answers, classes, size=3)
+    _points(left, plane.points, answers, classes, size=3)
     first, second = (f"{share:.0%} of the variance" for share in plane.shares)
     left.set(title="principal components", xlabel=first, ylabel=second)
-    points = neighbours.numpy()
+    points = neighbours
     _points(right, points, answers, classes, size=4)
     right.set_title("neighbours (t-SNE)")
     wrong = [i for i, answer in enumerate(answers) if not answer.right]
     order = [*wrong, *(i for i in range(len(points)) if answers[i].right)]
     span = [np.ptp(limits) for limits in (right.get_xlim(), right.get_ylim())]
-    for i in (order[place] for place in apart(points[order], 0.065 * span[0], 0.1 * span[1])):
+    for i in (order[place] for place in without_overlap(points[order], 0.065 * span[0], 0.1 * span[1])):
         colour = _colour(classes.index(answers[i].truth)) if answers[i].right else "black"
         _pin(right, photo_of(answers[i].name), points[i], colour)
     entries = left.get_legend_handles_labels()

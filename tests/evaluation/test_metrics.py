@@ -1,12 +1,32 @@
-"""Intervals of the classes' scores, by hand and by simulation."""
+"""Confusion matrix, scores of the classes and their intervals, by hand and by simulation."""
+
+import math
 
 import numpy as np
 import pytest
 import torch
 
-from helpers.evaluation.metrics import class_intervals, interval_table
+from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix, f1_interval, interval_table
 from helpers.evaluation.predictions import Predictions
 from helpers.evaluation.statistics import wilson_interval
+
+# True classes a a a b b c, predicted a a b b a a: class c is never predicted.
+PREDICTIONS = Predictions(torch.eye(3)[[0, 0, 1, 1, 0, 0]] * 5, torch.tensor([0, 0, 0, 1, 1, 2]))
+
+
+def test_accuracy_and_confusion_by_hand():
+    assert PREDICTIONS.correct == 3
+    assert PREDICTIONS.accuracy == 0.5
+    assert confusion_matrix(PREDICTIONS).tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 0]]
+
+
+def test_class_scores_by_hand():
+    a, b, c = class_scores(PREDICTIONS, ("a", "b", "c"))
+    assert (a.photos, a.precision, a.recall) == (3, 2 / 4, 2 / 3)
+    assert a.f1 == pytest.approx(2 * (1 / 2 * 2 / 3) / (1 / 2 + 2 / 3))
+    assert (b.precision, b.recall) == (0.5, 0.5)
+    assert math.isnan(c.precision)
+    assert (c.recall, c.f1) == (0.0, 0.0)
 
 
 def predictions(matrix):
@@ -41,10 +61,10 @@ def test_a_class_without_photos_and_one_that_is_never_called():
 
 def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says():
     random = np.random.default_rng(0)
-    shares = np.array([[0.42, 0.04], [0.06, 0.48]])  # of photos: truth by row, answer by column
+    shares = np.array([[0.42, 0.04], [0.06, 0.48]])  # of photos: true class by row, prediction by column
     true_f1 = 2 * 0.42 / (2 * 0.42 + 0.04 + 0.06)
     hits = 0
-    for counts in random.multinomial(150, shares.ravel(), 300):
-        found = class_intervals(predictions(counts.reshape(2, 2).tolist()), ("a", "b"))[0]
-        hits += found.f1.low <= true_f1 <= found.f1.high
+    for correct, missed, wrong, _ in random.multinomial(150, shares.ravel(), 300).tolist():
+        low, high = f1_interval(correct, correct + wrong, correct + missed)
+        hits += low <= true_f1 <= high
     assert 0.915 <= hits / 300 <= 0.985

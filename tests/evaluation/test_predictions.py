@@ -1,54 +1,16 @@
-"""Metrics against numbers computed by hand."""
-
-import math
+"""Predictions: of every photo once, and the same again when read from ``predictions.csv``."""
 
 import pytest
 import torch
 from torch import nn
 
-from helpers.evaluation.metrics import class_scores, confusion_matrix
-from helpers.evaluation.predictions import Predictions, predict
-from helpers.evaluation.statistics import wilson_interval
-
-# Truth a a a b b c, called a a b b a a: class c is never called.
-PREDICTIONS = Predictions(torch.eye(3)[[0, 0, 1, 1, 0, 0]] * 5, torch.tensor([0, 0, 0, 1, 1, 2]))
-
-
-def test_accuracy_and_confusion_by_hand():
-    assert PREDICTIONS.correct == 3
-    assert PREDICTIONS.accuracy == 0.5
-    assert confusion_matrix(PREDICTIONS).tolist() == [[2, 1, 0], [1, 1, 0], [1, 0, 0]]
-
-
-def test_class_scores_by_hand():
-    a, b, c = class_scores(PREDICTIONS, ("a", "b", "c"))
-    assert (a.photos, a.precision, a.recall) == (3, 2 / 4, 2 / 3)
-    assert a.f1 == pytest.approx(2 * (1 / 2 * 2 / 3) / (1 / 2 + 2 / 3))
-    assert (b.precision, b.recall) == (0.5, 0.5)
-    assert math.isnan(c.precision)
-    assert (c.recall, c.f1) == (0.0, 0.0)
+from helpers.common.errors import RunError
+from helpers.evaluation.predictions import Predictions, predict, read_predictions, save_predictions
 
 
 def test_probabilities_sum_to_one():
-    assert PREDICTIONS.probabilities.sum(1).tolist() == pytest.approx([1.0] * 6)
-
-
-def test_wilson_interval_of_the_published_result():
-    low, high = wilson_interval(550, 570)
-    assert (round(low, 3), round(high, 3)) == (0.946, 0.977)
-
-
-@pytest.mark.parametrize(
-    ("correct", "photos", "low", "high"), [(0, 10, 0, 0.2775), (10, 10, 0.7225, 1), (5, 10, 0.2366, 0.7634)]
-)
-def test_wilson_interval_against_published_tables(correct, photos, low, high):
-    assert wilson_interval(correct, photos) == pytest.approx((low, high), abs=1e-4)
-
-
-@pytest.mark.parametrize(("correct", "photos"), [(1, 0), (0, 0), (-1, 5), (6, 5)])
-def test_impossible_counts_are_refused(correct, photos):
-    with pytest.raises(ValueError, match="not possible"):
-        wilson_interval(correct, photos)
+    predictions = Predictions(torch.eye(3)[[0, 0, 1]] * 5, torch.tensor([0, 1, 2]))
+    assert predictions.probabilities.sum(1).tolist() == pytest.approx([1.0] * 3)
 
 
 class _Feed:
@@ -74,8 +36,33 @@ def test_predict_sees_every_photo_once_and_restores_the_mode(training):
     assert model.training is training
 
 
-def test_where_everything_or_nothing_is_right_the_share_lies_in_its_interval():
-    for photos in range(1, 200):
-        everything, nothing = wilson_interval(photos, photos), wilson_interval(0, photos)
-        assert (nothing.low, everything.high) == (0, 1)
-        assert everything.low == pytest.approx(1 - nothing.high)
+def test_what_was_saved_is_read(tmp_path):
+    logits = torch.tensor([[20.0, 0.0], [0.0, 1.0], [3.0, 0.0]])
+    save_predictions(
+        tmp_path, Predictions(logits, torch.tensor([0, 1, 1])), ["x/1.jpg", "y/2.jpg", "ü, y.jpg"], ("x", "y")
+    )
+    assert (tmp_path / "predictions.csv").read_text().splitlines()[:2] == [
+        "name,class,predicted,x,y",
+        "x/1.jpg,x,x,1,2.06115e-09",
+    ]
+    found = read_predictions(tmp_path)
+    assert (found.names, found.classes, found.labels.tolist()) == (
+        ("x/1.jpg", "y/2.jpg", "ü, y.jpg"),
+        ("x", "y"),
+        [0, 1, 1],
+    )
+    again = found.as_predictions().logits
+    # Differences of logits come back, also where one class is all but certain.
+    assert (again[:, 0] - again[:, 1]).tolist() == pytest.approx([20, -1, 3], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "name,class,predicted,x,y", "name,class,predicted,x,y\na,z,x,1,0", "name,class,predicted,x,y\na,x,x,1,1"],
+)
+def test_a_damaged_file_is_named(tmp_path, text):
+    with pytest.raises(RunError, match=r"predictions\.csv does not exist: run the notebook"):
+        read_predictions(tmp_path)
+    (tmp_path / "predictions.csv").write_text(text)
+    with pytest.raises(RunError, match=r"predictions\.csv is damaged"):
+        read_predictions(tmp_path)

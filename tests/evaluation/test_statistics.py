@@ -13,8 +13,8 @@ def test_mcnemar_by_hand():
     assert statistics.mcnemar(right, right) == 1.0
 
 
-def test_mcnemar_wants_one_answer_per_photo():
-    with pytest.raises(ValueError, match="0 or 1"):
+def test_mcnemar_refuses_means_over_several_seeds():
+    with pytest.raises(ValueError, match="1 or 0"):
         statistics.mcnemar(np.array([0.5, 1]), np.array([1, 1]))
 
 
@@ -67,3 +67,28 @@ def test_holm_by_hand():
     assert statistics.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
     assert statistics.holm([]) == []
+
+
+def test_wilson_interval_of_the_published_result():
+    low, high = statistics.wilson_interval(550, 570)
+    assert (round(low, 3), round(high, 3)) == (0.946, 0.977)
+
+
+@pytest.mark.parametrize(
+    ("correct", "photos", "low", "high"), [(0, 10, 0, 0.2775), (10, 10, 0.7225, 1), (5, 10, 0.2366, 0.7634)]
+)
+def test_wilson_interval_against_published_tables(correct, photos, low, high):
+    assert statistics.wilson_interval(correct, photos) == pytest.approx((low, high), abs=1e-4)
+
+
+@pytest.mark.parametrize(("correct", "photos"), [(1, 0), (0, 0), (-1, 5), (6, 5)])
+def test_impossible_counts_are_refused(correct, photos):
+    with pytest.raises(ValueError, match="not possible"):
+        statistics.wilson_interval(correct, photos)
+
+
+def test_where_everything_or_nothing_is_right_the_share_lies_in_its_interval():
+    for photos in (1, 2, 7, 49, 199):
+        everything, nothing = statistics.wilson_interval(photos, photos), statistics.wilson_interval(0, photos)
+        assert (nothing.low, everything.high) == (0, 1)
+        assert everything.low == pytest.approx(1 - nothing.high)

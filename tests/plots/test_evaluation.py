@@ -9,7 +9,7 @@ from PIL import Image
 from helpers.common.text import percent
 from helpers.evaluation.answers import answers
 from helpers.evaluation.calibration import calibrate
-from helpers.evaluation.embedding import principal_plane
+from helpers.evaluation.embedding import pca
 from helpers.evaluation.metrics import class_intervals
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import Reason
@@ -95,14 +95,14 @@ def test_class_scores_leave_out_what_is_unknown(called):
 
 def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(called):
     asked, features = [], torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
-    neighbours = torch.tensor([[0, 0], [0.01, 0.01], [5, 5], [9, 1], [1, 9], [9, 9]], dtype=torch.float64)
+    neighbours = np.array([[0, 0], [0.01, 0.01], [5, 5], [9, 1], [1, 9], [9, 9]])
 
     def photo_of(name):
         asked.append(name)
         return photo()
 
     everything = answers(called, list(range(6)))
-    figure = evaluation.embedding(principal_plane(features), neighbours, everything, photo_of, CLASSES)
+    figure = evaluation.embedding(pca(features), neighbours, everything, photo_of, CLASSES)
     left, right = figure.axes
     assert [len(line.get_xdata()) for line in right.lines] == [3, 3, 0, 1]  # rose, tulip, daisy, mistakes
     assert right.lines[3].get_xydata().tolist() == [[9, 1]]
