@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from tests import enable_ctrl_c
+from tests.faults import notebook_kills
 
 ROOT = Path(__file__).parent.parent
 REAL = Path(os.environ.get("FLOWER_PHOTOS", ROOT.parent / "shared" / "flower_photos_subset"))
@@ -73,6 +74,12 @@ def weights_folder():
 @pytest.fixture(scope="session")
 def real_photos(real_folder):
     return [Image.open(path).convert("RGB") for path in sorted(real_folder.glob("*/*.jpg"))[::150]]
+
+
+@pytest.fixture(scope="session")
+def headless_run(tmp_path_factory):
+    """The folder of a finished ``python -m helpers run``, for tests that only read it."""
+    return notebook_kills.uninterrupted(tmp_path_factory.mktemp("headless"))
 
 
 @pytest.fixture

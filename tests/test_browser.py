@@ -1,4 +1,4 @@
-"""A person's way: the notebook in JupyterLab, in a real browser, from the first cell to the last."""
+"""The notebook in JupyterLab, in a real browser, from the first cell to the last."""
 
 import json
 import os
@@ -14,6 +14,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
+NOTEBOOK = "flower_classification.ipynb"
 SHOTS = ROOT / "work_dir" / "browser"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -27,11 +28,12 @@ FLAGS = [
 ]
 SETTINGS = {
     "@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False},
-    # Without windowing every cell is in the page, also those scrolled out of sight.
+    # Without windowing, cells that are scrolled out of sight are in the page too.
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
+SHORT = {"epochs": 3, "demo_photos": 30}  # the cells at full length are nbval's
 MINUTES = 60_000  # milliseconds
-# Waiting and running cells show a star; after an error those that follow lose theirs without getting a number.
+# Waiting and running cells show a star; after an error, the cells below lose theirs and get no number.
 FINISHED = """() => {
     const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')].map(e => e.textContent);
     return prompts.some(text => /\\[\\d+\\]/.test(text)) && !prompts.some(text => text.includes('*'));
@@ -46,11 +48,11 @@ def free_port():
 
 @pytest.fixture
 def lab(tmp_path):
-    """JupyterLab on a copy of the notebook, with settings and runs of its own."""
+    """JupyterLab on a copy of the notebook with a short training, and with settings and runs of its own."""
     folder = SHOTS / "notebook"
     shutil.rmtree(SHOTS, ignore_errors=True)
     folder.mkdir(parents=True)
-    shutil.copy(ROOT / "notebooks" / "flower_classification.ipynb", folder)
+    write_short_copy(folder / NOTEBOOK)
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "overrides.json").write_text(json.dumps(SETTINGS))
     port, token = free_port(), "testing"
@@ -70,10 +72,19 @@ def lab(tmp_path):
     try:
         address = f"http://127.0.0.1:{port}"
         _wait_until_up(f"{address}/api?token={token}", tmp_path / "lab.log")
-        yield address, token, folder / "flower_classification.ipynb"
+        yield address, token, folder / NOTEBOOK
     finally:
         process.terminate()
         process.wait(20)
+
+
+def write_short_copy(path):
+    """Write the notebook with the settings of ``SHORT`` in its parameters cell."""
+    notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, as_version=4)
+    (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
+    lines = [line for line in cell.source.splitlines() if line.partition(":")[0] not in SHORT]
+    cell.source = "\n".join(lines + [f"{name}: int = {value}" for name, value in SHORT.items()])
+    nbformat.write(notebook, path)
 
 
 def _wait_until_up(url, log):
@@ -87,7 +98,7 @@ def _wait_until_up(url, log):
 
 
 def wait_for_kernel(page):
-    """Wait until the page is connected to an idle kernel: it says idle before, and then drops Run All Cells."""
+    """Wait until the page is connected to an idle kernel: before that, it shows idle but ignores Run All Cells."""
     for _ in range(120):
         kernels = page.request.get("/api/kernels").json()
         if kernels and kernels[0]["connections"] and kernels[0]["execution_state"] == "idle":
@@ -97,7 +108,7 @@ def wait_for_kernel(page):
 
 
 def run_all_cells(page):
-    """Clear the stored outputs, run everything, see the progress bar move, wait for the last cell."""
+    """Clear the stored outputs, run all cells, check that the progress bar moves, and wait for the last cell."""
     page.wait_for_selector(".jp-CodeCell", timeout=MINUTES)
     wait_for_kernel(page)
     page.get_by_role("menuitem", name="Edit", exact=True).click()
@@ -110,7 +121,7 @@ def run_all_cells(page):
 
 
 def saved(page, path):
-    """Save the notebook and read it: in the page, JupyterLab marks errors and warnings alike."""
+    """Save the notebook and return its code cells: in the page, errors and warnings are marked alike."""
     before = path.stat().st_mtime_ns
     page.keyboard.press("Control+s")
     for _ in range(60):
@@ -122,7 +133,7 @@ def saved(page, path):
 
 
 def photograph_figures(page):
-    """A screenshot of each figure where it stands. Returns their sizes in px; 0 if not drawn."""
+    """Take a screenshot of each figure in its place. Returns their sizes in px; 0 if not drawn."""
     figures = page.locator(".jp-OutputArea-output img")
     for number in range(figures.count()):
         figures.nth(number).scroll_into_view_if_needed()

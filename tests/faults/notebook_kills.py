@@ -1,4 +1,4 @@
-"""Kill whole headless notebooks, run each again with the same command, and compare."""
+"""Headless runs of the notebook: start one, kill it, run it again with the same command, and compare."""
 
 from __future__ import annotations
 
@@ -29,19 +29,23 @@ PARAMETERS = {
     "lr": 0.001,
     "dropout": 0.5,
     "checkpoint_steps": 2,
-    "run": "killed",
+    "run": "mine",
 }
 WAYS = ("kernel killed", "command killed", "SIGTERM", "Ctrl-C")
-PATIENCE = 200  # seconds
+PATIENCE = 600  # seconds, on a busy machine
+
+
+def arguments(work_dir: Path) -> list[str]:
+    """Return the command line's parameters of a run in this folder."""
+    parameters = {"work_dir": work_dir, **PARAMETERS}
+    return [word for name, value in parameters.items() for word in ("-p", name, str(value))]
 
 
 class HeadlessRun:
     """One ``python -m helpers run``, started in a process group of its own."""
 
     def __init__(self, work_dir: Path, log: Path) -> None:
-        command = [sys.executable, "-m", "helpers", "run", "-p", "work_dir", str(work_dir)]
-        for name, value in PARAMETERS.items():
-            command += ["-p", name, str(value)]
+        command = [sys.executable, "-m", "helpers", "run", *arguments(work_dir)]
         environment = {k: v for k, v in os.environ.items() if k != "FLOWERS_WORK_DIR"}
         self.folder, self.log = work_dir / PARAMETERS["run"], log
         with open(log, "w") as sink:
@@ -107,13 +111,12 @@ def digests(folder: Path) -> dict[str, str]:
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names}
 
 
-def uninterrupted(folder: Path) -> tuple[dict[str, str], float]:
-    """Run without a kill and return its digests and its seconds."""
-    start = time.perf_counter()
+def uninterrupted(folder: Path) -> Path:
+    """Run to the end without a kill and return the run's folder."""
     run = HeadlessRun(folder, folder / "log")
     if run.finish():
         raise RuntimeError(run.output())
-    return digests(run.folder), time.perf_counter() - start
+    return run.folder
 
 
 def kill_often(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
@@ -121,7 +124,9 @@ def kill_often(kills: int, folder: Path, seed: int = 0) -> dict[str, int]:
     rng = random.Random(seed)
     for name in ("whole", *map(str, range(kills))):
         (folder / name).mkdir(parents=True)
-    expected, duration = uninterrupted(folder / "whole")
+    start = time.perf_counter()
+    expected = digests(uninterrupted(folder / "whole"))
+    duration = time.perf_counter() - start
     counts = {"kills": 0, "identical": 0, "lost": 0, "outside": 0}
     for number in range(kills):
         home, way = folder / str(number), WAYS[number % len(WAYS)]

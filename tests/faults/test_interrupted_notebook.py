@@ -5,25 +5,24 @@ import signal
 
 import pytest
 
+from helpers.commands import run as command
 from helpers.common import tensors
-from tests.faults.notebook_kills import EPOCHS, HeadlessRun, digests, stored_cells, uninterrupted
+from tests.faults.notebook_kills import EPOCHS, HeadlessRun, arguments, digests, stored_cells
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as on Unix")
 
 
-def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_path):
-    (tmp_path / "whole").mkdir()
-    (tmp_path / "killed").mkdir()
-    expected, _ = uninterrupted(tmp_path / "whole")
-    outputs = []
+def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_path, headless_run, capsys):
+    home, outputs = tmp_path / "killed", []
+    home.mkdir()
     for number, way in enumerate(("kernel killed", "command killed", "SIGTERM", "Ctrl-C")):
-        run = HeadlessRun(tmp_path / "killed", tmp_path / f"log{number}")
+        run = HeadlessRun(home, tmp_path / f"log{number}")
         run.wait_for_epoch(1 + 2 * number)
         if number == 1:
-            second = HeadlessRun(tmp_path / "killed", tmp_path / "second")
-            assert second.finish() == 1
-            assert "RunError: killed is in use by another process (number" in second.output()
-            assert "Traceback" not in second.output()
+            assert command.main(arguments(home)) == 1  # a second process, for the lock is the run's
+            assert (
+                f"RunError: mine is in use by another process (number {run.process.pid} on " in capsys.readouterr().err
+            )
         run.end(way)
         code = run.finish()
         outputs.append(run.output())
@@ -41,11 +40,11 @@ def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_p
         assert "stopping: what was learned is being saved" in text
         assert "the same command continues" in text
         assert "Traceback" not in text
-    run = HeadlessRun(tmp_path / "killed", tmp_path / "log")
+    run = HeadlessRun(home, tmp_path / "log")
     assert run.finish() == 0, run.output()
-    assert run.output().startswith("killed: continues an unfinished run\n")
+    assert run.output().startswith("mine: continues an unfinished run\n")
     assert "continues after" in run.output()
-    assert digests(run.folder) == expected
-    assert {path.name for path in (tmp_path / "killed").iterdir()} == {"killed", "cache", "photos"}
-    assert all(text.startswith("killed: continues") for text in outputs[1:])
-    assert outputs[0].startswith("killed: a new run\n")
+    assert digests(run.folder) == digests(headless_run)
+    assert {path.name for path in home.iterdir()} == {"mine", "cache", "photos"}
+    assert all(text.startswith("mine: continues") for text in outputs[1:])
+    assert outputs[0].startswith("mine: a new run\n")
