@@ -38,7 +38,8 @@ def training_curves(history: History, training: str = "training (augmented)") ->
         despine(axes)
     left.set_ylim(bottom=0)
     right.plot(history.best.epoch, history.best.val_accuracy, "o", color=ORANGE, markersize=9, markerfacecolor="none")
-    left.legend([training, "validation", f"best epoch ({history.best.epoch})"], frameon=False, fontsize=9)
+    names = [training, "validation", f"best epoch ({history.best.epoch})"]
+    figure.legend(left.lines, names, loc="outside upper left", ncols=3, frameon=False, fontsize=9)
     return finalize(figure)
 
 

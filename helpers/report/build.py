@@ -97,7 +97,7 @@ def compose(folder: Path, comparison: Path | None = None, force: bool = False) -
 
 @contextlib.contextmanager
 def typesetter(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[typst.Compiler]:
-    """A compiler in a temporary folder that holds the layout, the references, the content and the figures."""
+    """Open a compiler in a temporary folder that holds the layout, the references, the content and the figures."""
     layout = project_root(Path(__file__).parent) / "report"
     text = json.dumps(content, ensure_ascii=False, indent=1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -107,7 +107,9 @@ def typesetter(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[t
         for name, picture in figures.items():
             (folder / name).write_bytes(picture)
         (folder / "report.json").write_text(text, encoding="utf-8")
-        yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=_typst_has_letters(text))
+        # typst's own fonts have Latin, Greek and Cyrillic letters; others need a font of this machine.
+        enough = all(ord(letter) < 0x530 or 0x2000 <= ord(letter) < 0x2300 for letter in text)
+        yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=enough)
 
 
 @contextlib.contextmanager
@@ -120,7 +122,7 @@ def _damage_named(folder: Path) -> Iterator[None]:
 
 
 def _provenance(facts: Facts) -> str:
-    """Where the numbers come from."""
+    """Say where the numbers come from."""
     root, folder, e = project_root(Path(__file__).parent), facts.run.folder.resolve(), facts.environment
     where = literal(folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name)
     commit, plus, changes = e["git_commit"].partition("+")
@@ -130,8 +132,3 @@ def _provenance(facts: Facts) -> str:
         f"{commit[:12]}{plus}{changes} on photos with the fingerprint {e['data_fingerprint'][:12]}; `python -m helpers "
         "report` selected the sentences by these numbers."
     )
-
-
-def _typst_has_letters(text: str) -> bool:
-    """Whether typst's own fonts have every letter: Latin, Greek, Cyrillic. Others need a font of this machine."""
-    return all(ord(letter) < 0x530 or 0x2000 <= ord(letter) < 0x2300 for letter in text)

@@ -23,7 +23,7 @@ ALWAYS = ("seed", "fast", "best")  # shown if the comparison has them
 
 
 def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
-    """The project's own ``comparison.json``, if it is of the same photos as the run.
+    """Find the project's own ``comparison.json``, if it is of the same photos as the run.
 
     Its rows do not name their photos; the committed seed run, which is of the same ones, has their fingerprint.
     """
@@ -35,10 +35,9 @@ def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
 
 
 def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
-    """The rows of one comparison with the seed recipe, itself included, the largest gain first.
+    """Read the rows of one comparison with the seed recipe, itself included, the largest gain first.
 
-    A comparison of the run's own backbone is preferred, then one with the preset ``best``, then the costliest, then the
-    one of most photos.
+    Of several, the run's own backbone decides, then the preset ``best``, then the cost, then the number of photos.
 
     Raises:
         ParameterError: the run is a demo, the file is damaged, or it compares nothing with the seed recipe.
@@ -106,7 +105,7 @@ def in_brief(facts: Facts, numbers: bool = True) -> str:
 
 
 def _table(facts: Facts) -> Block:
-    """The recipes, the largest gain first; of many, the presets and the clearest differences."""
+    """List the recipes, the largest gain first; of many, the presets and the clearest differences."""
     rows, seed = facts.comparison, _seed(facts.comparison)
     clearest = sorted(
         rows,
@@ -143,7 +142,7 @@ def _others(facts: Facts) -> list[Row]:
 
 
 def _estimate(row: Row, name: str, form: str, unit: str = "", before: str = " (") -> str:
-    """``accuracy`` or ``difference`` with its interval, such as ``93.15 (91.9 to 94.4)``."""
+    """Write ``accuracy`` or ``difference`` with its interval, such as ``93.15 (91.9 to 94.4)``."""
     mean, low, high = (100 * row[f"{name}_{part}"] for part in ("mean", "low", "high"))
     sign = "+" if form.startswith("+") else ""
     return f"{mean:{sign}.2f}{unit}{before}{low:{form}} to {high:{form}}{unit})".replace("-", "−")

@@ -1,4 +1,4 @@
-"""The report's experiments and discussion: data, setup, result, and recipes compared."""
+"""The report's experiments: data, setup, result, and recipes compared."""
 
 from __future__ import annotations
 
@@ -18,10 +18,7 @@ OVERFITTING = 0.1  # a validation loss that ends this share above its minimum ha
 
 def experiments(facts: Facts) -> list[Block]:
     """Write the section, block by block."""
-    augmented = " (on augmented photos)" if facts.recipe.augmentation else ""
-    curves = (
-        f"Loss and accuracy of training{augmented} and validation by epoch, best epoch marked; right: learning rate."
-    )
+    curves = "Loss and accuracy of training and validation by epoch, with the best epoch marked; right: learning rate."
     curves_alt = "Loss, accuracy and learning rate over the epochs. The text gives their first and last values."
     confusion = "Confusion matrix of the validation photos in the best epoch, shaded by the share of the true class."
     confusion_alt = "Number of validation photos by true class (rows) and predicted class (columns)."
@@ -54,7 +51,7 @@ def _data(facts: Facts) -> list[str]:
     if r["unreadable_files"] or groups:
         found = (
             f"{counted(r['unreadable_files'], 'unreadable file')} and {counted(groups, 'group')} of identical photos, "
-            f"{r['cross_class_duplicate_groups']} of them in more than one class"
+            f"{r['cross_class_duplicate_groups'] or 'none'} of them in more than one class"
         )
     return [
         f"{source}: {counted(r['photos'], 'readable photo')} in {classes} classes, {facts.train_photos:,} for training "
@@ -86,12 +83,12 @@ def _setup(facts: Facts) -> list[str]:
 
 
 def _course(facts: Facts) -> list[str]:
-    """How loss and accuracy developed over the epochs."""
+    """Describe how loss and accuracy developed over the epochs."""
     h = facts.run.history
     first, last, lowest = h[0], h[-1], min(h, key=lambda epoch: epoch.val_loss)
     if len(h) == 1:
         return [
-            f"The only epoch has a loss of {first.train_loss:.3f} in training and {first.val_loss:.3f} in validation."
+            f"The only epoch has losses of {first.train_loss:.3f} (training) and {first.val_loss:.3f} (validation)."
         ]
     verb = "falls" if last.train_loss < first.train_loss else "does not fall: it goes"
     sentences = [

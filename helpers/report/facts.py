@@ -120,22 +120,21 @@ class Facts:
         rows = literal(read_rows(path))
         sides = {side: Counter(row["class"] for row in rows if row["subset"] == side) for side in ("train", "val")}
         train, val = sides["train"].total(), sides["val"].total()
-        # Of a photo on both sides of a given split the training copy is dropped, but counted in train_photos.
+        # A photo on both sides of a given split is dropped from training, but counted in train_photos.
         if val != self.results["val_photos"] or train > self.results["train_photos"]:
+            results = f"{self.results['train_photos']} and {self.results['val_photos']}"
             raise RunError(
-                f"{path} has {train} training and {val} validation photos, the results have "
-                f"{self.results['train_photos']} and {self.results['val_photos']}: they belong to different runs; "
-                "copy the folder again"
+                f"{path} has {train} training and {val} validation photos, results.json {results}: run again"
             )
         return sides
 
 
 def file_name(path: str) -> str:
-    """The last part of a path of any system."""
+    """Return the last part of a path of any system."""
     return PurePosixPath(path.replace("\\", "/")).name or path
 
 
 def with_interval(accuracy: float, photos: int, before: str = "") -> str:
-    """The accuracy on so many photos with Wilson's 95 % interval: ``94.10% (91.0–96.2%)``."""
+    """Write the accuracy on so many photos with Wilson's 95 % interval: ``94.10% (91.0–96.2%)``."""
     low, high = wilson_interval(round(accuracy * photos), photos)
     return f"{accuracy:.2%} ({before}{100 * low:.1f}–{high:.1%})"

@@ -31,17 +31,15 @@ STYLE = {
     "svg.hashsalt": "report",  # the same names of elements in every file
     "lines.linewidth": 1.0,
     "lines.markersize": 3,
-    "axes.linewidth": 0.6,
-    "xtick.major.width": 0.6,
-    "ytick.major.width": 0.6,
+    **dict.fromkeys(("axes.linewidth", "xtick.major.width", "ytick.major.width"), 0.6),
 }
 
 
 def draw_figures(facts: Facts) -> dict[str, bytes]:
-    """SVG files by name: curves, rates, confusion and, if the run augmented its photos, augmentation."""
+    """Draw the SVG files, by name: curves, rates, confusion and, if the run augmented its photos, augmentation."""
     name = "training, augmented" if facts.recipe.augmentation else "training"
     with matplotlib.rc_context(STYLE):
-        curves = _legend_above(training.training_curves(facts.run.history, name))
+        curves = training.training_curves(facts.run.history, name)
         rates = training.learning_rate_curve(facts.run.history.column("learning_rate"))
         rates.suptitle(" ")  # as high as the legend, so that the axes stand in a row
         files = {
@@ -55,17 +53,8 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
     return files
 
 
-def _legend_above(figure: Figure) -> Figure:
-    """The legend in a row above the axes: within axes this small it would hide the curves."""
-    legend = figure.axes[0].get_legend()
-    labels = [text.get_text() for text in legend.get_texts()]
-    figure.legend(legend.legend_handles, labels, loc="outside upper left", ncols=len(labels), frameon=False)
-    legend.remove()
-    return figure
-
-
 def _confusion(facts: Facts) -> bytes:
-    """Counts and names while they are readable; of more classes only the shares."""
+    """Draw counts and names while they are readable; of more classes only the shares."""
     matrix = torch.tensor(facts.run.results["confusion"])
     names = [short(name).replace("$", r"\$") for name in facts.run.results["classes"]]  # no formulas
     readable = len(names) <= ROWS
@@ -79,7 +68,7 @@ def _confusion(facts: Facts) -> bytes:
 
 
 def _svg(figure: Figure, inches: tuple[float, float], size: float = SIZE) -> bytes:
-    """The figure as SVG in this size, all its text in ``size`` pt."""
+    """Write the figure as SVG in this size, all its text in ``size`` pt."""
     figure.set_size_inches(*inches)
     for text in figure.findobj(Text):
         text.set_fontsize(size)

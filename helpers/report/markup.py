@@ -17,12 +17,12 @@ OPENING, HIDDEN = "[<$`", "\ue000\ue001\ue002\ue003"  # what begins a mark, and 
 
 
 def literal(value: Any) -> Any:
-    """The value with everything in its strings hidden that could begin a mark."""
+    """Hide everything in the value's strings that could begin a mark."""
     return _translated(value, str.maketrans(OPENING, HIDDEN))
 
 
 def revealed(content: Any) -> Any:
-    """The finished content with the hidden characters in their old form."""
+    """Restore what ``literal`` hid, in the finished content."""
     return _translated(content, str.maketrans(HIDDEN, OPENING))
 
 
@@ -37,7 +37,7 @@ def _translated(value: Any, characters: dict[int, int]) -> Any:
 
 
 def pieces(text: str) -> list[str | dict[str, str]]:
-    """The text cut at its marks: strings, and ``{"cite" | "ref" | "math" | "code": …}`` between them."""
+    """Cut the text at its marks: strings, and ``{"cite" | "ref" | "math" | "code": …}`` between them."""
     found: list[str | dict[str, str]] = []
     end = 0
     for mark in MARKS.finditer(text):
@@ -47,18 +47,18 @@ def pieces(text: str) -> list[str | dict[str, str]]:
 
 
 def told(*sentences: str | dict[str, Any]) -> list[str]:
-    """The sentences; of a dictionary those, its keys, whose setting or condition holds. Empty ones are left out."""
+    """List the sentences, without empty ones; of a dictionary, the keys whose setting or condition holds."""
     each = [each if isinstance(each, dict) else {each: True} for each in sentences]
     return [sentence for conditions in each for sentence, holds in conditions.items() if sentence and holds]
 
 
 def paragraph(*sentences: str | dict[str, Any], title: str = "") -> Block:
-    """Sentences in a row; for conditional ones see ``told``."""
+    """Join sentences; for conditional ones see ``told``."""
     return {"kind": "text", "title": title, "pieces": pieces(" ".join(told(*sentences)))}
 
 
 def heading(text: str) -> Block:
-    """The heading of a subsection."""
+    """Begin a subsection."""
     return {"kind": "heading", "text": text}
 
 
@@ -67,12 +67,12 @@ def bullets(*items: str) -> Block:
 
 
 def equation(name: str) -> Block:
-    """One of the equations of ``report.typ``."""
+    """Show one of the equations of ``report.typ``."""
     return {"kind": "equation", "name": name}
 
 
 def table(label: str, caption: str, header: Row, rows: Sequence[Row], left=1, total=False, wide=False) -> Block:
-    """Rows of text under a header.
+    """Set rows of text under a header.
 
     Args:
         left: so many columns are aligned left, the others (numbers) right.
@@ -84,6 +84,6 @@ def table(label: str, caption: str, header: Row, rows: Sequence[Row], left=1, to
 
 
 def figure(label: str, caption: str, files: Sequence[str], alt: str, wide: bool = False) -> Block:
-    """Pictures side by side, in their own size; ``alt`` describes them to readers who cannot see them."""
+    """Set pictures side by side in their own size; ``alt`` describes them to readers who cannot see them."""
     body = {"files": list(files), "alt": alt}
     return {"kind": "figure", "label": label, "caption": pieces(caption), "wide": wide} | body

@@ -85,7 +85,7 @@ def _augmentation(r: Recipe) -> list[Block]:
 
 
 def _steps(r: Recipe) -> list[str]:
-    """Those of the five methods that are used, in order."""
+    """List those of the five methods that are used, in order."""
     crop = f"`CenterCrop` to {r.crop_size} px"
     if r.crop != "center":
         crop = f"`RandomResizedCrop` to at least {r.crop_scale:.0%} of the photo"
@@ -165,11 +165,10 @@ def _optimizer(r: Recipe) -> list[Block]:
         )
         return [paragraph(sentence, extras)]
     kind = "nesterov" if r.nesterov else "momentum" if r.momentum else "plain"
-    momentum = f", the momentum $mu$ is {r.momentum:g}" if r.momentum else ""
+    momentum = f", momentum $mu$ = {r.momentum:g}" if r.momentum else ""
     symbols = (
-        f"where the weight decay $lambda$ is {r.weight_decay:g}{momentum} and the learning rate $eta$ is {r.lr:g} "
+        f"with weight decay $lambda$ = {r.weight_decay:g}{momentum} and, at the start, learning rate $eta$ = {r.lr:g}."
     )
-    symbols += "at the start."
     return [paragraph(f"The loss is minimized by {SGD[kind]}"), equation(kind), paragraph(symbols, extras)]
 
 
@@ -182,10 +181,7 @@ def _schedule_and_selection(facts: Facts) -> dict[str, Any]:
     }[r.schedule]
     warmup = f" after a warm-up [goyal2017] of {counted(r.warmup_epochs, 'epoch')}" if r.warmup_epochs else ""
     peak = f" up to {small(max(rates))} and down" if max(rates) > max(rates[0], rates[-1]) else ""
-    mean = (
-        f"The mean of the {facts.last_epochs} is therefore reported as well, with the interval of a single epoch of "
-        "that accuracy."
-    )
+    mean = f"The mean of the {facts.last_epochs} is therefore given as well, with the interval of one such epoch."
     return {
         f"The learning rate {course}{warmup}, from {small(rates[0])} in the first epoch{peak} to {small(rates[-1])} in "
         f"the last of {len(rates)} (<fig-curves>, right).": True,

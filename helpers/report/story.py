@@ -16,10 +16,6 @@ from helpers.report.markup import Block, bullets, paragraph, told
 from helpers.report.method import method
 
 LISTED = 60  # letters: the abstract names the classes if that takes no more
-MOBILENET = (
-    "MobileNetV2 [sandler2018], used here, places such shortcuts between narrow bottlenecks and uses depthwise "
-    "convolutions, which need a fraction of the arithmetic."
-)
 
 
 def story(facts: Facts) -> dict[str, Any]:
@@ -63,9 +59,7 @@ def keywords(facts: Facts) -> list[str]:
 
 def abstract(facts: Facts) -> list[Any]:
     r, (best, mean) = facts.results, facts.best_and_mean
-    chosen = (
-        f"Since this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, {mean}."
-    )
+    chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, {mean}."
     drawn = "The photos are drawings: the result shows that the code works, but says nothing about real flowers."
     right = f"{r['best_val_correct']} of {r['val_photos']} validation photos"
     return paragraph(
@@ -144,9 +138,12 @@ def introduction(facts: Facts) -> list[Block]:
 
 
 def related_work(facts: Facts) -> list[Block]:
-    here = MOBILENET
-    if facts.paper != "sandler2018":
-        here = f"{facts.backbone} [{facts.paper}] is the network of this report."
+    here = f"{facts.backbone} [{facts.paper}] is the network of this report."
+    if facts.paper == "sandler2018":
+        here = (
+            "MobileNetV2 [sandler2018], used here, places such shortcuts between narrow bottlenecks and uses depthwise "
+            "convolutions, which need a fraction of the arithmetic."
+        )
     initialized = "as pretrained networks are" if facts.pretrained else "as random weights of a suitable scale are"
     transfer = {
         "The features of early layers are general, those of late layers specific to their task [yosinski2014]; early "

@@ -24,7 +24,7 @@ TOLD = {"freeze_fraction", "nesterov", "lr_step", "lr_gamma", "eval_image_size",
 
 
 def augmentation_methods(r: Recipe) -> dict[str, bool]:
-    """The assignment's five methods in order, and whether the recipe uses each."""
+    """List the assignment's five methods in order, with whether the recipe uses each."""
     return {
         "RandomRotation": r.rotation > 0,
         "CenterCrop" if r.crop == "center" else "RandomResizedCrop": True,
@@ -35,7 +35,7 @@ def augmentation_methods(r: Recipe) -> dict[str, bool]:
 
 
 def recipe_table(facts: Facts) -> Block:
-    """The settings beside the published recipe's: the usual ones, and all others that differ."""
+    """Compare the settings with the published recipe's: the usual ones, and all others that differ."""
     ours, published = _usual(facts.recipe), _usual(Recipe())
     for name in Recipe.names("training", "augmentation", "inference"):
         values = getattr(facts.recipe, name), getattr(Recipe(), name)
@@ -43,21 +43,17 @@ def recipe_table(facts: Facts) -> Block:
             ours[name], published[name] = map(_plain, values)
     ours["weights"] = "ImageNet" if facts.imagenet else "other" if facts.pretrained else "random"
     changed = [name for name in ours if ours[name] != published[name]]
-    rows = [
-        (
-            LABELS.get(name, name.replace("_", " ")) + " *" * (name in changed),
-            ours[name],
-            published[name] + " (assumed)" * (name in ASSUMED),
-        )
-        for name in ours
-    ]
+    rows = []
+    for name, value in ours.items():
+        label = LABELS.get(name, name.replace("_", " ")) + " *" * (name in changed)
+        rows.append((label, value, published[name] + " (assumed)" * (name in ASSUMED)))
     differ = "one setting differs" if len(changed) == 1 else f"{in_words(len(changed))} settings differ"
     caption = f"The recipe: {differ} from the published one (*)." if changed else "The recipe, the published one."
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
 
 def _usual(r: Recipe) -> dict[str, str]:
-    """The settings that every report shows, in words."""
+    """Put the settings that every report shows into words."""
     methods = sum(augmentation_methods(r).values())
     tuned = f"all but the first {r.freeze_fraction:.0%} of stages" if r.freeze_fraction else "all"
     sgd = f"SGD{', Nesterov' if r.nesterov else ''}"
@@ -85,7 +81,7 @@ def _plain(value: bool | int | float | str) -> str:
 
 
 def photos_table(facts: Facts) -> Block:
-    """Photos of each class for training and validation."""
+    """Count the photos of each class for training and validation."""
     train, val = facts.split["train"], facts.split["val"]
     names = facts.results["classes"]
     counts = [(short(name), train[name], val[name]) for name in names[:ROWS]]
@@ -98,7 +94,7 @@ def photos_table(facts: Facts) -> Block:
 
 
 def scores_table(facts: Facts) -> Block:
-    """Precision, recall and F1 of each class; of many classes, those with the lowest recall.
+    """List precision, recall and F1 of each class; of many classes, those with the lowest recall.
 
     Long names leave room for the intervals of recall only.
     """
@@ -122,17 +118,14 @@ def scores_table(facts: Facts) -> Block:
 
 
 def published_table(facts: Facts) -> Block:
-    """The run beside the published one."""
+    """Compare the run with the published result."""
     first = {f"first_{name}": value for name, value in facts.run.history[0]._asdict().items()}
     ours, theirs = _result(facts.results | first), _result(PAPER)
     if facts.recipe.label_smoothing:
         ours["last epoch: val. loss"] += " (smoothed)"
-    differ = [name for name in ("network", "photos") if ours[name] != theirs[name]]
-    conditions = (
-        f", with {listed([{'network': 'a different network', 'photos': 'different photos'}[name] for name in differ])}"
-        if differ
-        else ""
-    )
+    words = {"network": "a different network", "photos": "different photos"}
+    differ = [words[name] for name in words if ours[name] != theirs[name]]
+    conditions = f", with {listed(differ)}" if differ else ""
     rows = [(name, ours[name], theirs[name]) for name in ours]
     caption = f"This run and the published result{conditions}; validation accuracies with 95 % intervals."
     return table("tab-published", caption, ("", "this run", "published"), rows)
@@ -148,7 +141,7 @@ def mistakes_table(mistakes: Sequence[ClassifiedPhoto]) -> Block:
 
 
 def _result(r: dict[str, Any]) -> dict[str, str]:
-    """A column of the comparison with the published result; "not given" is what the paper leaves out."""
+    """Fill a column of the comparison with the published result; the paper leaves some out."""
     n = r["val_photos"]
     return {
         "network": written_name(r["backbone"]),

@@ -16,12 +16,13 @@ HISTORY = History(
 
 
 def test_curves_show_the_history_and_mark_the_best_epoch():
-    loss, accuracy = training.training_curves(HISTORY).axes
+    figure = training.training_curves(HISTORY)
+    loss, accuracy = figure.axes
     assert loss.lines[0].get_ydata() == pytest.approx([1.5, 1.0, 0.8])
     assert loss.lines[1].get_ydata() == pytest.approx([1.2, 0.8, 0.9])
     assert accuracy.lines[1].get_ydata() == pytest.approx([0.5, 0.9, 0.8])
     assert accuracy.lines[2].get_xdata()[0] == 1
-    assert [text.get_text() for text in loss.get_legend().get_texts()][-1] == "best epoch (1)"
+    assert [text.get_text() for text in figure.legends[0].get_texts()][-1] == "best epoch (1)"
     assert (loss.get_xlabel(), loss.get_ylabel()) == ("epoch", "loss")
 
 

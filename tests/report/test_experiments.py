@@ -7,7 +7,7 @@ def test_data_setup_and_time(good_text):
     assert (
         "from flower_photos: 500 readable photos in five classes, 400 for training and 100 for validation" in good_text
     )
-    assert "found 0 unreadable files and 1 group of identical photos, 0 of them in more than one class" in good_text
+    assert "found 0 unreadable files and 1 group of identical photos, none of them in more than one class" in good_text
     assert "trained on A Processor, 2 threads, in float32 arithmetic, with Python 3.11.7, PyTorch 2.14.1" in good_text
     assert "Training took 6 min 6 s, 1 min 1 s per epoch (median)." in good_text
     assert "Of the network's 10 mistakes, 10 have a probability above 90%" in good_text

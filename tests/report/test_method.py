@@ -85,7 +85,7 @@ def test_weights_from_an_unknown_file_are_not_said_to_be_imagenets(tmp_path):
         },
         {
             "nesterov": (False, "by stochastic gradient descent,"),
-            "momentum": (0.0, " is 0.0005 and the learning rate"),
+            "momentum": (0.0, " = 0.0005 and, at the start, learning rate"),
             "teacher": ("fast", "distillation ["),
             "linear_probe_first": (True, "the new head is fitted to the backbone’s features ["),
         },
