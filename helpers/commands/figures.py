@@ -15,12 +15,12 @@ from helpers.commands.run_material import RunData
 from helpers.common.errors import UserError
 from helpers.data.decode import load_photo
 from helpers.data.near_duplicates import in_words, near_duplicates, rank_pairs
-from helpers.evaluation.answers import answers, confident_mistakes, least_certain, right_and_wrong
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.embedding import evenly_spaced, pca, tsne
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
+from helpers.evaluation.mistakes import classified_photos, confident_mistakes, least_certain, mistakes_and_correct
 from helpers.evaluation.saliency import explain
 from helpers.inference import expand_paths, open_predictor, photo_figure
 from helpers.plots import answers as answer_plots
@@ -94,17 +94,17 @@ def uncertain(material: RunData) -> Figure:
 
 
 def saliency(material: RunData) -> Figure:
-    found, called = right_and_wrong(material.predictions, 6), material.predictions
-    reasons = explain(material.model, found, material.photos(found), called.classes, material.recipe)
-    return answer_plots.saliency(reasons)
+    found, classes = mistakes_and_correct(material.predictions, 6), material.predictions.classes
+    explained = explain(material.model, found, material.photos(found), classes, material.recipe)
+    return answer_plots.saliency(explained)
 
 
 def embedding(material: RunData) -> Figure:
-    called = material.predictions
-    chosen = evenly_spaced(len(called.names))
+    predictions = material.predictions
+    chosen = evenly_spaced(len(predictions.names))
     features = extract_features(material.model, material.feed([material.rows[i] for i in chosen]), torch.float32)
     maps = pca(features), tsne(features)
-    return evaluation.embedding(*maps, answers(called, chosen), material.photo, called.classes)
+    return evaluation.embedding(*maps, classified_photos(predictions, chosen), material.photo, predictions.classes)
 
 
 def suspects(material: RunData) -> Figure:

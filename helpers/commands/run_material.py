@@ -19,7 +19,7 @@ from helpers.data.image_folder import find_photos
 from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.sources.locate import locate_existing
 from helpers.data.split import Split, read_split
-from helpers.evaluation.answers import ClassifiedPhoto
+from helpers.evaluation.mistakes import ClassifiedPhoto
 from helpers.evaluation.predictions import StoredPredictions, predict
 from helpers.models.averaging import with_tta
 from helpers.recipe import Recipe

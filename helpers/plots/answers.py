@@ -13,9 +13,9 @@ from PIL import Image
 
 from helpers.common.text import percent
 from helpers.data.augmentation import denormalize
-from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.label_errors import Suspect
-from helpers.evaluation.saliency import Reason
+from helpers.evaluation.mistakes import ClassifiedPhoto
+from helpers.evaluation.saliency import Explanation
 from helpers.plots.style import BLUE, ORANGE, SIDE, WIDTH, despine, finalize, notice, panels, square
 
 
@@ -46,49 +46,50 @@ def photo_prediction(photo: Image.Image, probabilities: torch.Tensor, classes: S
     return finalize(figure)
 
 
-def answer_gallery(answers: Sequence[ClassifiedPhoto], photos: Sequence[Image.Image], columns: int = 6) -> Figure:
-    """Photos, one per answer, with what the network said and what they are; mistakes in another colour."""
-    if not answers:
+def answer_gallery(photos: Sequence[ClassifiedPhoto], images: Sequence[Image.Image], columns: int = 6) -> Figure:
+    """Photos, each with its predicted class and the runner-up, or the true class in another colour."""
+    if not photos:
         return notice("none: every photo is classified correctly")
-    rows = -(-len(answers) // columns)
+    rows = -(-len(photos) // columns)
     figure, grid = panels(rows, columns, height=rows * (WIDTH / columns + 0.42))
-    for axes, photo, answer in zip(grid.flat, photos, answers, strict=False):
-        axes.imshow(square(photo, SIDE))
-        said = f"{answer.said} {percent(answer.probability)}"
-        below = f"{answer.other} {percent(answer.other_probability)}"
-        if not answer.right:
-            said, below = f"called {said}", f"is {answer.truth} {percent(answer.truth_probability)}"
-        axes.set_title(f"{said}\n{below}", fontsize=8.5, color="black" if answer.right else ORANGE)
+    for axes, image, photo in zip(grid.flat, images, photos, strict=False):
+        axes.imshow(square(image, SIDE))
+        above, below = f"{photo.predicted} {percent(photo.probability)}", "{} {}"
+        if not photo.correct:
+            above, below = f"predicted {above}", "true: {} ({})"
+        name, probability = photo.other
+        title = f"{above}\n{below.format(name, percent(probability))}"
+        axes.set_title(title, fontsize=8.5, color="black" if photo.correct else ORANGE)
     return finalize(figure)
 
 
-def saliency(reasons: Sequence[Reason], columns: int = 3) -> Figure:
-    """For each answer the picture, what speaks for the class that was said, and what speaks for the other one."""
-    if not reasons:
-        return notice("no answers to explain")
-    rows = -(-len(reasons) // columns)
+def saliency(explanations: Sequence[Explanation], columns: int = 3) -> Figure:
+    """For each photo the picture, what raises the score of the predicted class, and what raises another's."""
+    if not explanations:
+        return notice("no predictions to explain")
+    rows = -(-len(explanations) // columns)
     widths = [1, 1, 1, 0.12] * columns
     figure, grid = panels(rows, len(widths) - 1, rows * (WIDTH / columns / 3.2 + 0.42), widths[:-1])
     for row in range(rows):
-        for column, reason in enumerate(reasons[row * columns : (row + 1) * columns]):
-            _reason(grid[row, 4 * column : 4 * column + 3], reason)
+        for column, explanation in enumerate(explanations[row * columns : (row + 1) * columns]):
+            _explanation(grid[row, 4 * column : 4 * column + 3], explanation)
     return finalize(figure)
 
 
-def _reason(three: Sequence[Axes], reason: Reason) -> None:
-    answer, picture = reason.answer, _small(denormalize(reason.picture).permute(1, 2, 0).numpy())
-    chance = answer.other_probability if answer.right else answer.truth_probability
+def _explanation(three: Sequence[Axes], explanation: Explanation) -> None:
+    photo, picture = explanation.photo, _small(denormalize(explanation.picture).permute(1, 2, 0).numpy())
+    other, probability = photo.other
     titles = (
-        f"{answer.truth}," + ("\nfound" if answer.right else f"\ncalled {answer.said}"),
-        f"for {answer.said}\n{percent(answer.probability)}",
-        f"for {reason.other_class}\n{percent(chance)}",
+        f"{photo.label},\n" + ("correct" if photo.correct else f"predicted {photo.predicted}"),
+        f"for {photo.predicted}\n{percent(photo.probability)}",
+        f"for {other}\n{percent(probability)}",
     )
-    for axes, title, heat in zip(three, titles, (None, reason.said, reason.other), strict=True):
+    for axes, title, heat in zip(three, titles, (None, *explanation[2:]), strict=True):
         axes.imshow(picture)
-        if heat is not None:  # it covers as far as it is hot: what speaks for nothing stays as it is
+        if heat is not None:  # it covers as far as it is hot: what raises no score stays as it is
             hot = _small(heat.numpy())
             axes.imshow(hot, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * hot, interpolation="bilinear")
-        axes.set_title(title, fontsize=8, color="black" if answer.right else ORANGE)
+        axes.set_title(title, fontsize=8, color="black" if photo.correct else ORANGE)
 
 
 def _small(picture: np.ndarray) -> np.ndarray:

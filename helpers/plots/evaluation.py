@@ -12,10 +12,10 @@ from matplotlib.figure import Figure
 from matplotlib.offsetbox import AnnotationBbox, OffsetImage
 from PIL import Image
 
-from helpers.evaluation.answers import ClassifiedPhoto
 from helpers.evaluation.calibration import Bin, Calibration
 from helpers.evaluation.embedding import Projection, without_overlap
 from helpers.evaluation.metrics import ClassIntervals
+from helpers.evaluation.mistakes import ClassifiedPhoto
 from helpers.evaluation.statistics import Interval, wilson_interval
 from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize, square
 
@@ -69,7 +69,7 @@ def class_scores(rows: Sequence[ClassIntervals]) -> Figure:
 def embedding(
     plane: Projection,
     neighbours: np.ndarray,
-    answers: Sequence[ClassifiedPhoto],
+    photos: Sequence[ClassifiedPhoto],
     photo_of: Callable[[str], Image.Image],
     classes: Sequence[str],
 ) -> Figure:
@@ -77,34 +77,34 @@ def embedding(
 
     Args:
         neighbours: float ``(n, 2)``: see ``embedding.tsne``.
-        answers: one per point, in the points' order.
+        photos: one per point, in the points' order.
         photo_of: finds a photo by its name. Only those for which there is room are asked for.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4), width_ratios=(1, 2.1))
-    _points(left, plane.points, answers, classes, size=3)
+    _points(left, plane.points, photos, classes, size=3)
     first, second = (f"{share:.0%} of the variance" for share in plane.shares)
     left.set(title="principal components", xlabel=first, ylabel=second)
     points = neighbours
-    _points(right, points, answers, classes, size=4)
+    _points(right, points, photos, classes, size=4)
     right.set_title("neighbours (t-SNE)")
-    wrong = [i for i, answer in enumerate(answers) if not answer.right]
-    order = [*wrong, *(i for i in range(len(points)) if answers[i].right)]
+    wrong = [i for i, photo in enumerate(photos) if not photo.correct]
+    order = [*wrong, *(i for i in range(len(points)) if photos[i].correct)]
     span = [np.ptp(limits) for limits in (right.get_xlim(), right.get_ylim())]
     for i in (order[place] for place in without_overlap(points[order], 0.065 * span[0], 0.1 * span[1])):
-        colour = _colour(classes.index(answers[i].truth)) if answers[i].right else "black"
-        _pin(right, photo_of(answers[i].name), points[i], colour)
+        colour = _colour(classes.index(photos[i].label)) if photos[i].correct else "black"
+        _pin(right, photo_of(photos[i].name), points[i], colour)
     entries = left.get_legend_handles_labels()
     figure.legend(*entries, frameon=False, fontsize=9, ncols=min(len(classes) + 1, 8), loc="outside lower center")
     return finalize(figure)
 
 
 def _points(
-    axes: Axes, points: np.ndarray, answers: Sequence[ClassifiedPhoto], classes: Sequence[str], size: float
+    axes: Axes, points: np.ndarray, photos: Sequence[ClassifiedPhoto], classes: Sequence[str], size: float
 ) -> None:
     for label, name in enumerate(classes):
-        mine = points[[answer.truth == name for answer in answers]]
+        mine = points[[photo.label == name for photo in photos]]
         axes.plot(*mine.T, _marker(label), color=_colour(label), markersize=size, alpha=0.8, label=name)
-    wrong = points[[not answer.right for answer in answers]]
+    wrong = points[[not photo.correct for photo in photos]]
     axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none", label="mistake")
     axes.margins(0.06)
     axes.set(xticks=[], yticks=[], xlim=axes.get_xlim(), ylim=axes.get_ylim())  # what is pinned on changes nothing

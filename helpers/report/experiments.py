@@ -5,8 +5,8 @@ from __future__ import annotations
 from statistics import median
 
 from helpers.common.text import counted, duration, in_words
-from helpers.evaluation.answers import ClassifiedPhoto, confident_mistakes
 from helpers.evaluation.discussion import paragraphs
+from helpers.evaluation.mistakes import ClassifiedPhoto, confident_mistakes
 from helpers.report.comparison import comparison
 from helpers.report.facts import Facts, file_name
 from helpers.report.markup import Block, figure, heading, paragraph

@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from helpers.common.text import duration, in_words, listed
-from helpers.evaluation.answers import ClassifiedPhoto
+from helpers.evaluation.mistakes import ClassifiedPhoto
 from helpers.evaluation.published import PAPER, written_name
 from helpers.recipe import Recipe
 from helpers.report.facts import Facts, file_name, with_interval
@@ -133,8 +133,8 @@ def published_table(facts: Facts) -> Block:
 
 def mistakes_table(mistakes: Sequence[ClassifiedPhoto]) -> Block:
     rows = [
-        (short(PurePosixPath(name).stem, 28), short(truth), short(said), f"{100 * probability:.1f}")
-        for _, name, truth, said, probability, *_ in literal(mistakes[:MISTAKES])
+        (short(PurePosixPath(name).stem, 28), short(label), short(predicted), f"{100 * probability:.1f}")
+        for _, name, label, predicted, probability, *_ in literal(mistakes[:MISTAKES])
     ]
     caption = "The most confident mistakes, with the probability of the predicted class in per cent."
     return table("tab-mistakes", caption, ("photo", "true class", "predicted", "probability"), rows, left=3)

@@ -7,8 +7,8 @@ from torch import nn
 from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
-from helpers.evaluation.answers import ClassifiedPhoto
-from helpers.evaluation.saliency import explain, grad_cam, last_map
+from helpers.evaluation.mistakes import ClassifiedPhoto
+from helpers.evaluation.saliency import explain, grad_cam, last_feature_map
 from helpers.models.averaging import with_tta
 from helpers.recipe import Recipe
 from tests.tiny import random_model
@@ -66,7 +66,7 @@ def test_mode_and_gradients_are_left_alone(picture, training):
 def test_backbones_frozen_ones_too(backbone, layer):
     model = random_model(backbone, 3, 0.2, backbone=True)
     images = torch.randn(1, 3, 96, 96, generator=torch.Generator().manual_seed(0)).repeat(3, 1, 1, 1)
-    found = last_map(model, images[:1])
+    found = last_feature_map(model, images[:1])
     assert found is model.get_submodule(layer)
     heat = grad_cam(model, images, torch.arange(3))
     assert heat.shape == (3, 96, 96)
@@ -89,12 +89,12 @@ def test_photos_are_explained_as_they_were_validated():
     (usual,) = explain(Lamp(), [said], [photo], ("a", "b"), recipe)
     (own,) = explain(Lamp(), [said], [photo], ("a", "b"), recipe, dark)
     assert usual.picture.min() > 0
-    assert usual.said.max() == 1
+    assert usual.for_predicted.max() == 1
     assert own.picture.shape == (3, 16, 16)
     assert own.picture.abs().max() == 0
-    assert own.said.max() == 0  # nothing in a picture of zeros speaks for anything
+    assert own.for_predicted.max() == 0  # nothing in a picture of zeros speaks for anything
 
 
 def test_a_vision_transformer_is_refused():
-    with pytest.raises(ParameterError, match="ends in a map of places"):
-        last_map(random_model("vit_b_32", 2, 0.0), torch.zeros(1, 3, 224, 224))
+    with pytest.raises(ParameterError, match="ends in a feature map"):
+        last_feature_map(random_model("vit_b_32", 2, 0.0), torch.zeros(1, 3, 224, 224))

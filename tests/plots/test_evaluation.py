@@ -7,12 +7,12 @@ import torch
 from PIL import Image
 
 from helpers.common.text import percent
-from helpers.evaluation.answers import answers
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.embedding import pca
 from helpers.evaluation.metrics import class_intervals
+from helpers.evaluation.mistakes import classified_photos
 from helpers.evaluation.predictions import StoredPredictions
-from helpers.evaluation.saliency import Reason
+from helpers.evaluation.saliency import Explanation
 from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, photos
 from helpers.plots.style import ORANGE
@@ -39,9 +39,9 @@ def titles(figure):
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
-def test_a_gallery_says_what_was_said_and_what_is_true(called):
-    figure = answer_plots.answer_gallery(answers(called, [0, 3]), [photo(), photo()])
-    assert titles(figure) == ["rose 90%\ntulip 10%", "called rose 80%\nis tulip 15%"]
+def test_a_gallery_shows_predicted_and_true_classes(called):
+    figure = answer_plots.answer_gallery(classified_photos(called, [0, 3]), [photo(), photo()])
+    assert titles(figure) == ["rose 90%\ntulip 10%", "predicted rose 80%\ntrue: tulip (15%)"]
     assert figure.axes[1].title.get_color() == ORANGE
     assert figure.axes[0].title.get_color() != ORANGE
 
@@ -63,10 +63,10 @@ def test_certainty_is_told_from_near_certainty(share, text):
 def test_reasons_name_both_classes_and_cover_as_far_as_they_are_hot(called):
     heat = torch.zeros(32, 32)
     heat[0, 0] = 1.0
-    reasons = [Reason(each, torch.zeros(3, 32, 32), heat, 0 * heat) for each in answers(called, [3, 1])]
+    reasons = [Explanation(each, torch.zeros(3, 32, 32), heat, 0 * heat) for each in classified_photos(called, [3, 1])]
     figure = answer_plots.saliency(reasons)
-    assert titles(figure)[:3] == ["tulip,\ncalled rose", "for rose\n80%", "for tulip\n15%"]
-    assert titles(figure)[3:] == ["tulip,\nfound", "for tulip\n70%", "for rose\n20%"]
+    assert titles(figure)[:3] == ["tulip,\npredicted rose", "for rose\n80%", "for tulip\n15%"]
+    assert titles(figure)[3:] == ["tulip,\ncorrect", "for tulip\n70%", "for rose\n20%"]
     assert [len(axes.images) for axes in figure.axes[:3]] == [1, 2, 2]
     overlay = figure.axes[1].images[1].get_alpha()
     assert overlay[0, 0] == pytest.approx(0.75)
@@ -101,7 +101,7 @@ def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(called):
         asked.append(name)
         return photo()
 
-    everything = answers(called, list(range(6)))
+    everything = classified_photos(called, list(range(6)))
     figure = evaluation.embedding(pca(features), neighbours, everything, photo_of, CLASSES)
     left, right = figure.axes
     assert [len(line.get_xdata()) for line in right.lines] == [3, 3, 0, 1]  # rose, tulip, daisy, mistakes

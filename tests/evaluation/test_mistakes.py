@@ -1,10 +1,10 @@
-"""Which answers are looked at first."""
+"""Which predictions are shown first."""
 
 import pytest
 import torch
 
-from helpers.evaluation.answers import confident_mistakes, confident_rights, least_certain, right_and_wrong
 from helpers.evaluation.label_errors import suspected_labels
+from helpers.evaluation.mistakes import confident_correct, confident_mistakes, least_certain, mistakes_and_correct
 from helpers.evaluation.predictions import StoredPredictions
 
 # name: truth, probabilities
@@ -19,42 +19,44 @@ PHOTOS = {
 
 
 @pytest.fixture
-def called():
+def predictions():
     probabilities = torch.tensor([row for _, row in PHOTOS.values()], dtype=torch.float64)
     labels = torch.tensor([truth for truth, _ in PHOTOS.values()])
     return StoredPredictions(tuple(PHOTOS), ("rose", "tulip", "daisy"), probabilities, labels)
 
 
-def names(answers):
-    return "".join(answer.name for answer in answers)
+def names(photos):
+    return "".join(photo.name for photo in photos)
 
 
-def test_the_most_confident_mistakes_come_first(called):
-    found = confident_mistakes(called, 5)
+def test_the_most_confident_mistakes_come_first(predictions):
+    found = confident_mistakes(predictions, 5)
     assert names(found) == "bd"
     assert found[0] == (1, "b", "tulip", "rose", 0.8, "tulip", 0.15, 0.15)
-    assert not found[0].right
-    assert (found[1].said, found[1].other, found[1].truth) == ("tulip", "daisy", "daisy")
+    assert not found[0].correct
+    assert (found[1].predicted, found[1].second, found[1].label) == ("tulip", "daisy", "daisy")
 
 
-def test_the_least_certain_are_right_or_wrong(called):
-    assert names(least_certain(called, 2)) == "cd"
-    assert names(least_certain(called, 100)) == "cdbaf" + "e"
+def test_the_least_certain_are_correct_or_not(predictions):
+    assert names(least_certain(predictions, 2)) == "cd"
+    assert names(least_certain(predictions, 100)) == "cdbaf" + "e"
 
 
-def test_right_answers_of_every_class_in_turn(called):
-    assert names(confident_rights(called, 4)) == "fcea"
-    assert names(right_and_wrong(called, 4)) == "bdfc"
+def test_correct_predictions_of_every_class_in_turn(predictions):
+    assert names(confident_correct(predictions, 4)) == "fcea"
+    assert names(mistakes_and_correct(predictions, 4)) == "bdfc"
 
 
-def test_where_nothing_is_wrong_all_are_right_answers(called):
-    flawless = StoredPredictions(called.names, called.classes, called.probabilities, called.probabilities.argmax(1))
+def test_without_mistakes_all_are_correct_predictions(predictions):
+    flawless = StoredPredictions(
+        predictions.names, predictions.classes, predictions.probabilities, predictions.probabilities.argmax(1)
+    )
     assert confident_mistakes(flawless, 5) == []
-    assert len(right_and_wrong(flawless, 6)) == 6
+    assert len(mistakes_and_correct(flawless, 6)) == 6
     assert suspected_labels(flawless) == []
 
 
-def test_a_label_is_suspected_where_the_network_is_surer_than_usual_of_another(called):
+def test_a_label_is_suspected_where_another_class_is_more_certain_than_usual(predictions):
     (found,) = suspected_labels(StoredPredictions(*_with_a_wrong_label()))
     assert (found.name, found.label, found.predicted) == ("x3", "tulip", "rose")
     assert found.predicted_probability == 0.99
