@@ -59,7 +59,7 @@ def test_100_000_files_are_audited_within_a_minute_and_summarized_in_a_page(grow
     root = grow({"rose": 20, "tulip": 20})
     for i in range(50_000):
         for name in ("rose", "tulip"):
-            (root / name / f"{i:05}.empty.jpg").touch()
+            os.close(os.open(f"{root}/{name}/{i:05}.empty.jpg", os.O_CREAT))
     for i in range(300):
         shutil.copy(root / "rose" / "000.jpg", root / "rose" / f"copy{i}.jpg")
     start = time.process_time()
