@@ -140,6 +140,6 @@ def test_warnings_are_as_before_once_the_audit_is_over(grow):
 
 
 def test_no_torch_is_needed_to_look_at_photos():
-    code = "import sys, helpers.sources, helpers.split; sys.exit('torch' in sys.modules)"
+    code = "import sys, helpers.data.sources.locate, helpers.data.split; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0

@@ -219,14 +219,14 @@ def test_an_error_of_your_own_transform_is_not_taken_for_a_dead_process(data, ca
 
 SMALL = """
 import sys, torch
-from helpers.audit import audit_photos
-from helpers.feeds import open_feeds
-from helpers.photos import find_photos
+from helpers.data.audit import audit_photos
+from helpers.data.image_folder import find_photos
+from helpers.data.loading.loaders import make_loaders
+from helpers.data.split import split_photos
 from helpers.recipe import Recipe
-from helpers.split import split_photos
 audit = audit_photos(find_photos(sys.argv[1]))
 recipe = Recipe(image_size=224, batch_size=8, workers=2, pipeline="stream")
-feeds = open_feeds(audit, split_photos(audit, 0.8, 0), recipe, torch.device("cpu"))
+feeds = make_loaders(audit, split_photos(audit, 0.8, 0), recipe, torch.device("cpu"))
 print(sum(len(labels) for epoch in range(2) for _, labels in feeds.train.epoch(epoch)))
 """
 

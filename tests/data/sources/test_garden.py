@@ -193,7 +193,7 @@ def test_colour_alone_does_not_tell_the_species(garden):
 DRAWING = """
 import sys
 from pathlib import Path
-from helpers.garden import plant_garden
+from helpers.data.sources.garden import plant_garden
 if __name__ == "__main__":
     plant_garden(Path(sys.argv[1]), 400, workers=2)
 """
