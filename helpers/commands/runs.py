@@ -47,10 +47,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _save_figure(table: Table, path: Path) -> None:
-    from helpers.plots.training import overlay  # matplotlib, which the table does without
+    from helpers.plots.training import compare_runs  # matplotlib, which the table does without
 
     picture = io.BytesIO()
-    overlay(table.rows).savefig(picture, format="png", dpi=120, bbox_inches="tight")
+    compare_runs(table.rows).savefig(picture, format="png", dpi=120, bbox_inches="tight")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

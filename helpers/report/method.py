@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.common.text import counted, in_words, listed, small
 from helpers.models.build import has_batch_norm
-from helpers.plots.photos import filled_share_of
+from helpers.plots.photos import filled_share
 from helpers.recipe import Recipe
 from helpers.report.facts import Facts
 from helpers.report.markup import Block, equation, figure, heading, paragraph, told
@@ -68,7 +68,7 @@ def _augmentation(r: Recipe) -> list[Block]:
     alt = "A drawn flower: the photo, rotated, cropped, flipped twice, recolored, after all steps, and as validated."
     border = (
         f"Because the crop precedes the resize, photos smaller than {r.crop_size} px get a black border: a photo of "
-        f"{SMALL[0]} × {SMALL[1]} px fills only {filled_share_of(*SMALL, r.crop_size):.0%} of the training image, but "
+        f"{SMALL[0]} × {SMALL[1]} px fills only {filled_share(*SMALL, r.crop_size):.0%} of the training image, but "
         "all of the validation image."
     )
     steps = _steps(r)

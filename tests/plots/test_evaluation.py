@@ -1,7 +1,5 @@
 """Figures of the analysis, tested by their data."""
 
-import matplotlib.colors
-import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -14,9 +12,8 @@ from helpers.evaluation.mistakes import classified_photos
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import Explanation
 from helpers.plots import answers as answer_plots
-from helpers.plots import evaluation, photos
+from helpers.plots import evaluation
 from helpers.plots.style import ORANGE
-from helpers.recipe import Recipe
 
 CLASSES = ("rose", "tulip", "daisy")
 
@@ -47,7 +44,7 @@ def test_a_gallery_shows_predicted_and_true_classes(called):
 
 
 def test_where_there_is_nothing_to_show_a_sentence_says_so():
-    for figure in (answer_plots.answer_gallery([], []), photos.pairs([], []), answer_plots.saliency([])):
+    for figure in (answer_plots.answer_gallery([], []), answer_plots.saliency([])):
         assert figure.axes[0].texts[0].get_text()
 
 
@@ -111,28 +108,14 @@ def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(called):
     assert "%" in left.get_xlabel()
 
 
-def test_more_classes_than_colours_differ_by_marker():
-    looks = {(evaluation._colour(label), evaluation._marker(label)) for label in range(49)}
-    assert len(looks) == 49
-    assert all(matplotlib.colors.is_color_like(colour) for colour, _ in looks)
+def test_the_confusion_matrix_writes_every_count():
+    (axes,) = evaluation.confusion(torch.tensor([[5, 1], [0, 7]]), ("cat", "dog")).axes
+    assert [text.get_text() for text in axes.texts] == ["5", "1", "0", "7"]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
 
 
-def test_what_the_network_sees_is_random_in_training_alone():
-    recipe = Recipe.from_preset("demo")
-    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8))
-    figure = photos.what_the_network_sees({"rose": noise, "tulip": photo()}, recipe)
-    names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
-    assert names == ["the photo", "training", "another epoch", "validation"]
-    first, second, val = (figure.axes[5 * row].images[0].get_array() for row in (1, 2, 3))
-    assert first.shape == second.shape == val.shape == (96, 96, 3)
-    assert not np.array_equal(first, second)
-    plain = photos.what_the_network_sees({"rose": noise, "tulip": photo()}, Recipe.from_preset("fast"))
-    assert [axes.get_ylabel() for axes in plain.axes if axes.get_ylabel()] == ["the photo", "training", "validation"]
-
-
-def test_pairs_stand_side_by_side():
-    figure = photos.pairs([(photo(colour="red"), photo(colour="blue"))], ["rose: identical\ntraining"])
-    picture = figure.axes[0].images[0].get_array()
-    assert picture[50, 10].tolist() == [255, 0, 0]
-    assert picture[50, -10].tolist() == [0, 0, 255]
-    assert titles(figure) == ["rose: identical\ntraining"]
+def test_a_prediction_shows_every_class_with_its_probability():
+    figure = answer_plots.photo_prediction(photo(), torch.tensor([0.25, 0.75]), ("a", "b"))
+    assert [bar.get_width() for bar in figure.axes[1].patches] == pytest.approx([0.25, 0.75])
+    assert [text.get_text() for text in figure.axes[1].texts] == ["25.0%", "75.0%"]

@@ -13,7 +13,6 @@ import torch
 from helpers.commands import runs
 from helpers.common.errors import RunError
 from helpers.evaluation.predictions import Predictions
-from helpers.plots import training
 from helpers.runs import table as table_module
 from helpers.runs import table_text
 from helpers.runs.history import Epoch, History
@@ -202,29 +201,6 @@ def test_without_a_finished_run_it_says_so(tmp_path, capsys):
     assert "no finished run to compare" in said
     assert "a holds a run that is not finished" in said
     assert not (tmp_path / "f.png").exists()
-
-
-def test_the_figure_draws_every_epoch_and_the_interval(tmp_path):
-    made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
-    made(tmp_path, "b", [1, 1, 1, 1, 0, 0, 0, 0], demo=True, fingerprint="f2")
-    figure = training.overlay(load_run_table(run_folders(tmp_path)).rows)
-    left, right = figure.axes
-    assert [line.get_ydata() for line in left.lines] == [pytest.approx([25, 50])] * 2
-    assert [line.get_linestyle() for line in left.lines] == ["-", "--"]
-    assert right.containers[0].lines[2][0].get_segments()[0][:, 1] == pytest.approx([20, 90])
-    labels = [text.get_text() for text in figure.legends[0].get_texts()]
-    assert labels == ["a (A)", "b (B, demo: drawings)"]
-    assert "not to be compared" in left.get_title(loc="left")
-
-
-def test_of_many_runs_the_latest_twelve_are_drawn_each_in_its_own_way(tmp_path):
-    for i in range(14):
-        made(tmp_path, f"{i:02}", [1, 0], finished=1000 - i)
-    figure = training.overlay(load_run_table(run_folders(tmp_path)).rows)
-    lines = figure.axes[0].lines
-    assert [text.get_text()[:2] for text in figure.legends[0].get_texts()] == [f"{i:02}" for i in range(12)]
-    assert len({(line.get_color(), line.get_markerfacecolor()) for line in lines}) == 12
-    assert figure.axes[0].get_title(loc="left") == "the latest 12 of 14 runs"
 
 
 def test_the_committed_results_are_read_as_they_are():

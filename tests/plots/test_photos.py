@@ -1,0 +1,60 @@
+"""Figures of photos, tested by their data."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers.plots import photos
+from helpers.recipe import Recipe
+
+DEMO = Recipe.from_preset("demo")
+
+
+@pytest.mark.parametrize(
+    ("size", "share"), [((320, 240), 0.3827), ((448, 448), 1.0), ((900, 700), 1.0), ((224, 448), 0.5)]
+)
+def test_the_black_border_is_measured(size, share):
+    assert photos.filled_share(*size, 448) == pytest.approx(share, abs=1e-4)
+
+
+def test_the_border_figure_states_the_share():
+    figure = photos.black_border(Image.new("RGB", (320, 240), "green"), Recipe.from_preset("seed"))
+    assert figure.axes[0].get_title() == "photo, 320 × 240 px"
+    assert "38% of the image is photo" in figure.axes[1].get_title()
+
+
+def test_the_augmentation_grid_shows_the_five_methods_and_is_repeatable(smooth_photos):
+    figures = [photos.augmentation_grid(smooth_photos[0], DEMO) for _ in range(2)]
+    titles = [axes.get_title() for axes in figures[0].axes[:6]]
+    assert titles == ["photo", "Rotation", "CenterCrop", "HorizontalFlip", "VerticalFlip", "ColorJitter"]
+    first, second = ([axes.images[0].get_array() for axes in figure.axes] for figure in figures)
+    assert all((a == b).all() for a, b in zip(first, second, strict=True))
+    assert not (first[6] == first[7]).all()
+
+
+def test_class_samples_has_a_row_per_class(smooth_photos):
+    figure = photos.class_samples({"a": smooth_photos[:3], "b": smooth_photos[:2]})
+    assert len(figure.axes) == 6
+    assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["a", "b"]
+
+
+def test_what_the_network_sees_is_random_in_training_alone(noise_photo):
+    flat = Image.new("RGB", (60, 40), "green")
+    figure = photos.what_the_network_sees({"rose": noise_photo, "tulip": flat}, DEMO)
+    names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
+    assert names == ["photo", "training", "another epoch", "validation"]
+    first, second, val = (figure.axes[5 * row].images[0].get_array() for row in (1, 2, 3))
+    assert first.shape == second.shape == val.shape == (96, 96, 3)
+    assert not np.array_equal(first, second)
+    plain = photos.what_the_network_sees({"rose": noise_photo, "tulip": flat}, Recipe.from_preset("fast"))
+    assert [axes.get_ylabel() for axes in plain.axes if axes.get_ylabel()] == ["photo", "training", "validation"]
+
+
+def test_pairs_stand_side_by_side():
+    red, blue = (Image.new("RGB", (60, 40), colour) for colour in ("red", "blue"))
+    figure = photos.pairs([(red, blue)], ["rose: identical\ntraining"])
+    picture = figure.axes[0].images[0].get_array()
+    assert picture[50, 10].tolist() == [255, 0, 0]
+    assert picture[50, -10].tolist() == [0, 0, 255]
+    assert figure.axes[0].get_title() == "rose: identical\ntraining"
+    assert "no near-duplicates" in photos.pairs([], []).axes[0].texts[0].get_text()
