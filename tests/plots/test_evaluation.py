@@ -1,5 +1,6 @@
 """Figures of the analysis, tested by their data."""
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
