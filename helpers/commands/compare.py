@@ -72,9 +72,10 @@ def main(arguments: list[str] | None = None) -> int:
         if options.photos and results:
             files.write_atomically(Path(options.photos), to_csv(results, audit).encode())
         if options.suspects and results:
-            doubted = label_errors.suspects_of(place_of(folder, judge(results), share))
-            label_errors.write(Path(options.suspects), doubted)
-            print(f"{len(doubted)} labels in doubt, by {judge(results)}", flush=True)
+            predictions = label_errors.read_fold_predictions(place_of(folder, judge(results), share))
+            suspects = label_errors.suspected_labels(predictions)
+            label_errors.write_suspects(Path(options.suspects), suspects)
+            print(f"{len(suspects)} labels in doubt, by {judge(results)}", flush=True)
         if not numbers:
             raise RunError("every training ran away, so there is nothing to compare: lower lr")
     except UserError as error:

@@ -99,7 +99,7 @@ def read(folder: Path) -> Committed:
         folder,
         table.read(rows) if rows.exists() else [],
         [table.read_photos(path) for path in photos],
-        label_errors.read(names) if names.exists() else [],
+        label_errors.read_suspects(names) if names.exists() else [],
         search_space.read(trials) if trials.exists() else {},
     )
 

@@ -1,4 +1,4 @@
-"""Photos whose label may be wrong: confident learning (Northcutt et al., 2021) on predictions of photos held out."""
+"""Photos whose label may be wrong: confident learning (Northcutt et al., 2021) on predictions for held-out photos."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
-from helpers.common import files
 from helpers.common.errors import RunError
+from helpers.common.files import write_atomically
 from helpers.evaluation.predictions import FILE, StoredPredictions, read_predictions
 
 
 class Suspect(NamedTuple):
-    """A photo, the class that its folder says, and what networks that never saw it say."""
+    """A photo, its label by its folder, and the class predicted by models that were not trained on it."""
 
     name: str
     label: str
@@ -24,11 +25,26 @@ class Suspect(NamedTuple):
     predicted_probability: float
 
 
+def suspected_labels(predictions: StoredPredictions) -> list[Suspect]:
+    """List the photos whose label may be wrong, the clearest first."""
+    probabilities, labels = predictions.probabilities.numpy(), predictions.labels.numpy()
+    return [
+        Suspect(
+            predictions.names[row],
+            predictions.classes[labels[row]],
+            predictions.classes[other],
+            float(probabilities[row, labels[row]]),
+            float(probabilities[row, other]),
+        )
+        for row, other in find_suspects(probabilities, labels)
+    ]
+
+
 def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:
-    """Photos that look more like another class than that class's own photos do on average.
+    """Find photos that are at least as probable for another class as that class's own photos are on average.
 
     Args:
-        probabilities: of each class for each photo, from a model that was not trained on it, float ``(n, classes)``.
+        probabilities: float ``(n, classes)``, from models that were not trained on the photo.
         labels: int ``(n,)``.
 
     Returns:
@@ -45,79 +61,42 @@ def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[i
     return [(int(row), int(other[row])) for row in found[np.argsort(margin, kind="stable")]]
 
 
-def read_fold_predictions(folder: Path) -> tuple[list[str], tuple[str, ...], np.ndarray, np.ndarray]:
-    """What the folds of a cross-validation said of the photos that they held out; the mean over its seeds.
-
-    Returns:
-        Names of the photos, classes, probabilities float ``(n, classes)`` and labels int ``(n,)``.
+def read_fold_predictions(folder: Path) -> StoredPredictions:
+    """Read the predictions of a cross-validation for the photos held out in each fold; means over its seeds.
 
     Raises:
         RunError: the folder has none, or one is damaged.
     """
-    folders = sorted(path.parent for path in folder.glob(f"fold-*/{FILE}"))
-    if not folders:
-        raise RunError(f"{folder}: there are no fold-*/predictions.csv, which a cross-validation writes")
-    rows: dict[str, list[list[float]]] = {}
-    truth: dict[str, int] = {}
-    for each in folders:
-        found = read_predictions(each)
-        for name, label, values in zip(found.names, found.labels.tolist(), found.probabilities.tolist(), strict=True):
-            rows.setdefault(name, []).append(values)
-            truth[name] = label
-    labels = np.array([truth[name] for name in rows])
-    return list(rows), found.classes, np.array([np.mean(each, 0) for each in rows.values()]), labels
+    folds = [read_predictions(path.parent) for path in sorted(folder.glob(f"fold-*/{FILE}"))]
+    if not folds:
+        raise RunError(f"{folder}: there are no fold-*/{FILE}, which a cross-validation writes")
+    rows: dict[str, list[torch.Tensor]] = {}
+    labels: dict[str, torch.Tensor] = {}
+    for fold in folds:
+        for name, label, probabilities in zip(fold.names, fold.labels, fold.probabilities, strict=True):
+            rows.setdefault(name, []).append(probabilities)
+            labels[name] = label
+    means = torch.stack([torch.stack(each).mean(0) for each in rows.values()])
+    return StoredPredictions(tuple(rows), folds[0].classes, means, torch.stack([labels[name] for name in rows]))
 
 
-def suspects_of(folder: Path) -> list[Suspect]:
-    """The suspects of a finished cross-validation, the clearest first.
-
-    Raises:
-        RunError: see ``read_fold_predictions``.
-    """
-    names, classes, probabilities, labels = read_fold_predictions(folder)
-    return [
-        Suspect(
-            names[row],
-            classes[labels[row]],
-            classes[other],
-            round(float(probabilities[row, labels[row]]), 4),
-            round(float(probabilities[row, other]), 4),
-        )
-        for row, other in find_suspects(probabilities, labels)
-    ]
-
-
-def write(path: Path, found: list[Suspect]) -> None:
-    """A CSV file of suspects."""
+def write_suspects(path: Path, suspects: list[Suspect]) -> None:
+    """Write a CSV file, probabilities with four digits."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(Suspect._fields)
-    writer.writerows(found)
-    files.write_atomically(path, text.getvalue().encode())
+    writer.writerows([*each[:3], *(round(share, 4) for share in each[3:])] for each in suspects)
+    write_atomically(path, text.getvalue().encode())
 
 
-def read(path: Path) -> list[Suspect]:
-    """The suspects of a file that ``write`` wrote.
+def read_suspects(path: Path) -> list[Suspect]:
+    """Read what ``write_suspects`` wrote.
 
     Raises:
-        RunError: it is missing or damaged.
+        RunError: the file is missing or damaged.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return [Suspect(*row[:3], float(row[3]), float(row[4])) for row in list(csv.reader(file))[1:]]
     except (OSError, ValueError, IndexError, TypeError) as error:
         raise RunError(f"{path} cannot be read ({error}): python -m helpers compare --suspects writes it") from error
-
-
-def suspected_labels(called: StoredPredictions) -> list[Suspect]:
-    """Photos whose label may be wrong, the clearest first: confident learning on these photos alone."""
-    return [
-        Suspect(
-            called.names[row],
-            called.classes[int(called.labels[row])],
-            called.classes[other],
-            called.probabilities[row, int(called.labels[row])].item(),
-            called.probabilities[row, other].item(),
-        )
-        for row, other in find_suspects(called.probabilities.numpy(), called.labels.numpy())
-    ]

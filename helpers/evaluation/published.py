@@ -1,11 +1,25 @@
-"""torchvision's names of networks as papers write them, and the papers, as keys of ``report/references.bib``."""
+"""What papers say: the published result, the networks' names in print, and their keys in ``report/references.bib``."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
 
-FAMILIES = (
+FLOWERS = frozenset({"daisy", "dandelion", "rose", "sunflower", "tulip"})  # the assignment's classes
+PAPER = {  # the published log, in the names of results.json; its machine is not named
+    "backbone": "resnet18",
+    "photos": 2848,
+    "val_photos": 570,
+    "epochs": 25,
+    "best_val_correct": 550,
+    "best_val_accuracy": 0.964912,
+    "last_train_accuracy": 0.9908,
+    "last_val_accuracy": 0.9614,
+    "last_val_loss": 0.1008,
+    "training_seconds": 13 * 60 + 33,
+}
+PAPER_ACCURACY, PAPER_PHOTOS = PAPER["best_val_accuracy"], PAPER["photos"]
+FAMILIES = (  # torchvision's names as a pattern, the name in print, the key
     (r"resnet(\d+)", r"ResNet-\1", "he2016"),
     (r"resnext(\d+)_.*", r"ResNeXt-\1", "xie2017"),
     (r"mobilenet_v2", "MobileNetV2", "sandler2018"),
@@ -22,49 +36,24 @@ FAMILIES = (
 
 
 def written_name(backbone: str) -> str:
-    """``ResNet-18`` for ``resnet18``; what is not known here stays as it is."""
-    return _found(backbone)[0]
+    """Return ``ResNet-18`` for ``resnet18``; an unknown name stays as it is."""
+    return _name_and_paper(backbone)[0]
 
 
 def paper(backbone: str) -> str:
-    """The key of its paper; of torchvision, if it is not known here."""
-    return _found(backbone)[1]
+    """Return the key of the network's paper; torchvision's if the network is unknown."""
+    return _name_and_paper(backbone)[1]
 
 
-def _found(backbone: str) -> tuple[str, str]:
+def _name_and_paper(backbone: str) -> tuple[str, str]:
     for pattern, name, key in FAMILIES:
         if match := re.fullmatch(pattern, backbone):
             return match.expand(name), key
     return backbone, "torchvision2016"
 
 
-FLOWERS = frozenset({"daisy", "dandelion", "rose", "sunflower", "tulip"})  # the assignment's classes
-
-
-PAPER = {  # the published log, in the names of results.json; its machine is not named
-    "backbone": "resnet18",
-    "photos": 2848,
-    "val_photos": 570,
-    "epochs": 25,
-    "first_train_loss": 0.7942,
-    "first_train_accuracy": 0.6888,
-    "first_val_loss": 0.2127,
-    "first_val_accuracy": 0.9333,
-    "best_epoch": 17,
-    "best_val_correct": 550,
-    "best_val_accuracy": 0.964912,
-    "last_train_accuracy": 0.9908,
-    "last_val_accuracy": 0.9614,
-    "last_val_loss": 0.1008,
-    "training_seconds": 13 * 60 + 33,
-}
-
-
-PAPER_ACCURACY, PAPER_PHOTOS = PAPER["best_val_accuracy"], PAPER["photos"]
-
-
 def species(classes: Iterable[str]) -> frozenset[str]:
-    """The classes by which flower they mean, whatever the folders' spelling: lower case, a plural's s taken off.
+    """Return the classes in lower case and the singular.
 
     TensorFlow's flower_photos has ``roses``, ``sunflowers`` and ``tulips``, the assignment's folder ``rose`` and so on.
     """

@@ -353,7 +353,7 @@ def write_results(folder, photos):
     lines += [",".join(f"{value:g}" if isinstance(value, float) else value for value in p.values()) for p in photos]
     (folder / "photos-mobilenet_v2.csv").write_text("\n".join(lines) + "\n")
     (folder / "trials.json").write_text(json.dumps(SEARCH))
-    label_errors.write(folder / "suspects.csv", [Suspect("3.jpg", "tulip", "rose", 0.0, 1.0)])
+    label_errors.write_suspects(folder / "suspects.csv", [Suspect("3.jpg", "tulip", "rose", 0.0, 1.0)])
 
 
 @pytest.mark.parametrize("complete", [True, False])

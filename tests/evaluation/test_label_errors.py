@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 
 from helpers.common.errors import RunError
 from helpers.evaluation import label_errors
+from helpers.evaluation.predictions import StoredPredictions
 
 
 def said(labels, certainty, seed=0):
@@ -50,20 +52,27 @@ def test_folds_and_seeds_are_put_together(tmp_path):
     write(tmp_path / "fold-0-seed-0" / "predictions.csv", "a,daisy,rose,0.0,1.0", "b,daisy,daisy,0.9,0.1")
     write(tmp_path / "fold-0-seed-1" / "predictions.csv", "a,daisy,rose,0.2,0.8", "b,daisy,daisy,0.9,0.1")
     write(tmp_path / "fold-1-seed-0" / "predictions.csv", "c,rose,rose,0.1,0.9")
-    names, classes, probabilities, labels = label_errors.read_fold_predictions(tmp_path)
-    assert (names, classes, labels.tolist()) == (["a", "b", "c"], ("daisy", "rose"), [0, 0, 1])
-    assert probabilities[0] == pytest.approx([0.1, 0.9])
-    (found,) = label_errors.suspects_of(tmp_path)
-    assert found == ("a", "daisy", "rose", 0.1, 0.9)
-    label_errors.write(tmp_path / "suspects.csv", [found])
-    assert label_errors.read(tmp_path / "suspects.csv") == [found]
+    found = label_errors.read_fold_predictions(tmp_path)
+    assert (found.names, found.classes, found.labels.tolist()) == (("a", "b", "c"), ("daisy", "rose"), [0, 0, 1])
+    assert found.probabilities[0].tolist() == pytest.approx([0.1, 0.9])
+    suspects = label_errors.suspected_labels(found)
+    label_errors.write_suspects(tmp_path / "suspects.csv", suspects)
+    assert label_errors.read_suspects(tmp_path / "suspects.csv") == [("a", "daisy", "rose", 0.1, 0.9)]
+
+
+def test_a_label_is_suspected_where_another_class_is_more_certain_than_usual():
+    names, labels = tuple(f"x{i}" for i in range(8)), torch.tensor([0, 0, 0, 1, 1, 1, 1, 1])
+    probabilities = torch.tensor([[0.9, 0.1]] * 3 + [[0.99, 0.01]] + [[0.1, 0.9]] * 4, dtype=torch.float64)
+    (found,) = label_errors.suspected_labels(StoredPredictions(names, ("rose", "tulip"), probabilities, labels))
+    assert (found.name, found.label, found.predicted) == ("x3", "tulip", "rose")
+    assert found.predicted_probability == 0.99
 
 
 def test_nothing_there_and_damage_are_named(tmp_path):
     with pytest.raises(RunError, match="which a cross-validation writes"):
-        label_errors.suspects_of(tmp_path)
+        label_errors.read_fold_predictions(tmp_path)
     with pytest.raises(RunError, match="--suspects writes it"):
-        label_errors.read(tmp_path / "suspects.csv")
+        label_errors.read_suspects(tmp_path / "suspects.csv")
     write(tmp_path / "fold-0-seed-0" / "predictions.csv", "a,daisy,rose,zero,1.0")
     with pytest.raises(RunError, match=r"predictions\.csv is damaged"):
-        label_errors.suspects_of(tmp_path)
+        label_errors.read_fold_predictions(tmp_path)

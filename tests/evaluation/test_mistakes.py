@@ -3,7 +3,6 @@
 import pytest
 import torch
 
-from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.mistakes import confident_correct, confident_mistakes, least_certain, mistakes_and_correct
 from helpers.evaluation.predictions import StoredPredictions
 
@@ -53,15 +52,3 @@ def test_without_mistakes_all_are_correct_predictions(predictions):
     )
     assert confident_mistakes(flawless, 5) == []
     assert len(mistakes_and_correct(flawless, 6)) == 6
-    assert suspected_labels(flawless) == []
-
-
-def test_a_label_is_suspected_where_another_class_is_more_certain_than_usual(predictions):
-    (found,) = suspected_labels(StoredPredictions(*_with_a_wrong_label()))
-    assert (found.name, found.label, found.predicted) == ("x3", "tulip", "rose")
-    assert found.predicted_probability == 0.99
-
-
-def _with_a_wrong_label():
-    probabilities = torch.tensor([[0.9, 0.1]] * 3 + [[0.99, 0.01]] + [[0.1, 0.9]] * 4, dtype=torch.float64)
-    return tuple(f"x{i}" for i in range(8)), ("rose", "tulip"), probabilities, torch.tensor([0, 0, 0, 1, 1, 1, 1, 1])
