@@ -1,4 +1,4 @@
-"""One command line for everything that a person runs: ``python -m helpers <command> …``."""
+"""The command line: ``python -m helpers <command> …``."""
 
 from __future__ import annotations
 

@@ -1,14 +1,99 @@
-"""One file per command of ``python -m helpers``."""
+"""The command line, ``python -m helpers <command> …``: one module per command.
+
+Each has ``add_arguments(parser)`` and ``run(options) -> exit code``; its docstring is its help. Modules are imported
+when their command is given, and import what takes seconds (torch, matplotlib) inside ``run`` only.
+"""
 
 from __future__ import annotations
 
+import argparse
+import inspect
+import os
+import select
 import sys
+from collections.abc import Callable
 from importlib import import_module
+from types import ModuleType
 
-COMMANDS = ("run", "train", "predict", "figures", "report", "export", "runs", "compare", "search")
+from helpers.common.errors import UserError
+from helpers.common.text import align, did_you_mean
+
+COMMANDS = {
+    "run": "execute the notebook headless, with any parameters, and write the report",
+    "train": "train on several processes, GPUs or machines",
+    "predict": "classify your own photos with a finished run",
+    "figures": "draw every figure of a finished run again",
+    "report": "write the report of a finished run as a PDF",
+    "export": "export a run's model for use elsewhere",
+    "runs": "compare finished runs in a table and a figure",
+    "compare": "compare recipes by cross-validation",
+    "search": "search for a better recipe",
+}
+MAINTENANCE = {"refresh_notebooks": "re-execute the committed notebooks in place"}
+STDOUT = 1  # its file descriptor
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the named command. Returns the exit code."""
-    name, *rest = sys.argv[1:] if arguments is None else arguments
-    return import_module(f"helpers.commands.{name}").main(rest)
+    """Run the command that the arguments name. Returns the exit code; wrong usage exits with code 2, as argparse does.
+
+    Errors that a user can act on end in one line and code 1, Ctrl-C in one line and code 130.
+    """
+    name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
+    if name in ("-h", "--help"):
+        print(_overview())
+        return 0
+    if name not in COMMANDS | MAINTENANCE:
+        print(f"python -m helpers: there is no command {name!r}{did_you_mean(name, COMMANDS)}", file=sys.stderr)
+        return 2
+    command = import_module(f"helpers.commands.{name}")
+    options = _parser(name, command).parse_args(rest)
+    return _guarded(lambda: command.run(options), getattr(command, "WHEN_INTERRUPTED", ""))
+
+
+def _overview() -> str:
+    return "\n".join(
+        [
+            "usage: python -m helpers <command> [options]    (<command> --help explains the options)\n",
+            align([(f"  {name}", text) for name, text in COMMANDS.items()]),
+            "\nfor maintainers:",
+            align([(f"  {name}", text) for name, text in MAINTENANCE.items()]),
+        ]
+    )
+
+
+def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    description, _, rest = inspect.getdoc(command).replace("``", "").partition("\n\n")
+    parser = argparse.ArgumentParser(prog=f"python -m helpers {name}", description=description, epilog=rest)
+    command.add_arguments(parser)
+    return parser
+
+
+def _guarded(run: Callable[[], int], when_interrupted: str) -> int:
+    try:
+        code = run()
+        sys.stdout.flush()
+        return code
+    except UserError as error:
+        print(f"{_process()}{type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        reason = f" ({error})" if str(error) else ""
+        print(f"interrupted{reason}" + (f": {when_interrupted}" if when_interrupted else ""), file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        if not _reader_has_gone():  # the pipe to another process, perhaps
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), STDOUT)  # for what is still to be flushed
+        return 1
+
+
+def _process() -> str:
+    """Say which of several processes this is."""
+    return f"process {os.environ['RANK']}: " if int(os.environ.get("WORLD_SIZE", "1")) > 1 else ""
+
+
+def _reader_has_gone() -> bool:
+    """Tell whether standard output is a pipe that nobody reads any more (``… | head``)."""
+    poll = select.poll()
+    poll.register(STDOUT, 0)
+    return any(events & select.POLLERR for _, events in poll.poll(0))

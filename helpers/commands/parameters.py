@@ -9,20 +9,39 @@ from typing import Any
 import yaml
 
 from helpers.common.errors import ParameterError
+from helpers.recipe import Recipe
 
 
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
-    """The options from which ``collect_parameters`` collects."""
+    """Add the options from which ``parameters_of`` collects."""
     parser.add_argument("-f", "--file", action="append", default=[], help="YAML file with parameters; may be repeated")
-    parser.add_argument("-p", "--parameter", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    parser.add_argument(
+        *("-p", "--parameter"),
+        nargs=2,
+        action="append",
+        default=[],
+        metavar=("NAME", "VALUE"),
+        help="a setting of helpers/recipe.py; may be repeated",
+    )
     parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
 
 
+def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return the parameters that the options give; see ``collect_parameters``."""
+    return collect_parameters(options.file, options.parameter, options.data)
+
+
+def recipe_of(parameters: dict[str, Any], preset: str = "demo") -> Recipe:
+    """Return the recipe that the parameters describe, of this preset if they name none."""
+    given = {name: value for name, value in parameters.items() if value is not None}
+    return Recipe.from_preset(**{"preset": preset, **given})
+
+
 def collect_parameters(files: list[str], pairs: list[list[str]], data: str | None) -> dict[str, Any]:
-    """Parameters from YAML files, then from ``-p name value``, then ``--data``; later ones win.
+    """Collect parameters from YAML files, then from ``-p NAME VALUE``, then from ``--data``; later ones win.
 
     Raises:
-        ParameterError: a file cannot be read or holds something else than names with values.
+        ParameterError: a file cannot be read, or holds anything but names with values.
     """
     parameters: dict[str, Any] = {}
     for file in files:
@@ -40,7 +59,7 @@ def _text(file: str) -> str:
     except FileNotFoundError as error:
         raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/") from error
     except UnicodeDecodeError as error:
-        raise ParameterError(f"parameter file {file!r} is not UTF-8 text: save it anew as UTF-8") from error
+        raise ParameterError(f"parameter file {file!r} is not UTF-8 text: save it as UTF-8") from error
     except (OSError, ValueError) as error:
         raise ParameterError(f"parameter file {file!r} cannot be read: {error}") from error
 
@@ -56,7 +75,7 @@ def _mapping(text: str, file: str) -> dict[str, Any]:
 
 
 def _typed(text: str) -> Any:
-    """The value as papermill's own ``-p`` reads it: whole number, number, True, False, None, or text."""
+    """Read the value as papermill's own ``-p`` does: whole number, number, True, False, None, or text."""
     words = {"True": True, "False": False, "None": None}
     if text in words:
         return words[text]

@@ -14,32 +14,32 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from helpers.common.errors import ParameterError, UserError
+from helpers.common.errors import ParameterError
 from helpers.common.progress import progress
 
 SHEET = "own_photos.jpg"  # default name, in the run's folder
+WHEN_INTERRUPTED = "neither CSV file nor contact sheet was written"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line. Returns the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        return _predict(options)
-    except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("interrupted: neither CSV file nor contact sheet was written", file=sys.stderr)
-        return 130
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a file, a folder, or a pattern")
+    parser.add_argument("--run", help="folder of a finished run, or its name in work_dir; default: the newest")
+    parser.add_argument("--csv", metavar="FILE", help="write all probabilities to this file")
+    parser.add_argument(
+        "--sheet", metavar="FILE", help=f"write the contact sheet to this file; default: {SHEET} in the run's folder"
+    )
+    parser.add_argument("--no-sheet", action="store_true", help="do not write a contact sheet")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
+    parser.add_argument("--batch-size", type=int, help="photos per batch; default: 64, on a GPU 512")
 
 
-def _predict(options: argparse.Namespace) -> int:
-    # Imported after the options are read: torch and matplotlib take seconds.
+def run(options: argparse.Namespace) -> int:
+    if options.batch_size is not None and options.batch_size < 1:
+        raise ParameterError(f"--batch-size {options.batch_size}: must be at least 1")
+
     from helpers.inference import contact_sheet, expand_paths, open_predictor, summary
     from helpers.runs.table import find_run
 
-    if options.batch_size is not None and options.batch_size < 1:
-        raise ParameterError(f"--batch-size {options.batch_size}: must be at least 1")
     folder, sheet = find_run(options.run), Path(options.sheet) if options.sheet else None
     if sheet:
         contact_sheet.check_path(sheet)
@@ -69,22 +69,8 @@ def _predict(options: argparse.Namespace) -> int:
 
 
 def _tee(predictions: Iterable, *functions: Callable) -> Iterator:
-    """The predictions; each is also passed to all of these functions."""
+    """Yield the predictions; pass each to all of these functions as well."""
     for prediction in predictions:
         for function in functions:
             function(prediction)
         yield prediction
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers predict", description=__doc__.splitlines()[0])
-    parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a file, a folder, or a pattern")
-    parser.add_argument("--run", help="folder of a finished run, or its name in work_dir; default: the newest")
-    parser.add_argument("--csv", metavar="FILE", help="write all probabilities to this file")
-    parser.add_argument(
-        "--sheet", metavar="FILE", help=f"write the contact sheet to this file; default: {SHEET} in the run's folder"
-    )
-    parser.add_argument("--no-sheet", action="store_true", help="do not write a contact sheet")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, mps")
-    parser.add_argument("--batch-size", type=int, help="photos per batch; default: 64, on a GPU 512")
-    return parser

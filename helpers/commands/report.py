@@ -1,4 +1,4 @@
-"""The report as a PDF: ``python -m helpers report work_dir/<run>`` writes ``report/report.pdf``.
+"""Write the report of a finished run as a PDF: ``python -m helpers report work_dir/<run>``.
 
 Numbers, figures and the sentences that judge come from the run's folder. A run on the same photos as the project's own
 cross-validation quotes that as well.
@@ -10,40 +10,36 @@ import argparse
 import sys
 from pathlib import Path
 
-from helpers.common.errors import UserError
-from helpers.report.build import COURSE, LIMIT, build
-from helpers.report.comparison import committed_comparison
-from helpers.runs.finished import read_run
-from helpers.runs.run import project_root
 
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m helpers report", description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run")
-    parser.add_argument("--output", type=Path, help="the PDF to write (default: report/report.pdf)")
-    parser.add_argument("--author", default="")
-    parser.add_argument("--email", default="")
-    parser.add_argument("--course", default=COURSE)
+    parser.add_argument("--output", type=Path, help="the PDF to write; default: report/report.pdf")
+    parser.add_argument("--author", help="name on the title page")
+    parser.add_argument("--email", help="e-mail address on the title page")
+    parser.add_argument("--course", help="course on the title page")
     parser.add_argument(
         "--comparison",
         type=Path,
-        help="a comparison.json to quote (default: report/results/comparison.json, if it is of the run's photos)",
+        help="a comparison.json to quote; default: report/results/comparison.json, if it is of the run's photos",
     )
     parser.add_argument(
-        "--force", action="store_true", help="report a run whose files were changed; every page says so"
+        "--force", action="store_true", help="accept a run whose files were changed; every page says so"
     )
-    o = parser.parse_args(arguments)
-    try:
-        root = project_root(Path(__file__).parent)
-        comparison = o.comparison or committed_comparison(read_run(o.run), root)
-        output = o.output or root / "report" / "report.pdf"
-        report = build(o.run, output, o.author, o.email, o.course, comparison, o.force)
-    except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    from helpers.report.build import LIMIT, build
+    from helpers.report.comparison import committed_comparison
+    from helpers.runs.finished import read_run
+    from helpers.runs.run import project_root
+
+    root = project_root(Path(__file__).parent)
+    comparison = options.comparison or committed_comparison(read_run(options.run), root)
+    names = {name: value for name in ("author", "email", "course") if (value := getattr(options, name)) is not None}
+    output = options.output or root / "report" / "report.pdf"
+    report = build(options.run, output, comparison=comparison, force=options.force, **names)
     print(f"{report.path}: {report.main_pages} pages of text, {report.pages} with references")
-    if not o.author:
+    if not options.author:
         print('it names no author: add --author "…" --email …')
     if report.main_pages > LIMIT:
         print(f"the assignment allows {LIMIT} pages of text", file=sys.stderr)

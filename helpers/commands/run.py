@@ -1,7 +1,7 @@
-"""Running a notebook without a screen: ``python -m helpers run -f notebooks/parameters/seed.yaml``.
+"""Execute a notebook headless: ``python -m helpers run -f notebooks/parameters/seed.yaml``.
 
-Papermill does the work. Around it: a wrong parameter is refused before a kernel starts, the
-executed notebook lands in the run's own folder, and the last lines say where everything is.
+Papermill executes it. A wrong parameter is refused before a kernel starts, and the executed notebook is saved in the
+run's folder. The same command continues an interrupted run.
 """
 
 from __future__ import annotations
@@ -19,25 +19,20 @@ from typing import Any
 
 import psutil
 
-from helpers.commands.parameters import add_parameter_options, collect_parameters
+from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
 from helpers.common.errors import ParameterError, RunError, UserError
-from helpers.recipe import Recipe
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
+WHEN_INTERRUPTED = "the same command continues"
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run from the command line. Returns the exit code."""
-    options = _parser().parse_args(arguments)
-    try:
-        parameters = collect_parameters(options.file, options.parameter, options.data)
-        folder = execute(Path(options.notebook), parameters)
-    except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        print(f"interrupted{f' ({error})' if str(error) else ''}: the same command continues", file=sys.stderr)
-        return 130
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_parameter_options(parser)
+    parser.add_argument("--notebook", type=Path, default=NOTEBOOK, help="default: %(default)s")
+
+
+def run(options: argparse.Namespace) -> int:
+    folder = execute(options.notebook, parameters_of(options))
     print(summary(folder))
     write_report(folder)
     return 0
@@ -54,8 +49,9 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     """
     if not notebook.is_file():
         raise ParameterError(f"notebook {str(notebook)!r} does not exist: the default is {NOTEBOOK}")
-    recipe = Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in parameters.items() if v is not None}))
-    from helpers.runs import locks  # after the check: importing torch takes seconds
+    recipe = recipe_of(parameters)
+
+    from helpers.runs import locks
     from helpers.runs import results as results_file
     from helpers.runs.recipe_file import has_recipe, save_recipe
     from helpers.runs.run import make_folder, plan_run, project_root
@@ -76,7 +72,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
 
 
 def summary(folder: Path) -> str:
-    """Where everything is, and what accuracy was reached."""
+    """Return lines that say where everything is, and which accuracy was reached."""
     from helpers.runs.results import read_results
 
     results = read_results(folder)
@@ -98,22 +94,13 @@ def summary(folder: Path) -> str:
 
 
 def write_report(folder: Path) -> None:
-    """``report.pdf`` beside the run. The run is complete without it, so what is wrong with it is only said."""
-    from helpers.report import build  # brings torch, matplotlib and typst
+    """Write ``report.pdf`` into the run's folder. The run is complete without it: what prevents it is printed."""
+    from helpers.report.build import build
 
     try:
-        done = build.build(folder, folder / "report.pdf")
+        print(f"report    {os.path.relpath(build(folder, folder / 'report.pdf').path)}")
     except UserError as error:
         print(f"no report: {error}", file=sys.stderr)
-    else:
-        print(f"report    {os.path.relpath(done.path)}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m helpers run", description=__doc__.splitlines()[0])
-    add_parameter_options(parser)
-    parser.add_argument("--notebook", default=NOTEBOOK)
-    return parser
 
 
 def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
@@ -157,26 +144,26 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
 
 @contextlib.contextmanager
 def _interrupts_for_the_kernel() -> Iterator[None]:
-    """Give the first Ctrl-C or SIGTERM on to the kernel, which saves the run before it stops.
+    """Pass the first Ctrl-C or SIGTERM on to the kernel, which saves the run before it stops.
 
     The kernel has a process group of its own, so that Ctrl-C in a terminal does not reach it.
     """
-    asked = False
+    passed_on = False
 
-    def give_on(number: int, frame: object) -> None:
-        nonlocal asked
+    def pass_on(number: int, frame: object) -> None:
+        nonlocal passed_on
         kernels = [each for each in psutil.Process().children() if "ipykernel_launcher" in " ".join(each.cmdline())]
-        if asked or not kernels or os.name == "nt":
+        if passed_on or not kernels or os.name == "nt":
             raise KeyboardInterrupt
-        asked = True
-        print("stopping: what was learned is being saved (once more: stop at once)", file=sys.stderr, flush=True)
+        passed_on = True
+        print("stopping: the run is being saved (once more: stop at once)", file=sys.stderr, flush=True)
         for kernel in kernels:
             kernel.send_signal(signal.SIGINT)
 
     if threading.current_thread() is not threading.main_thread():
-        yield  # signals are the main thread's
+        yield  # only the main thread may handle signals
         return
-    before = {number: signal.signal(number, give_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
     finally:
@@ -185,22 +172,13 @@ def _interrupts_for_the_kernel() -> Iterator[None]:
 
 
 def _interesting(record: logging.LogRecord) -> bool:
-    """What the notebook prints, without papermill's own account of cells, files and folders."""
-    dull = (
-        "Executing ",
-        "Ending Cell",
-        "Input Notebook",
-        "Output Notebook",
-        "Working directory",
-        "<Figure",
-        "<IPython",
-    )
+    """Keep what the notebook prints; drop papermill's own lines about cells, files and folders."""
+    dull = ("Executing ", "Ending Cell", "Input Note", "Output Note", "Working directory", "<Figure", "<IPython")
     return not record.getMessage().startswith(dull)
 
 
 def _as_user_error(error, folder: Path) -> UserError:
-    """The kernel's error with its own name; the traceback stays in the executed notebook."""
+    """Convert the kernel's error, under its own name; the traceback stays in the executed notebook."""
     kind = type(error.ename, (UserError,), {})
-    return kind(
-        f"{error.evalue}\n(cell {error.exec_count} of {os.path.relpath(folder / 'flower_classification.ipynb')})"
-    )
+    notebook = os.path.relpath(folder / "flower_classification.ipynb")
+    return kind(f"{error.evalue}\n(cell {error.exec_count} of {notebook})")

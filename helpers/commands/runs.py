@@ -1,60 +1,43 @@
-"""All finished runs side by side: ``python -m helpers runs``, or with the folders of some of them.
+"""Compare finished runs in a table and a figure: ``python -m helpers runs``, or with the folders of some of them.
 
-Accuracy, time and device of each, the settings in which they differ, and, where two runs were examined on the same
-photos, their paired difference. Nothing but the run folders' JSON and CSV files is read.
+The table has accuracy, time and device of each, the settings in which they differ, and the paired difference of runs
+that were evaluated on the same photos.
 """
 
 from __future__ import annotations
 
 import argparse
-import io
 import os
 import sys
 from pathlib import Path
 
-from helpers.common import files
-from helpers.common.errors import RunError, UserError
-from helpers.recipe import Recipe
-from helpers.runs.run import project_root, work_folder
-from helpers.runs.table import Table, load_run_table, run_folders
-from helpers.runs.table_text import as_csv, as_json, as_text
+from helpers.common.errors import RunError
+from helpers.common.files import save_figure
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Compare from the command line. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m helpers runs", description=__doc__.splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("runs", nargs="*", help="folders of runs, or names in the work_dir; default: all")
     parser.add_argument("--work-dir", help="folder of runs, such as report/results; default: work_dir")
-    parser.add_argument("--figure", help="where the figure goes; default: work_dir/runs.png")
+    parser.add_argument("--figure", help="file for the figure; default: work_dir/runs.png")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON")
     form.add_argument("--csv", action="store_true", help="print CSV")
-    options = parser.parse_args(arguments)
-    try:
-        usual = work_folder(Recipe(), project_root(Path(__file__).parent))
-        work_dir = Path(options.work_dir) if options.work_dir else usual
-        table = load_run_table(run_folders(work_dir, options.runs))
-        figure = Path(options.figure) if options.figure else usual / "runs.png"
-        if not table.rows:
-            raise RunError("\n".join([f"{work_dir}: no finished run to compare (make run makes one)", *table.others]))
-        _save_figure(table, figure)
-    except UserError as error:
-        print(f"{type(error).__name__}: {error}", file=sys.stderr)
-        return 1
+
+
+def run(options: argparse.Namespace) -> int:
+    from helpers.plots.training import compare_runs
+    from helpers.recipe import Recipe
+    from helpers.runs.run import project_root, work_folder
+    from helpers.runs.table import load_run_table, run_folders
+    from helpers.runs.table_text import as_csv, as_json, as_text
+
+    default = work_folder(Recipe(), project_root(Path(__file__).parent))
+    work_dir = Path(options.work_dir) if options.work_dir else default
+    table = load_run_table(run_folders(work_dir, options.runs))
+    if not table.rows:
+        raise RunError("\n".join([f"{work_dir}: no finished run to compare (make run makes one)", *table.others]))
+    figure = Path(options.figure) if options.figure else default / "runs.png"
+    save_figure(figure, compare_runs(table.rows))
     print(as_json(table) if options.json else as_csv(table).rstrip() if options.csv else as_text(table))
     print(f"figure: {os.path.relpath(figure)}", file=sys.stderr)
     return 0
-
-
-def _save_figure(table: Table, path: Path) -> None:
-    from helpers.plots.training import compare_runs  # matplotlib, which the table does without
-
-    picture = io.BytesIO()
-    compare_runs(table.rows).savefig(picture, format="png", dpi=120, bbox_inches="tight")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(
-            f"{path.parent} cannot be made ({error.strerror}): choose another place with --figure"
-        ) from error
-    files.write_atomically(path, picture.getvalue())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from helpers.common.errors import RunError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def file_digest(path: Path) -> str:
@@ -67,6 +71,26 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{path} is damaged (an object is needed): run again")
     return value
+
+
+def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 120) -> bytes:
+    """Render a figure, cropped to what is drawn, as ``kind`` (png, jpg, pdf, …)."""
+    content = io.BytesIO()
+    figure.savefig(content, format=kind, dpi=dpi, bbox_inches="tight")
+    return content.getvalue()
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure in the format of the path's suffix; make its folder if need be.
+
+    Raises:
+        RunError: the folder cannot be made or written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f"{path.parent} cannot be made ({error.strerror}): choose another folder") from error
+    write_atomically(path, figure_bytes(figure, path.suffix.lower().removeprefix(".")))
 
 
 def _sync_folder(folder: Path) -> None:

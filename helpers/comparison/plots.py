@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.common.errors import RunError
+from helpers.common.files import save_figure
 from helpers.comparison.search import FINISHED, importances_of, rows_of
 from helpers.comparison.second_backbone import Opinions
 from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize
@@ -189,5 +190,5 @@ def draw(study: optuna.Study, folder: Path) -> list[Path]:
     paths = []
     for name, figure in pictures.items():
         paths.append(folder / f"{name}.png")
-        figure.savefig(paths[-1], dpi=120, bbox_inches="tight")
+        save_figure(paths[-1], figure)
     return paths

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -127,10 +126,7 @@ def write_pages(path: Path, entries: Sequence[Entry]) -> list[Path]:
     pages = []
     for number, start in enumerate(range(0, len(entries), COLUMNS * ROWS), 1):
         page = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        content, kind = io.BytesIO(), path.suffix.lower().removeprefix(".")
-        figure = contact_sheet(entries[start : start + COLUMNS * ROWS])
-        figure.savefig(content, format=kind, dpi=120, bbox_inches="tight")
-        files.write_atomically(page, content.getvalue())
+        files.save_figure(page, contact_sheet(entries[start : start + COLUMNS * ROWS]))
         pages.append(page)
     return pages
 

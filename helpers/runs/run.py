@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
@@ -121,7 +120,7 @@ class Run:
 
     def save_figure(self, figure, name: str) -> None:
         """Write ``figures/<name>.png``."""
-        write_figure(self.figures, figure, name)
+        files.save_figure(self.figures / f"{name}.png", figure)
 
     def save_environment(self, fingerprint: str) -> None:
         """Write ``environment.json``. ``fingerprint`` is that of the audited photos."""
@@ -175,18 +174,6 @@ def make_folder(folder: Path) -> None:
         raise RunError(
             f"work_dir: {folder} cannot be written ({error.strerror}): choose another folder with work_dir = …"
         ) from error
-
-
-def write_figure(folder: Path, figure, name: str) -> None:
-    """Write ``<name>.png``, 120 dpi.
-
-    Raises:
-        RunError: the folder cannot be made or written.
-    """
-    picture = io.BytesIO()
-    figure.savefig(picture, format="png", dpi=120, bbox_inches="tight")
-    make_folder(folder)
-    files.write_atomically(folder / f"{name}.png", picture.getvalue())
 
 
 def _is_free(folder: Path) -> bool:

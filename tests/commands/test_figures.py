@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from helpers.commands import figures
-from helpers.commands.run_material import RunData
+from helpers.commands import all_figures, main
+from helpers.commands.run_data import RunData
 from helpers.common.errors import PhotosError
 from helpers.data.audit import audit_photos
 from helpers.data.augmentation import val_transform
@@ -23,7 +23,7 @@ from helpers.runs.results import analysis_numbers, summarize
 from tests.conftest import colourful
 from tests.tiny import CPU, a_run, random_model
 
-ALL = dict(figures.FIGURES)
+ALL = dict(all_figures.FIGURES)
 OF_PHOTOS = {"class_samples", "augmentation", "black_border", "transforms", "duplicates"}
 OF_PREDICTIONS = {"confusion", "class_scores", "reliability"}
 OF_MODEL = {"saliency", "embedding", "your_photo"}
@@ -66,18 +66,18 @@ def folder(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "a")
 
 
-def missing(folder, monkeypatch, data=None, among=tuple(figures.FIGURES)):
+def missing(folder, monkeypatch, data=None, among=tuple(all_figures.FIGURES)):
     """Names of the figures that cannot be drawn, and everything that was said."""
-    monkeypatch.setattr(figures, "FIGURES", {name: ALL[name] for name in among})
-    monkeypatch.setattr(figures, "write_figure", lambda folder, figure, name: figure.axes[0])
+    monkeypatch.setattr(all_figures, "FIGURES", {name: ALL[name] for name in among})
+    monkeypatch.setattr(all_figures, "save_figure", lambda path, figure: figure.axes[0])
     said = []
     material = RunData(read_partial_run(folder), folder, data, said.append)
     said += material.run.notes
-    return set(figures.draw_all(material, folder, said.append)), "\n".join(said)
+    return set(all_figures.draw_all(material, folder, said.append)), "\n".join(said)
 
 
 def test_everything_is_drawn_from_the_folder_alone(folder, capsys):
-    assert figures.main([str(folder)]) == 0
+    assert main(["figures", str(folder)]) == 0
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     assert drawn == OF_PHOTOS | OF_PREDICTIONS | OF_MODEL | OF_BOTH | {"curves", "learning_rate"}
     output = capsys.readouterr().out
@@ -112,12 +112,12 @@ def test_a_folder_of_own_photos_is_drawn_as_the_notebook_draws_it(folder, tmp_pa
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own)}))
     said = []
-    figure = figures.your_photo(RunData(read_partial_run(folder), folder, say=said.append))
+    figure = all_figures.your_photo(RunData(read_partial_run(folder), folder, log=said.append))
     assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert said == []
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "3.jpg")}))
     with pytest.raises(PhotosError, match="no photo to show"):
-        figures.your_photo(RunData(read_partial_run(folder), folder, say=said.append))
+        all_figures.your_photo(RunData(read_partial_run(folder), folder, log=said.append))
     assert "3.jpg does not exist: did you mean" in said[0]
 
 
@@ -131,9 +131,9 @@ def test_photos_are_never_downloaded_for_a_figure(folder, tmp_path, monkeypatch)
 
 def test_a_run_is_found_by_its_name_and_the_newest_without_one(folder, monkeypatch, capsys):
     monkeypatch.setenv("FLOWERS_WORK_DIR", str(folder.parent))
-    monkeypatch.setattr(figures, "FIGURES", {"curves": ALL["curves"]})
+    monkeypatch.setattr(all_figures, "FIGURES", {"curves": ALL["curves"]})
     for named in (["a"], []):
-        assert figures.main(named) == 0
+        assert main(["figures", *named]) == 0
         assert f"drawn: {folder / 'figures' / 'curves'}.png" in capsys.readouterr().out
 
 
@@ -169,12 +169,12 @@ def test_lost_predictions_are_made_again(folder, monkeypatch):
     (folder / "predictions.csv").write_text("name,class\nrose/0.jpg,rose")
     names, said = missing(folder, monkeypatch, among=("confusion", "mistakes", "reliability"))
     assert names == set()
-    assert "best_model.pth was asked again" in said
+    assert "best_model.pth predicted again" in said
     assert "predictions.csv was changed after the run wrote it" in said
     (folder / "best_model.pth").unlink()
     names, said = missing(folder, monkeypatch)
     assert names == OF_PREDICTIONS | OF_MODEL | OF_BOTH
-    assert "not be made again either" in said
+    assert "the model cannot predict again" in said
 
 
 def test_a_run_that_is_not_finished_shows_its_curves_and_photos(folder, monkeypatch):
@@ -211,15 +211,15 @@ def test_without_a_recipe_what_needs_none_is_drawn(folder, monkeypatch):
 
 
 def test_no_run_at_all_is_said_in_a_line(tmp_path, capsys):
-    assert figures.main([str(tmp_path)]) == 1
+    assert main(["figures", str(tmp_path)]) == 1
     assert "is not the folder of a run" in capsys.readouterr().err
-    assert figures.main([str(tmp_path / "nowhere")]) == 1
+    assert main(["figures", str(tmp_path / "nowhere")]) == 1
     assert "there is no run" in capsys.readouterr().err
 
 
 def test_what_is_missing_is_counted_in_the_exit_code(folder, tmp_path, capsys):
     for name in ("best_model.pth", "split.csv", "recipe.json", "predictions.csv"):
         (folder / name).unlink()
-    assert figures.main([str(folder), "--output", str(tmp_path / "out")]) == 1
+    assert main(["figures", str(folder), "--output", str(tmp_path / "out")]) == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["curves.png"]
     assert "1 of 16 figures drawn" in capsys.readouterr().out

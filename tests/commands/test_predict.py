@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from helpers.commands import predict
+from helpers.commands import main
+from helpers.commands.predict import SHEET
 from helpers.common.errors import RunError
 from helpers.evaluation.predictions import read_predictions
 from helpers.runs.table import find_run
 
 
 def run_command(*arguments):
-    return predict.main([str(argument) for argument in arguments])
+    return main(["predict", *map(str, arguments)])
 
 
 def test_the_command_prints_the_predictions_before_the_caveats_and_writes_csv_and_sheet(finished, tmp_path, capsys):
@@ -88,7 +89,7 @@ def test_the_newest_finished_run_is_the_default(folder, finished, capsys, monkey
     os.utime(older / "results.json", (1, 1))
     assert run_command(finished[1] / "rose" / "000.jpg") == 0
     assert "no run given: a is the newest finished one" in capsys.readouterr().out
-    assert (folder / predict.SHEET).is_file()
+    assert (folder / SHEET).is_file()
     assert find_run("older") == older
     assert find_run("") == folder
     with pytest.raises(RunError, match=r"did you mean .*/older\?"):

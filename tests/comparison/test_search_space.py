@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from helpers.commands import compare
+from helpers.commands import main
 from helpers.common.errors import ParameterError, RunError
 from helpers.comparison import recipes, search_space
 from helpers.recipe import Recipe
@@ -45,10 +45,10 @@ def test_the_command_takes_the_file(grow, tmp_path, capsys):
     (tmp_path / "trials.json").write_text(json.dumps(SEARCH))
     command = ["--data", str(grow({"rose": 8, "tulip": 8})), "--folds", "2", "--image-size", "32", "--epochs", "1"]
     command += ["-p", "work_dir", str(tmp_path), "-p", "backbone", "squeezenet1_1", "-p", "weights", "none"]
-    assert compare.main([*command, "--rows", "seed", "--searched", str(tmp_path / "trials.json")]) == 0
+    assert main(["compare", *command, "--rows", "seed", "--searched", str(tmp_path / "trials.json")]) == 0
     lines = capsys.readouterr().out.splitlines()[-3:]
     assert [line.split()[0] for line in lines] == ["recipe", "seed", "searched"]
-    assert compare.main([*command, "--rows", "searched"]) == 1
+    assert main(["compare", *command, "--rows", "searched"]) == 1
     assert "--rows: there is no 'searched'" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from helpers.commands import run as command
+from helpers.commands import main
 from helpers.common import tensors
 from tests.faults.notebook_kills import EPOCHS, HeadlessRun, arguments, digests, stored_cells
 
@@ -19,7 +19,7 @@ def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_p
         run = HeadlessRun(home, tmp_path / f"log{number}")
         run.wait_for_epoch(1 + 2 * number)
         if number == 1:
-            assert command.main(arguments(home)) == 1  # a second process, for the lock is the run's
+            assert main(["run", *arguments(home)]) == 1  # a second process, for the lock is the run's
             assert (
                 f"RunError: mine is in use by another process (number {run.process.pid} on " in capsys.readouterr().err
             )
@@ -37,7 +37,7 @@ def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_p
         assert not (run.folder / "results.json").exists()
     assert "the kernel died, most likely for lack of memory" in outputs[0]
     for text in outputs[2:]:
-        assert "stopping: what was learned is being saved" in text
+        assert "stopping: the run is being saved" in text
         assert "the same command continues" in text
         assert "Traceback" not in text
     run = HeadlessRun(home, tmp_path / "log")

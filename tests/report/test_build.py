@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from helpers.commands import report
+from helpers.commands import main
 from helpers.common.errors import RunError
 from helpers.evaluation.published import FAMILIES
 from helpers.recipe import Recipe
@@ -35,7 +35,7 @@ def test_screen_readers_can_read_it(good_content):
 
 def test_the_command_writes_the_same_bytes_each_time_and_says_how_many_pages(good, tmp_path, capsys):
     first, second = tmp_path / "new" / "a.pdf", tmp_path / "b.pdf"
-    assert report.main([str(good), "--output", str(first), "--author", "#me_$"]) == 0
+    assert main(["report", str(good), "--output", str(first), "--author", "#me_$"]) == 0
     assert re.search(r"a\.pdf: [23] pages of text, [34] with references\n$", capsys.readouterr().out)
     build.build(good, second, "#me_$")
     assert first.read_bytes() == second.read_bytes()
@@ -63,7 +63,7 @@ def test_without_an_author_there_is_no_empty_line_and_the_command_says_so(
     good, good_content, tmp_path, capsys, monkeypatch
 ):
     monkeypatch.setattr(build, "draw_figures", lambda facts: BLANKS)
-    assert report.main([str(good), "--output", str(tmp_path / "a.pdf")]) == 0
+    assert main(["report", str(good), "--output", str(tmp_path / "a.pdf")]) == 0
     assert "names no author: add --author" in capsys.readouterr().out
 
 
@@ -79,7 +79,7 @@ def test_what_typst_refuses_and_a_file_that_cannot_be_written_are_user_errors(go
 
 def test_an_unfinished_run_is_named(copied, tmp_path, capsys):
     (copied / "results.json").unlink()
-    assert report.main([str(copied), "--output", str(tmp_path / "a.pdf")]) == 1
+    assert main(["report", str(copied), "--output", str(tmp_path / "a.pdf")]) == 1
     error = capsys.readouterr().err
     assert error.startswith("RunError")
     assert str(copied) in error

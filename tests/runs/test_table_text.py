@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from helpers.commands import runs
+from helpers.commands import main
 from helpers.common.errors import RunError
 from helpers.evaluation.predictions import Predictions
+from helpers.runs import run as run_module
 from helpers.runs import table as table_module
 from helpers.runs import table_text
 from helpers.runs.history import Epoch, History
@@ -70,10 +71,10 @@ def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
 def test_an_empty_work_folder_in_the_environment_means_the_usual_one(tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWERS_WORK_DIR", "")
     monkeypatch.setattr(table_module, "project_root", lambda start: tmp_path)
-    monkeypatch.setattr(runs, "project_root", lambda start=None: tmp_path)
+    monkeypatch.setattr(run_module, "project_root", lambda start=None: tmp_path)
     made(tmp_path / "work_dir", "a", [1, 0])
     assert find_run(None) == tmp_path / "work_dir" / "a"
-    assert runs.main([]) == 0
+    assert main(["runs"]) == 0
     assert (tmp_path / "work_dir" / "runs.png").is_file()
 
 
@@ -182,9 +183,9 @@ def test_csv_and_json_hold_the_same_numbers(tmp_path, monkeypatch, capsys):
     made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
     made(tmp_path, "b", [1, 1, 1, 1, 1, 1, 1, 0], lr=0.5)
     monkeypatch.setenv("FLOWERS_WORK_DIR", str(tmp_path))
-    assert runs.main(["--json"]) == 0
+    assert main(["runs", "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)["runs"]
-    assert runs.main(["--csv"]) == 0
+    assert main(["runs", "--csv"]) == 0
     lines = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))
     assert [row["difference"] for row in rows] == [None, pytest.approx(3 / 8)]
     assert [float(line["best"]) for line in lines] == [row["best"] for row in rows] == [4 / 8, 7 / 8]
@@ -193,10 +194,10 @@ def test_csv_and_json_hold_the_same_numbers(tmp_path, monkeypatch, capsys):
 
 
 def test_without_a_finished_run_it_says_so(tmp_path, capsys):
-    assert runs.main(["--work-dir", str(tmp_path / "nowhere")]) == 1
+    assert main(["runs", "--work-dir", str(tmp_path / "nowhere")]) == 1
     assert "does not exist" in capsys.readouterr().err
     (made(tmp_path, "a", [1, 0]) / "results.json").unlink()
-    assert runs.main(["--work-dir", str(tmp_path), "--figure", str(tmp_path / "f.png")]) == 1
+    assert main(["runs", "--work-dir", str(tmp_path), "--figure", str(tmp_path / "f.png")]) == 1
     said = capsys.readouterr().err
     assert "no finished run to compare" in said
     assert "a holds a run that is not finished" in said

@@ -17,7 +17,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from helpers.commands import export as export_command
+from helpers.commands import main
 from helpers.common import files
 from helpers.common.errors import ParameterError, PhotosError, RunError
 from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD, val_transform
@@ -284,14 +284,14 @@ def test_missing_packages_are_named_with_the_remedy(run, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ParameterError, match=r"onnx: python -m pip install -r requirements-export\.txt"):
         export_run(folder, onnx=True)
-    assert export_command.main([str(folder), "--time"]) == 1
+    assert main(["export", str(folder), "--time"]) == 1
     assert "requirements-export.txt" in capsys.readouterr().err
 
 
 def test_an_unusable_run_is_refused(run, tmp_path, capsys):
     folder = shutil.copytree(run[0], tmp_path / "a", ignore=shutil.ignore_patterns("export"))
     (folder / "best_model.pth").rename(tmp_path / "aside")
-    assert export_command.main([str(folder)]) == 1
+    assert main(["export", str(folder)]) == 1
     assert "best_model.pth does not exist" in capsys.readouterr().err
     (tmp_path / "aside").rename(folder / "best_model.pth")
     facts = json.loads((folder / "best_model.json").read_text())

@@ -1,4 +1,4 @@
-"""What the figures of a run are drawn from, read or computed when a figure first asks for it."""
+"""What the figures of a run are drawn from, read or computed on first use."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ from helpers.runs.saving import load_best_model
 
 
 class RunData:
-    """A run's parts. What cannot be had raises a ``UserError`` that says why, each time it is asked for."""
+    """A run's parts. One that is missing or damaged raises a ``UserError`` that says why, at each use.
 
-    def __init__(self, run: FinishedRun, root: Path, data: str | None = None, say: Callable[[str], None] = print):
-        """
-        Args:
-            root: of the project; relative paths of the recipe are seen from there.
-            data: where the photos are now, if not where the recipe says.
-            say: is told what a reader of the figures should know.
-        """
-        self.run, self.root, self.data, self.say = run, root, data, say
+    Args:
+        root: of the project; relative paths of the recipe start there.
+        data: where the photos are now, if not where the recipe says.
+        log: receives what a reader of the figures should know.
+    """
+
+    def __init__(self, run: FinishedRun, root: Path, data: str | None = None, log: Callable[[str], None] = print):
+        self.run, self.root, self.data, self.log = run, root, data, log
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -54,7 +54,7 @@ class RunData:
 
     @cached_property
     def audit(self) -> Audit:
-        """Of the photos as they are now, if they are here; the user is told if they are not those of the run."""
+        """The photos as they are now; logs if they are not those of the run."""
         recipe = self.run.recipe or Recipe()
         if self.data is None and self.run.recipe is None:
             raise RunError("recipe.json cannot be read: --data says where the photos are")
@@ -65,7 +65,7 @@ class RunData:
         then = self.run.environment.get("data_fingerprint")
         if then != audit.fingerprint:
             other = "are not those of the run" if then else "may be others than the run's: environment.json is lost"
-            self.say(f"the photos in {audit.photos.root} {other}")
+            self.log(f"the photos in {audit.photos.root} {other}")
         return audit
 
     @cached_property
@@ -78,14 +78,14 @@ class RunData:
 
     @cached_property
     def predictions(self) -> StoredPredictions:
-        """The run's predictions; if they are lost, the saved model is asked again."""
+        """The run's predictions; if the file is lost or damaged, the saved model predicts again."""
         if self.run.predictions is not None:
             return self.run.predictions
         try:
-            predictions = predict(self.model, self.feed(self.split.val), torch.float32)
+            predictions = predict(self.model, self.loader(self.split.val), torch.float32)
         except UserError as error:
-            raise RunError(f"predictions.csv cannot be read, and not be made again either: {error}") from error
-        self.say("predictions.csv cannot be read: best_model.pth was asked again")
+            raise RunError(f"predictions.csv cannot be read, and the model cannot predict again: {error}") from error
+        self.log("predictions.csv cannot be read: best_model.pth predicted again")
         names = tuple(self.audit.photos.names[i] for i in self.split.val)
         return StoredPredictions(
             names, self.audit.photos.classes, predictions.logits.double().softmax(1), predictions.labels
@@ -93,7 +93,7 @@ class RunData:
 
     @cached_property
     def rows(self) -> list[int]:
-        """Where the predicted photos are in the audit."""
+        """Positions of the predicted photos in the audit."""
         position = {name: i for i, name in enumerate(self.audit.photos.names)}
         if lost := [name for name in self.predictions.names if name not in position]:
             raise PhotosError(
@@ -102,8 +102,8 @@ class RunData:
             )
         return [position[name] for name in self.predictions.names]
 
-    def feed(self, rows: Sequence[int]) -> StreamingLoader:
-        """These photos of the audit as validation sees them, from disk: memory stays where it is."""
+    def loader(self, rows: Sequence[int]) -> StreamingLoader:
+        """Load these photos of the audit as in validation, from disk, so that memory stays bounded."""
         transform, device = val_transform(self.recipe), pick_device("auto")
         return StreamingLoader(self.audit.photos, tuple(rows), transform, self.recipe, device, shuffle=False)
 
@@ -111,6 +111,6 @@ class RunData:
         return load_photo(self.audit.photos.root / name)
 
     def photos(self, found: Sequence[ClassifiedPhoto]) -> list[Image.Image]:
-        """The photos of these answers. All that were predicted must be there."""
-        _ = self.rows
-        return [self.photo(answer.name) for answer in found]
+        """Load the photos of these predictions."""
+        _ = self.rows  # raises if any predicted photo is missing
+        return [self.photo(each.name) for each in found]
