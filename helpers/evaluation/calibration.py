@@ -1,4 +1,4 @@
-"""Whether a network that says 90 % is right nine times in ten: reliability, and one number that mends it.
+"""Calibration: whether predictions with 90 % probability are correct nine times in ten, and a temperature for them.
 
 Guo et al. (2017), *On calibration of modern neural networks*: the expected calibration error, and temperature scaling.
 """
@@ -6,7 +6,7 @@ Guo et al. (2017), *On calibration of modern neural networks*: the expected cali
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 
@@ -14,22 +14,18 @@ from helpers.common.seeding import generator
 from helpers.evaluation.predictions import StoredPredictions
 
 BINS = 15  # as in the paper
-
-
-LOWEST, HIGHEST = 0.05, 20.0  # temperatures: without any mistake there is no lowest that fits best
-
-
-FLAT = 1e-12  # a slope that is 0 but for rounding: the sharper the better, still
+LOWEST, HIGHEST = 0.05, 20.0  # temperatures: without any mistake the loss has no minimum
+FLAT = 1e-12  # a slope of the loss that is 0 but for rounding
 
 
 class Bin(NamedTuple):
-    """The photos whose answer was given with a probability in ``(low, high]``."""
+    """The photos predicted with a probability in ``(low, high]``."""
 
     low: float
     high: float
     photos: int
     correct: int
-    confidence: float  # mean probability of the answers
+    confidence: float  # mean probability of the predicted classes
 
     @property
     def accuracy(self) -> float:
@@ -38,88 +34,88 @@ class Bin(NamedTuple):
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far probabilities can be believed, on photos that the temperature in question was not fitted to."""
+    """Calibration before and after temperature scaling; ``after``: on photos that the temperature was not fitted to."""
 
-    bins: tuple[Bin, ...]  # as the network says; bins without photos are left out
-    bins_after: tuple[Bin, ...]  # with temperatures
     ece: float  # expected calibration error, a share
-    ece_after: float
-    chance: tuple[float, float]  # 95 % of the errors that probabilities without fault would show on so few photos
-    confidence: float  # mean probability of the answers
-    confidence_after: float
-    accuracy: float
+    ece_by_chance_low: float  # 95 % of the errors of a perfectly calibrated model on so few photos
+    ece_by_chance_high: float
+    mean_confidence: float  # mean probability of the predicted classes
     loss: float  # mean cross-entropy, nats
-    loss_after: float
     temperature: float  # fitted to all photos: for photos to come
+    temperature_is_bounded: bool  # it is as low or high as allowed: the photos do not determine it
+    ece_after: float
+    mean_confidence_after: float
+    loss_after: float
+    bins: tuple[Bin, ...]  # those that hold photos
+    bins_after: tuple[Bin, ...]
 
-    @property
-    def bounded(self) -> bool:
-        """Whether the temperature is as low or as high as it may be: the photos do not say where it belongs."""
-        return not LOWEST * 1.001 < self.temperature < HIGHEST * 0.999
+    def to_dict(self) -> dict[str, Any]:
+        """Return the numbers for ``results.json``."""
+        return {name: value for name, value in vars(self).items() if not name.startswith("bins")}
 
 
-def calibrate(called: StoredPredictions, seed: int = 0) -> Calibration:
-    """The calibration of a run's predictions.
+def calibrate(predictions: StoredPredictions, seed: int = 0) -> Calibration:
+    """Measure the calibration of a run's predictions.
 
-    The temperature is fitted to one half of the photos and tried on the other, both ways, so that no photo judges a
-    temperature that was fitted to it.
+    The temperature is fitted to one half of the photos and applied to the other, both ways, so that no photo is scored
+    with a temperature that was fitted to it.
     """
-    logits, labels = _logits(called), called.labels
-    after = torch.empty_like(called.probabilities)
+    logits, labels = predictions.as_predictions().logits.double(), predictions.labels
+    before, after = predictions.probabilities, torch.empty_like(predictions.probabilities)
     halves = _halves(labels, seed)
-    for here, there in (halves, halves[::-1]):
-        after[there] = (logits[there] / fit_temperature(logits[here], labels[here])).softmax(1)
-    before, later = (reliability(each, labels) for each in (called.probabilities, after))
+    for fitted, other in (halves, halves[::-1]):
+        after[other] = (logits[other] / fit_temperature(logits[fitted], labels[fitted])).softmax(1)
+    bins, bins_after = reliability(before, labels), reliability(after, labels)
+    temperature = fit_temperature(logits, labels)
     return Calibration(
-        bins=before,
-        bins_after=later,
-        ece=expected_error(before),
-        ece_after=expected_error(later),
-        chance=error_by_chance(called.probabilities, seed),
-        confidence=called.probabilities.amax(1).mean().item(),
-        confidence_after=after.amax(1).mean().item(),
-        accuracy=(called.probabilities.argmax(1) == labels).double().mean().item(),
-        loss=_loss(called.probabilities, labels),
-        loss_after=_loss(after, labels),
-        temperature=fit_temperature(logits, labels),
+        expected_calibration_error(bins),
+        *ece_by_chance(before, seed),
+        before.amax(1).mean().item(),
+        _loss(before, labels),
+        temperature,
+        not LOWEST * 1.001 < temperature < HIGHEST * 0.999,
+        expected_calibration_error(bins_after),
+        after.amax(1).mean().item(),
+        _loss(after, labels),
+        bins,
+        bins_after,
     )
 
 
 def reliability(probabilities: torch.Tensor, labels: torch.Tensor, bins: int = BINS) -> tuple[Bin, ...]:
-    """Photos sorted into bins of equal width by the probability of their answer.
+    """Sort photos into bins of equal width by the probability of their predicted class.
 
     Args:
         probabilities: float ``(n, classes)``, rows sum to 1.
         labels: int64 ``(n,)``.
     """
-    confidence, answer = probabilities.max(1)
-    number = (confidence * bins).ceil().long().clamp(1, bins) - 1
+    confidence, predicted = probabilities.max(1)
+    number = _bin_numbers(confidence, bins)
     found = []
-    for i in range(bins):
+    for i in number.unique().tolist():
         inside = number == i
-        if photos := int(inside.sum()):
-            correct = int((answer[inside] == labels[inside]).sum())
-            found.append(Bin(i / bins, (i + 1) / bins, photos, correct, confidence[inside].mean().item()))
+        correct = int((predicted[inside] == labels[inside]).sum())
+        found.append(Bin(i / bins, (i + 1) / bins, int(inside.sum()), correct, confidence[inside].mean().item()))
     return tuple(found)
 
 
-def expected_error(bins: tuple[Bin, ...]) -> float:
-    """The ECE: the distance between probability and accuracy, averaged over photos by bins. A share in [0, 1]."""
+def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
+    """Average the distance between probability and accuracy over photos, bin by bin. A share in [0, 1]."""
     return sum(abs(b.photos * b.confidence - b.correct) for b in bins) / sum(b.photos for b in bins)
 
 
-def error_by_chance(probabilities: torch.Tensor, seed: int, draws: int = 1000) -> tuple[float, float]:
-    """The middle 95 % of the ECE that these probabilities would show if they were true.
+def ece_by_chance(probabilities: torch.Tensor, seed: int, draws: int = 1000) -> tuple[float, float]:
+    """The middle 95 % of the ECE of a perfectly calibrated model with these probabilities.
 
-    On few photos no ECE is 0. So true classes are drawn from the probabilities themselves, many times (consistency
-    resampling; Bröcker and Smith, 2007). An ECE inside this range gives no reason to distrust the network.
+    On few photos it is never 0. So true classes are drawn from the probabilities themselves, many times (consistency
+    resampling; Bröcker and Smith, 2007). An ECE inside this range is no sign of poor calibration.
     """
-    confidence, _ = probabilities.double().max(1)
-    number = (confidence * BINS).ceil().long().clamp(1, BINS) - 1
+    confidence = probabilities.double().amax(1)
+    number = _bin_numbers(confidence, BINS)
     source, errors = generator(seed, "calibration"), []
     for _ in range(draws // 20):  # 20 at a time: tens of megabytes, however many photos
         uniform = torch.rand(20, len(confidence), dtype=torch.float64, generator=source)
-        surplus = (uniform < confidence).double() - confidence  # (20, n): right or not, less what was promised
+        surplus = (uniform < confidence).double() - confidence  # (20, n): 1 if correct, minus the probability of it
         sums = torch.zeros(20, BINS, dtype=torch.float64).index_add_(1, number, surplus)
         errors.append(sums.abs().sum(1) / len(confidence))
     low, high = torch.quantile(torch.cat(errors), torch.tensor([0.025, 0.975]).double()).tolist()
@@ -127,9 +123,9 @@ def error_by_chance(probabilities: torch.Tensor, seed: int, draws: int = 1000) -
 
 
 def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
-    """The temperature by which to divide logits so that the cross-entropy is least; in ``[LOWEST, HIGHEST]``.
+    """Find the temperature in ``[LOWEST, HIGHEST]`` that minimizes the cross-entropy of the logits divided by it.
 
-    The loss is convex in 1 / T, so its slope rises and changes sign once: bisection finds where. No photos: 1.
+    The loss is convex in 1 / T, so its slope changes sign once, and bisection finds where. Without photos it is 1.
 
     Args:
         logits: float64 ``(n, classes)``; a constant per row does not matter.
@@ -149,15 +145,15 @@ def fit_temperature(logits: torch.Tensor, labels: torch.Tensor) -> float:
     return 2 / (low + high)
 
 
-def _logits(called: StoredPredictions) -> torch.Tensor:
-    return called.as_predictions().logits.double()
+def _bin_numbers(confidence: torch.Tensor, bins: int) -> torch.Tensor:
+    return (confidence * bins).ceil().long().clamp(1, bins) - 1
 
 
 def _halves(labels: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Two halves of the photos, each class dealt out evenly."""
+    """Split the photos into two halves, each class evenly."""
     shuffled = torch.randperm(len(labels), generator=generator(seed, "halves"))
-    dealt = shuffled[labels[shuffled].argsort(stable=True)]
-    return dealt[::2], dealt[1::2]
+    by_class = shuffled[labels[shuffled].argsort(stable=True)]
+    return by_class[::2], by_class[1::2]
 
 
 def _loss(probabilities: torch.Tensor, labels: torch.Tensor) -> float:

@@ -25,7 +25,7 @@ THUMBNAIL = 22  # points, 1/72 inch
 def reliability(calibration: Calibration) -> Figure:
     """How often answers are right, by the probability that they were given with: as said, and with a temperature."""
     figure, grid = plt.subplots(2, 2, figsize=(WIDTH * 0.86, 4.3), sharex=True, sharey="row", height_ratios=(3, 1))
-    low, high = calibration.chance
+    low, high = calibration.ece_by_chance_low, calibration.ece_by_chance_high
     titles = (
         f"as the network says: ECE {calibration.ece:.1%}\n(by chance {low:.1%} to {high:.1%})",
         f"with a temperature: ECE {calibration.ece_after:.1%}\n(fitted to the other half of the photos)",

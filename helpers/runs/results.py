@@ -79,20 +79,8 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
 
 def analysis_numbers(stored: StoredPredictions) -> dict[str, Any]:
     """What the analysis adds to the run's numbers: calibration, intervals of the classes' scores, suspected labels."""
-    found = calibrate(stored)
     return {
-        "calibration": {
-            "ece": found.ece,
-            "ece_by_chance_low": found.chance[0],
-            "ece_by_chance_high": found.chance[1],
-            "mean_confidence": found.confidence,
-            "loss": found.loss,
-            "temperature": found.temperature,
-            "temperature_is_bounded": found.bounded,
-            "ece_after": found.ece_after,
-            "mean_confidence_after": found.confidence_after,
-            "loss_after": found.loss_after,
-        },
+        "calibration": calibrate(stored).to_dict(),
         "class_intervals": [
             {"name": row.score.name} | {part: getattr(row, part) for part in ("precision", "recall", "f1")}
             for row in class_intervals(stored.as_predictions(), stored.classes)

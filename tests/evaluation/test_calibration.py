@@ -1,4 +1,4 @@
-"""Calibration by hand: bins, the error, the temperature that was put in comes out."""
+"""Calibration by hand: bins, the error, and temperatures that are recovered."""
 
 import math
 
@@ -6,18 +6,25 @@ import pytest
 import torch
 
 from helpers.evaluation import calibration
-from helpers.evaluation.calibration import Bin, calibrate, error_by_chance, expected_error, fit_temperature, reliability
+from helpers.evaluation.calibration import (
+    Bin,
+    calibrate,
+    ece_by_chance,
+    expected_calibration_error,
+    fit_temperature,
+    reliability,
+)
 from helpers.evaluation.predictions import StoredPredictions
 
 
-def called(logits, labels):
+def stored(logits, labels):
     names = tuple(f"x/{i}.jpg" for i in range(len(labels)))
     classes = tuple("abcdefgh"[: logits.shape[1]])
     return StoredPredictions(names, classes, logits.double().softmax(1), labels)
 
 
-def honest(n=4000, temperature=1.0, seed=0, classes=3):
-    """Logits and classes drawn from their softmax at this temperature: by dividing by it they become true."""
+def drawn(n=4000, temperature=1.0, seed=0, classes=3):
+    """Logits and classes drawn from their softmax at this temperature: dividing by it calibrates them."""
     random = torch.Generator().manual_seed(seed)
     logits = 2 * torch.randn(n, classes, generator=random, dtype=torch.float64)
     labels = logits.softmax(1).multinomial(1, generator=random).squeeze(1)
@@ -29,38 +36,39 @@ def test_bins_and_error_by_hand():
     bins = reliability(probabilities, torch.tensor([0, 1, 0, 0]), bins=10)
     assert [(b.photos, b.correct) for b in bins] == [(2, 1), (1, 1), (1, 0)]
     # 0.55 and 0.6 share the bin (0.5, 0.6]: mean 0.575, one of two right. 0.9 is right, 0.95 is wrong.
-    assert expected_error(bins) == pytest.approx((abs(0.55 + 0.6 - 1) + abs(0.9 - 1) + 0.95) / 4)
+    assert expected_calibration_error(bins) == pytest.approx((abs(0.55 + 0.6 - 1) + abs(0.9 - 1) + 0.95) / 4)
 
 
-def test_certainty_belongs_to_the_last_bin():
+def test_a_probability_of_one_belongs_to_the_last_bin():
     assert reliability(torch.tensor([[1.0, 0.0]]), torch.tensor([0])) == (Bin(14 / 15, 1.0, 1, 1, 1.0),)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
-def test_the_temperature_that_was_put_in_comes_out(temperature):
-    logits, labels = honest(temperature=temperature)
+def test_the_temperature_of_the_data_is_recovered(temperature):
+    logits, labels = drawn(temperature=temperature)
     assert fit_temperature(logits, labels) == pytest.approx(temperature, rel=0.08)
     assert fit_temperature(logits + 100, labels) == pytest.approx(fit_temperature(logits, labels))
 
 
-def test_the_temperature_is_the_best_one():
-    logits, labels = honest(n=200, temperature=2.0)
+def test_the_temperature_minimizes_the_loss():
+    logits, labels = drawn(n=200, temperature=2.0)
     best = fit_temperature(logits, labels)
     losses = [torch.nn.functional.cross_entropy(logits / t, labels).item() for t in (best * 0.98, best, best * 1.02)]
     assert losses[1] < min(losses[0], losses[2])
 
 
-def test_overconfidence_is_found_and_mended_by_temperatures_of_other_photos():
-    found = calibrate(called(*honest(temperature=3.0)))
-    assert found.confidence > found.accuracy + 0.1
-    assert found.ece > found.chance[1]
+def test_overconfidence_is_measured_and_reduced_on_other_photos():
+    predictions = stored(*drawn(temperature=3.0))
+    found, accuracy = calibrate(predictions), predictions.as_predictions().accuracy
+    assert found.mean_confidence > accuracy + 0.1
+    assert found.ece > found.ece_by_chance_high
     assert found.ece_after < found.ece / 3
     assert found.loss_after < found.loss
-    assert found.confidence_after == pytest.approx(found.accuracy, abs=0.03)
-    assert not found.bounded
+    assert found.mean_confidence_after == pytest.approx(accuracy, abs=0.03)
+    assert not found.temperature_is_bounded
 
 
-def test_no_photo_judges_a_temperature_that_was_fitted_to_it(monkeypatch):
+def test_no_photo_is_scored_with_a_temperature_that_was_fitted_to_it(monkeypatch):
     fitted = []
 
     def spy(logits, labels):
@@ -68,37 +76,36 @@ def test_no_photo_judges_a_temperature_that_was_fitted_to_it(monkeypatch):
         return 1.0
 
     monkeypatch.setattr(calibration, "fit_temperature", spy)
-    calibrate(called(*honest(n=41)))
+    calibrate(stored(*drawn(n=41)))
     first, second, everything = fitted
     assert not first & second
     assert first | second == everything
     assert len(everything) == 41
 
 
-def test_true_probabilities_lie_within_chance_nearly_always():
+def test_calibrated_predictions_nearly_always_lie_in_the_range_of_chance():
     inside = 0
     for seed in range(40):
-        logits, labels = honest(n=300, seed=seed)
-        found = calibrate(called(logits, labels), seed)
-        inside += found.chance[0] <= found.ece <= found.chance[1]
+        logits, labels = drawn(n=300, seed=seed)
+        found = calibrate(stored(logits, labels), seed)
+        inside += found.ece_by_chance_low <= found.ece <= found.ece_by_chance_high
     assert inside >= 34  # 38 are expected; fewer than 34 by chance once in a hundred times
 
 
-def test_chance_is_the_same_for_the_same_seed():
-    probabilities = honest(n=100)[0].softmax(1)
-    assert error_by_chance(probabilities, 3) == error_by_chance(probabilities, 3)
+def test_the_range_of_chance_is_the_same_for_the_same_seed():
+    probabilities = drawn(n=100)[0].softmax(1)
+    assert ece_by_chance(probabilities, 3) == ece_by_chance(probabilities, 3)
 
 
-def test_without_mistakes_the_temperature_is_bounded_and_said_to_be():
+def test_without_mistakes_the_temperature_is_bounded():
     logits = torch.eye(2).repeat(20, 1) * 6
-    found = calibrate(called(logits, torch.arange(40) % 2))
-    assert found.bounded
-    assert found.accuracy == 1
+    found = calibrate(stored(logits, torch.arange(40) % 2))
+    assert found.temperature_is_bounded
     assert math.isfinite(found.loss_after)
     assert found.ece_after <= found.ece
 
 
-def test_one_photo_is_enough_not_to_fail():
-    found = calibrate(called(torch.tensor([[2.0, 0.0]]), torch.tensor([1])))
-    assert found.accuracy == 0
+def test_one_photo_is_enough():
+    found = calibrate(stored(torch.tensor([[2.0, 0.0]]), torch.tensor([1])))
+    assert found.bins[0].accuracy == 0
     assert all(map(math.isfinite, (found.ece, found.ece_after, found.loss_after)))
