@@ -92,6 +92,7 @@ def test_an_unfinished_run_is_named(copied, tmp_path, capsys):
         ("epochs", "ten"),
         ("interval_low", None),
         ("confusion", [[1]]),
+        ("confusion", [["many"] * 5] * 5),
         ("class_scores", [{}] * 5),
         ("classes", 5),
         ("epoch_seconds", None),
