@@ -6,14 +6,13 @@ with optional ``classes.txt`` (their order), ``train.txt`` and ``val.txt`` (line
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.common.errors import PhotosError
-from helpers.common.text import printable
+from helpers.common.text import did_you_mean_path, printable
 
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
 
@@ -171,10 +170,7 @@ def _existing(root: Path) -> Path:
         return root
     if root.exists():
         raise PhotosError(f"{root} is a file: the folder of photos is needed")
-    siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
-    near = difflib.get_close_matches(root.name, siblings, n=1)
-    hint = f": did you mean {root.parent / near[0]}?" if near else ": check the path"
-    raise PhotosError(f"the photo folder {root} does not exist{hint}")
+    raise PhotosError(f"the photo folder {root} does not exist{did_you_mean_path(root, 'check the path')}")
 
 
 def _unwrapped(root: Path) -> Path:

@@ -22,8 +22,9 @@ import torch
 from torch import nn
 
 from helpers.common import distributed
+from helpers.common.modules import autocast, evaluation_mode
 from helpers.common.progress import progress
-from helpers.models.averaging import TTAModel
+from helpers.models.averaging import without_tta
 from helpers.models.head import find_head, head_module
 
 
@@ -40,10 +41,10 @@ def look(model: nn.Module, images: torch.Tensor, precision: torch.dtype) -> Acti
 
     The model should be in evaluation mode.
     """
-    inner, inputs = model.model if isinstance(model, TTAModel) else model, []
+    inner, inputs = without_tta(model), []
     hook = find_head(inner)[1].register_forward_pre_hook(lambda layer, given: inputs.append(_flat(given[0].float())))
     try:
-        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+        with autocast(images.device, precision):
             logits = model(images).float()
     finally:
         hook.remove()
@@ -52,10 +53,8 @@ def look(model: nn.Module, images: torch.Tensor, precision: torch.dtype) -> Acti
 
 def look_at_all(model: nn.Module, batches: Iterable[tuple[torch.Tensor, Any]], precision: torch.dtype) -> Activations:
     """The same for the batches ``(images, labels)`` of a feed's epoch, together. The model's mode is restored."""
-    was_training = model.training
-    model.eval()
-    parts = [look(model, images, precision) for images, _ in batches]
-    model.train(was_training)
+    with evaluation_mode(model):
+        parts = [look(model, images, precision) for images, _ in batches]
     return Activations(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
@@ -68,7 +67,7 @@ def extract_features(model: nn.Module, feed, precision: torch.dtype) -> torch.Te
 
     Of a head that is a convolution (SqueezeNet) the mean over places; of a model that averages over views their mean.
     """
-    plain = model.model if isinstance(model, TTAModel) else model
+    plain = without_tta(model)
     return backbone_features(model, head_module(plain) or find_head(plain)[1], feed, precision)[0].cpu()
 
 
@@ -79,18 +78,16 @@ def backbone_features(
     """What reaches the head, and the labels, in the order of the feed's epoch, from all processes."""
     features, labels, seen = [], [], []
     hook = head.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].float()))
-    was_training = model.training
-    model.eval()
     try:
-        for images, truth in progress(feed.epoch(epoch), total=len(feed), description="features"):
-            with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-                model(images)
-            maps = [each.mean((2, 3)) if each.ndim == 4 else each for each in seen]
-            features.append(torch.stack(maps).mean(0))  # one, or one per view
-            labels.append(truth)
-            seen.clear()
+        with evaluation_mode(model):
+            for images, truth in progress(feed.epoch(epoch), total=len(feed), description="features"):
+                with autocast(images.device, precision):
+                    model(images)
+                maps = [each.mean((2, 3)) if each.ndim == 4 else each for each in seen]
+                features.append(torch.stack(maps).mean(0))  # one, or one per view
+                labels.append(truth)
+                seen.clear()
     finally:
         hook.remove()
-        model.train(was_training)
     together = (torch.cat(features), torch.cat(labels))
     return tuple(distributed.gather_in_order(rows, len(feed.labels), feed.batch_size) for rows in together)

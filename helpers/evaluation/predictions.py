@@ -14,6 +14,7 @@ from torch import nn
 from helpers.common import distributed
 from helpers.common.errors import RunError
 from helpers.common.files import write_atomically
+from helpers.common.modules import autocast, evaluation_mode
 
 FILE = "predictions.csv"
 
@@ -50,14 +51,12 @@ def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
 
     The model's train/eval mode is restored afterwards.
     """
-    was_training = model.training
-    model.eval()
     logits, labels = [], []
-    for images, truth in feed.epoch():
-        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
-            logits.append(model(images).float())
-        labels.append(truth)
-    model.train(was_training)
+    with evaluation_mode(model):
+        for images, truth in feed.epoch():
+            with autocast(images.device, precision):
+                logits.append(model(images).float())
+            labels.append(truth)
     together = (
         distributed.gather_in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels)
     )

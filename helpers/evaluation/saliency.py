@@ -13,9 +13,10 @@ from torch import nn
 from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
+from helpers.common.modules import evaluation_mode
 from helpers.data.augmentation import val_transform
 from helpers.evaluation.mistakes import ClassifiedPhoto
-from helpers.models.averaging import TTAModel
+from helpers.models.averaging import without_tta
 from helpers.recipe import Recipe
 
 
@@ -75,16 +76,9 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
         warnings.simplefilter("ignore")  # captum asks for Jupyter's widgets, for progress bars that are not shown here
         from captum.attr import LayerGradCam
 
-    if isinstance(model, TTAModel):
-        model = model.model
-    was_training = model.training
-    model.eval()
-    try:
+    with evaluation_mode(without_tta(model)) as model, torch.enable_grad():
         layer = last_feature_map(model, images[:1])
-        with torch.enable_grad():
-            heat = LayerGradCam(model, layer).attribute(images, targets.to(images.device), relu_attributions=True)
-    finally:
-        model.train(was_training)
+        heat = LayerGradCam(model, layer).attribute(images, targets.to(images.device), relu_attributions=True)
     heat = F.interpolate(heat.detach().float(), size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     strongest = heat.amax((1, 2), keepdim=True)
     return (heat / strongest.clamp_min(torch.finfo(heat.dtype).tiny)).cpu()

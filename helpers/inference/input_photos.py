@@ -6,11 +6,10 @@ import glob
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
-from helpers.common.text import printable
+from helpers.common.text import did_you_mean_path, printable
 from helpers.data.image_folder import SUFFIXES
 
 
@@ -70,12 +69,7 @@ def _photos_below(root: Path, problems: list[str], skipped: Counter[str]) -> Ite
 
 
 def _missing(path: Path) -> str:
-    try:
-        siblings = os.listdir(path.parent)
-    except OSError:
-        siblings = []
-    near = get_close_matches(path.name, siblings, n=1)
-    return f"{printable(str(path))} does not exist" + (f": did you mean {path.parent / near[0]}?" if near else "")
+    return f"{printable(str(path))} does not exist{did_you_mean_path(path)}"
 
 
 def _unreadable(error: OSError) -> str:

@@ -53,3 +53,8 @@ class TTAModel(nn.Module):
 def with_tta(model: nn.Module, recipe: Recipe) -> nn.Module:
     """The model as the recipe uses it after training."""
     return TTAModel(model) if recipe.test_flip else model
+
+
+def without_tta(model: nn.Module) -> nn.Module:
+    """Return the model inside of ``with_tta``, or the model itself."""
+    return model.model if isinstance(model, TTAModel) else model

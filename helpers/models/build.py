@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from pathlib import Path
 
 from torch import nn
@@ -11,6 +10,7 @@ from torchvision import models
 
 from helpers.common.errors import WeightsError
 from helpers.common.seeding import seeded
+from helpers.common.text import did_you_mean
 from helpers.models.depthwise import ease_depthwise
 from helpers.models.freezing import freeze
 from helpers.models.head import describe_head, find_head, head_module, replace_head
@@ -70,9 +70,8 @@ def check_backbone(name: str) -> None:
     """
     known = models.list_models(module=models)
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "try resnet18, mobilenet_v2 or efficientnet_b0"
-        raise WeightsError(f"backbone {name!r} is unknown to torchvision: {hint}")
+        hint = did_you_mean(name, known, "try resnet18, mobilenet_v2 or efficientnet_b0")
+        raise WeightsError(f"backbone {name!r} is unknown to torchvision{hint}")
 
 
 def original_head(backbone: str) -> str:

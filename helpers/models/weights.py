@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from helpers.common.errors import WeightsError
+from helpers.common.text import did_you_mean_path
 from helpers.models.head import find_head
 from helpers.models.imagenet import fetch_imagenet_weights
 
@@ -40,8 +40,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         WeightsError: the file is missing, damaged, or holds anything but tensors.
     """
     if not path.is_file():
-        near = difflib.get_close_matches(path.name, [p.name for p in path.parent.glob("*")], n=1)
-        raise WeightsError(f"weights = {str(path)!r}: no such file" + (f"; did you mean {near[0]}?" if near else ""))
+        raise WeightsError(f"weights = {str(path)!r} does not exist{did_you_mean_path(path)}")
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_pth(path)
     except Exception as error:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.common.errors import ParameterError
-from helpers.common.text import in_words
+from helpers.common.text import spelled
 from helpers.comparison import results
 from helpers.comparison.results import Row
 from helpers.comparison.table import read
@@ -67,12 +67,12 @@ def comparison(facts: Facts) -> list[Block]:
         return []
     seed, others = _seed(facts.comparison), _others(facts)
     found, judged = Counter(verdict(row) for row in others), ""
-    better, worse, undecided = (in_words(found[kind]) if found[kind] else "none" for kind in (BETTER, WORSE, UNDECIDED))
+    better, worse, undecided = (spelled(found[kind]) if found[kind] else "none" for kind in (BETTER, WORSE, UNDECIDED))
     if len(others) > 1:
         judged = f"All {better} other recipes beat it: the intervals of their differences exclude zero."
         if found[BETTER] < len(others):
             judged = (
-                f"Of {in_words(len(others))} other recipes, {better} {'is' if found[BETTER] == 1 else 'are'} better, "
+                f"Of {spelled(len(others))} other recipes, {better} {'is' if found[BETTER] == 1 else 'are'} better, "
                 f"{worse} worse and {undecided} undecided, by whether the interval of the difference excludes zero."
             )
     return [
@@ -92,7 +92,7 @@ def in_brief(facts: Facts, numbers: bool = True) -> str:
     """State the comparison's result in a sentence; empty without one."""
     if not (others := _others(facts)):
         return ""
-    where, n = f"In cross-validation with {written_name(others[0]['backbone'])}", in_words(len(others))
+    where, n = f"In cross-validation with {written_name(others[0]['backbone'])}", spelled(len(others))
     best = max(others, key=lambda row: (verdict(row) == BETTER, row["difference_mean"]))
     if verdict(best) != BETTER:
         which = f"none of {n} other recipes is" if len(others) > 1 else f"the recipe “{best['recipe']}” is not"

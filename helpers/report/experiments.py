@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from statistics import median
 
-from helpers.common.text import counted, duration, in_words
+from helpers.common.text import counted, duration, spelled
 from helpers.evaluation.discussion import paragraphs
 from helpers.evaluation.mistakes import ClassifiedPhoto, confident_mistakes
 from helpers.report.comparison import comparison
@@ -46,7 +46,7 @@ def experiments(facts: Facts) -> list[Block]:
 def _data(facts: Facts) -> list[str]:
     r = facts.results
     source = "The photos are drawn by the project" if facts.demo else f"The photos come from {file_name(r['dataset'])}"
-    classes, groups = in_words(len(r["classes"])), r["duplicate_groups"] + r["cross_class_duplicate_groups"]
+    classes, groups = spelled(len(r["classes"])), r["duplicate_groups"] + r["cross_class_duplicate_groups"]
     found = "neither unreadable files nor identical photos"
     if r["unreadable_files"] or groups:
         found = (

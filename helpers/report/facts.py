@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from helpers.common.errors import RunError
-from helpers.common.text import in_words
+from helpers.common.text import spelled
 from helpers.data.split import read_rows
 from helpers.evaluation.published import are_the_flowers, paper, written_name
 from helpers.evaluation.statistics import wilson_interval
@@ -51,7 +51,7 @@ class Facts:
     @property
     def task(self) -> str:
         """What the network learns to classify."""
-        number = in_words(len(self.results["classes"]))
+        number = spelled(len(self.results["classes"]))
         if not self.flowers:
             return f"photos into {number} classes"
         return f"{number} kinds of {'drawn ' if self.demo else ''}flowers"
@@ -89,7 +89,7 @@ class Facts:
     @property
     def last_epochs(self) -> str:
         """What ``last_five_mean`` averages over: ``last five epochs``, or all of fewer."""
-        return f"last {in_words(min(5, self.results['epochs']))} epochs"
+        return f"last {spelled(min(5, self.results['epochs']))} epochs"
 
     @property
     def best_and_mean(self) -> tuple[str, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.common.text import counted, in_words, listed, small
+from helpers.common.text import counted, listed, scientific, spelled
 from helpers.models.build import has_batch_norm
 from helpers.plots.photos import filled_share
 from helpers.recipe import Recipe
@@ -75,7 +75,7 @@ def _augmentation(r: Recipe) -> list[Block]:
     return [
         figure("fig-augmentation", caption, ["augmentation.svg"], alt, wide=True),
         paragraph(
-            f"Training photos are augmented anew in every epoch, by {in_words(len(steps))} "
+            f"Training photos are augmented anew in every epoch, by {spelled(len(steps))} "
             f"method{'s' * (len(steps) > 1)} in this order (<fig-augmentation>): {'; '.join(steps)}. The result is "
             f"converted to a tensor, resized to {r.image_size} × {r.image_size} px and normalized.",
             {border: r.crop == "center" and min(SMALL) < r.crop_size},
@@ -180,10 +180,11 @@ def _schedule_and_selection(facts: Facts) -> dict[str, Any]:
         "onecycle": "rises and falls in one cycle [smith2019]",
     }[r.schedule]
     warmup = f" after a warm-up [goyal2017] of {counted(r.warmup_epochs, 'epoch')}" if r.warmup_epochs else ""
-    peak = f" up to {small(max(rates))} and down" if max(rates) > max(rates[0], rates[-1]) else ""
+    first, last = scientific(rates[0]), scientific(rates[-1])
+    peak = f" up to {scientific(max(rates))} and down" if max(rates) > max(rates[0], rates[-1]) else ""
     mean = f"The mean of the {facts.last_epochs} is therefore given as well, with the interval of one such epoch."
     return {
-        f"The learning rate {course}{warmup}, from {small(rates[0])} in the first epoch{peak} to {small(rates[-1])} in "
+        f"The learning rate {course}{warmup}, from {first} in the first epoch{peak} to {last} in "
         f"the last of {len(rates)} (<fig-curves>, right).": True,
         f"A moving average of the weights with decay {r.ema_decay:g} [polyak1992] is validated and saved.": r.ema_decay,
         "Predictions are averaged over each photo and its mirror image.": r.test_flip,

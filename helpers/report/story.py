@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from helpers.common.text import counted, duration, in_words, listed
+from helpers.common.text import counted, duration, listed, spelled
 from helpers.evaluation.discussion import paragraphs, verdict
 from helpers.report.comparison import in_brief
 from helpers.report.experiments import experiments
@@ -119,7 +119,7 @@ def introduction(facts: Facts) -> list[Block]:
     contributions = {
         "a reproducible run: one seed drives all random choices, and all numbers are computed from its files;": True,
         f"accuracies with 95 % intervals{optimism};": True,
-        f"a cross-validated comparison with {in_words(n)} other recipe{'s' * (n > 1)} (<tab-comparison>);": n > 0,
+        f"a cross-validated comparison with {spelled(n)} other recipe{'s' * (n > 1)} (<tab-comparison>);": n > 0,
         "a discussion of what the result does not show.": True,
     }
     return [

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from helpers.common.text import duration, in_words, listed
+from helpers.common.text import duration, listed, spelled
 from helpers.evaluation.mistakes import ClassifiedPhoto
 from helpers.evaluation.published import PAPER, written_name
 from helpers.recipe import Recipe
@@ -47,7 +47,7 @@ def recipe_table(facts: Facts) -> Block:
     for name, value in ours.items():
         label = LABELS.get(name, name.replace("_", " ")) + " *" * (name in changed)
         rows.append((label, value, published[name] + " (assumed)" * (name in ASSUMED)))
-    differ = "one setting differs" if len(changed) == 1 else f"{in_words(len(changed))} settings differ"
+    differ = "one setting differs" if len(changed) == 1 else f"{spelled(len(changed))} settings differ"
     caption = f"The recipe: {differ} from the published one (*)." if changed else "The recipe, the published one."
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
@@ -61,7 +61,7 @@ def _usual(r: Recipe) -> dict[str, str]:
         "backbone": written_name(r.backbone),
         "weights": "ImageNet",
         "frozen_backbone": "the head" if r.frozen_backbone else tuned,
-        "augmentation": f"{in_words(methods)} method{'s' * (methods > 1)}" if r.augmentation else "none",
+        "augmentation": f"{spelled(methods)} method{'s' * (methods > 1)}" if r.augmentation else "none",
         "image_size": f"{r.image_size} px" + f", validation {r.val_size} px" * (r.val_size != r.image_size),
         "dropout": f"{r.dropout:g}",
         "optimizer": sgd if r.optimizer == "sgd" else r.optimizer,

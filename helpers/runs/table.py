@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from helpers.common.errors import RunError
+from helpers.common.text import did_you_mean_path
 from helpers.evaluation import statistics
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.recipe import Recipe
@@ -113,8 +113,7 @@ def find_run(name: str | None, work_dir: Path | None = None) -> Path:
     for folder in (Path(name), work_dir / name):
         if folder.is_dir():
             return folder
-    near = difflib.get_close_matches(Path(name).name, [path.parent.name for path in work_dir.glob("*/recipe.json")], 1)
-    hint = f": did you mean {work_dir / near[0]}?" if near else ""
+    hint = did_you_mean_path(work_dir / Path(name).name)
     raise RunError(f"there is no run {name!r}, neither here nor in {work_dir}{hint}")
 
 

@@ -12,7 +12,7 @@ import json
 import textwrap
 from typing import Any
 
-from helpers.common.text import align, duration_of, percent_of
+from helpers.common.text import align, duration
 from helpers.runs.table import Row, Table
 
 WIDTH = 120  # characters of a terminal's line
@@ -60,8 +60,8 @@ def _accuracies(table: Table) -> str:
                 str(row.epochs),
                 f"{100 * row.best:.2f}",
                 f"{100 * row.low:.1f} to {100 * row.high:.1f}",
-                percent_of(row.last_five),
-                duration_of(row.seconds),
+                "–" if row.last_five is None else f"{100 * row.last_five:.2f}",
+                duration(row.seconds),
                 row.device,
                 _against(row),
             )

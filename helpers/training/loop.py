@@ -11,6 +11,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common import distributed
 from helpers.common.errors import DivergedError
+from helpers.common.modules import autocast
 from helpers.common.progress import progress
 from helpers.common.seeding import derive_seed
 from helpers.data.loading.loaders import Batches, Loaders
@@ -110,7 +111,7 @@ def train_one_epoch(
     sums = sums or EpochMeter()
     for images, labels in batches:
         optimizer.zero_grad()
-        with torch.autocast(images.device.type, precision, enabled=precision != torch.float32):
+        with autocast(images.device, precision):
             logits = model(images)
         loss = criterion(logits.float(), labels)
         loss.backward()

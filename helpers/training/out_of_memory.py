@@ -12,6 +12,7 @@ from torch import nn
 
 from helpers.common import distributed
 from helpers.common.errors import RunError
+from helpers.common.modules import autocast
 from helpers.recipe import Recipe
 
 # PyTorch's, the C++ library's and oneDNN's words for it, where it is not an exception of its own.
@@ -78,7 +79,7 @@ def largest_batch(model: nn.Module, recipe: Recipe, precision: torch.dtype) -> i
 def _step(network: nn.Module, batch: int, side: int, precision: torch.dtype) -> None:
     device = next(network.parameters()).device
     images = torch.zeros(batch, 3, side, side, device=device).contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, precision, enabled=precision != torch.float32):
+    with autocast(device, precision):
         logits = network(images)
     logits.float().sum().backward()
 

@@ -9,6 +9,7 @@ from torch import nn
 from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
+from helpers.common.modules import autocast
 from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from helpers.data.loading.loaders import Batches
 from helpers.runs.run import Run
@@ -48,7 +49,7 @@ class Targets:
     @torch.no_grad()
     def _seconded(self, images: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
         """Targets, and what the teacher says of the very same pictures (Hinton et al., 2015; Beyer et al., 2022)."""
-        with torch.autocast(images.device.type, self.precision, enabled=self.precision != torch.float32):
+        with autocast(images.device, self.precision):
             logits = self.teacher(images)
         said = (logits.float() / self.recipe.teacher_temperature).softmax(1)
         if targets.ndim == 1:

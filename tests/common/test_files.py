@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from helpers.common import files, tensors
 from helpers.common.errors import RunError
@@ -42,3 +43,13 @@ def test_missing_and_truncated_files_are_named(tmp_path):
     (tmp_path / "a.pth").write_bytes((tmp_path / "a.pth").read_bytes()[:700])
     with pytest.raises(RunError, match=r"a\.pth cannot be loaded"):
         tensors.load_tensors(tmp_path / "a.pth")
+
+
+@pytest.mark.parametrize(("name", "begins"), [("a.png", b"\x89PNG"), ("a.JPG", b"\xff\xd8"), ("a.pdf", b"%PDF")])
+def test_a_figure_is_written_in_the_format_of_its_name(tmp_path, name, begins):
+    figure = Figure((1, 1))
+    files.save_figure(tmp_path / "figures" / name, figure)
+    assert (tmp_path / "figures" / name).read_bytes().startswith(begins)
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"file cannot be made \(.*\): choose another folder"):
+        files.save_figure(tmp_path / "file" / name, figure)

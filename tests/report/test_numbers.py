@@ -11,7 +11,7 @@ import pytest
 import torch
 from torchvision import models
 
-from helpers.common.text import duration, small
+from helpers.common.text import duration, scientific
 from helpers.evaluation.published import PAPER
 from helpers.recipe import Recipe
 from tests.report.made_up import said_by
@@ -40,7 +40,7 @@ class Known(set):
         elif isinstance(value, float):
             formats = (":.0%", ":.1%", ":.2%", ":g", ":.2f", ":.3f", ":.4f", ":.1f")
             self.update(("{" + how + "}").format(value) for how in formats)
-            self.update({f"{100 * value:.1f}", f"{100 * value:.2f}", small(value)})
+            self.update({f"{100 * value:.1f}", f"{100 * value:.2f}", scientific(value)})
 
 
 def wilson(accuracy, n, z=1.959964):

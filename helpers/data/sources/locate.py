@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from pathlib import Path
 
 from helpers.common.errors import PhotosError
+from helpers.common.text import did_you_mean
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.sources.archives import SUFFIXES, is_archive, unpack
@@ -76,9 +76,9 @@ def _explanation(dataset: str, path: Path) -> str:
     if path.is_file():
         return f"dataset = {dataset!r} is neither a folder nor an archive ({', '.join(SUFFIXES)})"
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-    near = difflib.get_close_matches(Path(dataset).name, ["demo", "flower_photos", *siblings], n=1)
-    hint = f"did you mean {near[0]!r}?" if near else "give demo, flower_photos, or the path of a folder or archive"
-    return f"dataset = {dataset!r}: {path} does not exist; {hint}"
+    known = ["demo", "flower_photos", *siblings]
+    hint = did_you_mean(Path(dataset).name, known, "give demo, flower_photos, or the path of a folder or archive")
+    return f"dataset = {dataset!r}: {path} does not exist{hint}"
 
 
 def open_dataset(recipe: Recipe, root: Path) -> Audit:

@@ -110,7 +110,7 @@ def test_the_demo_is_drawn(tmp_path):
     [
         ("demmo", "did you mean 'demo'"),
         ("flower_photo", "did you mean 'flower_photos'"),
-        ("/nowhere/at/all", "does not exist; give demo, flower_photos, or the path"),
+        ("/nowhere/at/all", "does not exist: give demo, flower_photos, or the path"),
         ("notes.txt", "neither a folder nor an archive"),
         (" ", "dataset is empty"),
         ("~no-such-user/photos", "no such home folder"),

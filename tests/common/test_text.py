@@ -1,0 +1,52 @@
+"""Text for people, by examples."""
+
+import pytest
+
+from helpers.common import text
+
+
+def test_an_unknown_name_comes_with_similar_ones_or_with_what_there_is():
+    assert text.did_you_mean("roze", ["rose", "tulip"]) == ": did you mean 'rose'?"
+    assert text.did_you_mean("tulis", ["tulip", "tulips"]) == ": did you mean 'tulips' or 'tulip'?"
+    assert text.did_you_mean("x", ["rose", "tulip"]) == ": known are rose, tulip"
+    assert text.did_you_mean("x", iter(["rose"]), "name a flower") == ": name a flower"
+
+
+def test_a_missing_path_comes_with_a_similar_one_beside_it(tmp_path):
+    (tmp_path / "flowers").mkdir()
+    assert text.did_you_mean_path(tmp_path / "flovers") == f": did you mean {tmp_path / 'flowers'}?"
+    assert text.did_you_mean_path(tmp_path / "x") == ""
+    assert text.did_you_mean_path(tmp_path / "nowhere" / "x", "check the path") == ": check the path"
+
+
+def test_columns_are_aligned():
+    rows = [("name", "n"), ("a", "10"), ("long name", "5")]
+    assert text.align(rows, right=(1,)).splitlines() == ["name        n", "a          10", "long name   5"]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(None, "–"), (0.07, "70 ms"), (8.1, "8.1 s"), (59.96, "1 min 0 s"), (813, "13 min 33 s")],
+)
+def test_durations(seconds, words):
+    assert text.duration(seconds) == words
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.0, "0"), (0.001, "0.001"), (2.5e-5, "2.5·10⁻⁵"), (1e-4, "10⁻⁴")])
+def test_learning_rates(value, words):
+    assert text.scientific(value) == words
+
+
+@pytest.mark.parametrize(
+    ("share", "words"), [(0.984, "98%"), (0.9998, "99.98%"), (0.0002, "0.02%"), (1.0, "> 99.99%"), (0.0, "< 0.01%")]
+)
+def test_probabilities_are_told_from_certainty(share, words):
+    assert text.percent(share) == words
+
+
+def test_names_and_numbers_in_a_sentence():
+    assert text.listed(["a"]) == "a"
+    assert text.listed(["a", "b", "c"]) == "a, b and c"
+    assert (text.counted(1, "photo"), text.counted(1285, "photo")) == ("1 photo", "1,285 photos")
+    assert (text.spelled(3), text.spelled(1285)) == ("three", "1,285")
+    assert text.printable("caf\udce9") == "caf\\xe9"
