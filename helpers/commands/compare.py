@@ -9,6 +9,7 @@ have their own.
 from __future__ import annotations
 
 import argparse
+import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ WHEN_INTERRUPTED = "the same command continues"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_parameter_options(parser)
-    parser.add_argument("--rows", nargs="*", default=[], help="names of rows, or beginnings of names; default: all")
+    parser.add_argument("--rows", nargs="*", default=[], help="names of recipes, also with *; default: all")
     parser.add_argument("--folds", type=int, default=5, help="default: %(default)s")
     parser.add_argument("--only", type=int, nargs="*", help="only these folds, from 0")
     parser.add_argument("--seeds", type=int, default=1, help="trainings per fold (default: %(default)s)")
@@ -40,37 +41,36 @@ def run(options: argparse.Namespace) -> int:
     seed = recipe_of(parameters, "seed")
     _check(options, parameters)
 
-    from helpers.common.files import write_atomically
-    from helpers.comparison.compare import compare, judge, place_of
-    from helpers.comparison.cross_validation import to_csv
-    from helpers.comparison.table import as_text, merge, refuse_other_folds
+    from helpers.comparison.cross_validation import compare, label_judge, photo_rows, row_folder, rows_text
+    from helpers.comparison.folds import Protocol
+    from helpers.comparison.results import check_fold_rule, merge_rows, write_photos
     from helpers.data.sources.locate import open_dataset
-    from helpers.evaluation import label_errors
+    from helpers.evaluation.label_errors import read_fold_predictions, suspected_labels, write_suspects
     from helpers.runs.run import project_root
 
     root = project_root()
     size, epochs = options.image_size or seed.image_size, min(options.epochs or seed.epochs, seed.epochs)
-    table = _rows(options, seed, size / seed.image_size, epochs)
-    only = tuple(options.only) if options.only else tuple(range(options.folds))
+    recipes = _recipes(options, seed, size / seed.image_size, epochs)
     if options.output:
-        refuse_other_folds(options.output)  # before hours of training
+        check_fold_rule(options.output)  # before hours of training
     folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
-    audit, numbers = open_dataset(seed, root), []
+    audit, seeds, only, rows = open_dataset(seed, root), tuple(range(options.seeds)), tuple(options.only or ()), []
     for share in options.shares or [1.0]:
-        found, results = compare(table, audit, folder, root, options.folds, only, tuple(range(options.seeds)), share)
-        numbers += [row | {"cost": f"{size} px, {epochs} epochs"} for row in found]
-        if options.output:
-            merge(options.output, numbers)
-    if not numbers:
+        protocol = Protocol(audit, root, options.folds, seeds, only, share)
+        found, results = compare(recipes, protocol, folder, cost=f"{size} px, {epochs} epochs")
+        rows += found
+        if options.output and rows:
+            merge_rows(options.output, rows)
+    if not rows:
         raise RunError("every training diverged, so there is nothing to compare: lower lr")
     if options.photos and results:
-        write_atomically(options.photos, to_csv(results, audit).encode())
+        write_photos(options.photos, photo_rows(results))
     if options.suspects and results:
-        predictions = label_errors.read_fold_predictions(place_of(folder, judge(results), share))
-        suspects = label_errors.suspected_labels(predictions)
-        label_errors.write_suspects(options.suspects, suspects)
-        print(f"{len(suspects)} labels in doubt, by {judge(results)}", flush=True)
-    print(as_text(numbers))
+        judge = label_judge(results)
+        suspects = suspected_labels(read_fold_predictions(row_folder(folder, judge, share)))
+        write_suspects(options.suspects, suspects)
+        print(f"{len(suspects)} labels in doubt, by {judge}", flush=True)
+    print(rows_text(rows))
     return 0
 
 
@@ -86,16 +86,17 @@ def _check(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
         raise ParameterError(f"--only {wrong[0]}: the folds are 0 to {options.folds - 1}")
 
 
-def _rows(options: argparse.Namespace, seed: Recipe, scale: float, epochs: int) -> dict[str, Recipe]:
-    """Return the recipes that are asked for, by name, at their cost; the seed recipe first, if it is needed."""
-    from helpers.comparison import search_space
-    from helpers.comparison.compare import chosen
+def _recipes(options: argparse.Namespace, seed: Recipe, scale: float, epochs: int) -> dict[str, Recipe]:
+    """Return the recipes that --rows and --searched name, at their cost; the seed recipe first, if it is needed."""
     from helpers.comparison.recipes import recipes_to_compare, scaled_down
+    from helpers.comparison.results import read_trials
 
-    known = recipes_to_compare(seed, search_space.read(options.searched) if options.searched else None)
-    wanted = [*options.rows, "searched"] if options.rows and options.searched else options.rows
-    if unknown := [name for name in wanted if not any(chosen(each, [name]) for each in known)]:
-        raise ParameterError(f"--rows: there is no {unknown[0]!r}; known are {', '.join(known)}")
-    if wanted and not options.shares:
-        wanted = ["seed", *wanted]
-    return {name: scaled_down(recipe, scale, epochs) for name, recipe in known.items() if chosen(name, wanted)}
+    known = recipes_to_compare(seed, read_trials(options.searched) if options.searched else None)
+    patterns = [*options.rows, *(["searched"] if options.rows and options.searched else [])] or ["*"]
+    for pattern in patterns:
+        if not fnmatch.filter(known, pattern):
+            raise ParameterError(f"--rows: there is no {pattern!r}; known are {', '.join(known)}")
+    if not options.shares:
+        patterns.append("seed")  # with which the others are compared
+    names = [name for name in known if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+    return {name: scaled_down(known[name], scale, epochs) for name in names}

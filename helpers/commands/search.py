@@ -30,9 +30,10 @@ def run(options: argparse.Namespace) -> int:
 
     import optuna
 
-    from helpers.comparison.plots import draw
+    from helpers.comparison.folds import Protocol
+    from helpers.comparison.plots import save_study_figures
     from helpers.comparison.recipes import scaled_down
-    from helpers.comparison.search import open_study, search, write_up
+    from helpers.comparison.search import open_study, search, write_trials
     from helpers.data.sources.locate import open_dataset
     from helpers.runs.run import project_root
 
@@ -41,9 +42,9 @@ def run(options: argparse.Namespace) -> int:
     base = scaled_down(base, options.image_size / base.image_size, options.epochs)
     folder = root / base.work_dir / options.name
     study = open_study(folder, base.seed)
-    search(study, base, open_dataset(base, root), folder, root, options.trials, options.folds)
-    write_up(study, folder, base)
-    pictures = draw(study, folder)
+    search(study, base, Protocol(open_dataset(base, root), root, options.folds), folder, options.trials)
+    write_trials(study, folder, base)
+    pictures = save_study_figures(folder)
     print(f"best: trial {study.best_trial.number}, {study.best_value:.2%} of the photos, each held out once")
     for name, value in study.best_params.items():
         print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")

@@ -1,38 +1,33 @@
-"""Cross-validation: every photo is held out once, and no run is asked about photos that it has seen.
+"""Cross-validation of recipes on the same folds: every photo is held out once, and recipes are compared photo by photo.
 
-Counted are the predictions after the last epoch. Each fold is a run folder of its own, so that a
-cross-validation that is interrupted goes on at the step where it was.
+Counted are the predictions after the last epoch, since the best epoch is chosen on the photos held out.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from helpers.common.errors import RunError
-from helpers.comparison.folds import origin_of, plan, read, run
-from helpers.data.audit import Audit
-from helpers.data.near_duplicates import group_scenes
-from helpers.data.split import stratified_folds
+from helpers.common.errors import DivergedError, ParameterError, RunError
+from helpers.common.text import align
+from helpers.comparison.folds import Protocol, is_finished, plan, read_fold, run_fold
+from helpers.comparison.recipes import UNTOLD, shares_training_with
+from helpers.comparison.results import FOLD_RULE, Row, merge_rows, write_photos
 from helpers.evaluation import statistics
 from helpers.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """What came out: a row per photo that was held out, in the audit's order."""
+    """The result of a recipe: a number per photo of the audit, and what the trainings took."""
 
     recipe: Recipe
-    folds: int
-    seeds: tuple[int, ...]
-    right: np.ndarray  # float64 (n,): the share of the seeds that were right; nan if its fold was not run
-    scenes: np.ndarray  # int64 (n,): photos of one scene are in one fold
-    fold: np.ndarray  # int64 (n,): the fold that holds the photo out
+    protocol: Protocol
+    correct: np.ndarray  # float64 (n,): the share of the seeds that were right; nan if its fold was not run
     seconds_per_run: float  # of training, on average
     train_photos: float  # on average
     commits: tuple[str, ...]  # of the code that ran the folds
@@ -40,80 +35,182 @@ class CrossValidation:
 
     @property
     def held_out(self) -> np.ndarray:
-        """bool ``(n,)``: the photos about which something is known."""
-        return ~np.isnan(self.right)
+        """bool ``(n,)``: the photos whose fold was run."""
+        return ~np.isnan(self.correct)
 
     @property
     def accuracy(self) -> statistics.Estimate:
-        return statistics.accuracy(self.right[self.held_out], self.scenes[self.held_out])
+        return statistics.accuracy(self.correct[self.held_out], self.protocol.scenes[self.held_out])
 
     def difference(self, base: CrossValidation) -> statistics.Estimate:
-        """How much more of the same photos this recipe gets right than ``base``."""
+        """Return how many more of the same photos this recipe gets right than ``base``."""
         both = self.held_out & base.held_out
-        return statistics.difference(self.right[both], base.right[both], self.scenes[both])
+        return statistics.difference(self.correct[both], base.correct[both], self.protocol.scenes[both])
 
 
 def cross_validate(
     recipe: Recipe,
-    audit: Audit,
+    protocol: Protocol,
     folder: Path,
-    root: Path,
-    folds: int = 5,
-    seeds: tuple[int, ...] = (0,),
-    only: tuple[int, ...] | None = None,
-    scenes: np.ndarray | None = None,
-    log: Callable[[str], None] = print,
-    share: float = 1.0,
     teacher: str = "",
-    trained: Path | None = None,
+    reuse: Path | None = None,
+    log: Callable[[str], None] = print,
 ) -> CrossValidation:
     """Train and test the recipe on every fold with every seed, in ``folder/fold-<k>-seed-<s>``.
 
-    Folds that are finished are read, not run again; a fold that another process is at is waited for. The folds do not
-    depend on the recipe or its seed, so that two recipes can be compared photo by photo.
+    Finished folds are read, not run again; a fold that another process is at is waited for.
 
     Args:
-        only: these folds; by default all.
-        scenes: of ``group_scenes``, where they are known already.
-        share: of the other folds' photos, how many to train on, in (0, 1]; for learning curves.
         teacher: folder of another recipe's cross-validation, with models kept: each fold learns from the same fold's
             model, which has not seen the photos held out either.
-        trained: folder of a cross-validation, with models kept, of a recipe that differs in nothing but
-            ``INFERENCE_SETTINGS``: its models are asked,
-            which gives what another training would (up to rounding, where the head alone is trained
-            on features). Where one is missing, it is trained.
+        reuse: folder of a cross-validation, with models kept, of a recipe that differs in ``INFERENCE_SETTINGS``
+            alone: its models are evaluated, as another training would give the same (up to rounding, where the head
+            alone is trained on features). Where one is missing, it is trained.
 
     Raises:
-        ParameterError: a class has fewer different photos than there are folds.
-        DivergedError: a training ran away.
+        ParameterError: a class has fewer scenes than there are folds.
+        DivergedError: a training diverged.
         RunError: the folder holds the folds of another recipe, or the teacher's model is missing.
     """
-    scenes = group_scenes(audit) if scenes is None else scenes
-    right = np.full((len(seeds), len(scenes)), np.nan)
-    fold = stratified_folds(audit, scenes, folds)
-    seconds, sizes, origins = [], [], []
-    for job in plan(recipe, audit, folder, folds, seeds, only, scenes, share, teacher, trained):
-        if not run(job, audit, root):
-            raise RunError(f"{job.place} is to learn from {job.teacher}, which has kept no model: run that one first")
-        facts = read(job.place, job.recipe, audit, job.split)
-        right[job.seed_index, list(job.split.val)] = facts["right"]
-        seconds.append(facts["seconds"])
+    correct = np.full((len(protocol.seeds), len(protocol.audit.photos)), np.nan)
+    facts, sizes = [], []
+    for job in plan(recipe, protocol, folder, teacher, reuse):
+        if not run_fold(job, protocol):
+            raise RunError(f"{job.folder} learns from {job.recipe.teacher}, which has no model: run that recipe first")
+        found = read_fold(job.folder, job, protocol.audit)
+        correct[protocol.seeds.index(job.recipe.seed), list(job.split.val)] = found["correct"]
+        facts.append(found)
         sizes.append(len(job.split.train))
-        origins.append(origin_of(job.place))
-        log(f"{job.place.name}: {np.mean(facts['right']):.2%} of {len(job.split.val)} photos, {facts['seconds']:.0f} s")
-    means = (float(np.mean(seconds)), float(np.mean(sizes)))
-    commits, machines = (tuple(dict.fromkeys(each)) for each in zip(*origins, strict=True))
-    return CrossValidation(recipe, folds, tuple(seeds), right.mean(0), scenes, fold, *means, commits, machines)
+        share = np.mean(found["correct"])
+        log(f"{job.folder.name}: {share:.2%} of {len(job.split.val)} photos, {found['seconds']:.0f} s")
+    seconds = float(np.mean([each["seconds"] for each in facts]))
+    origins = (tuple(dict.fromkeys(each[key] for each in facts)) for key in ("commit", "machine"))
+    return CrossValidation(recipe, protocol, correct.mean(0), seconds, float(np.mean(sizes)), *origins)
 
 
-def to_csv(results: dict[str, CrossValidation], audit: Audit) -> str:
-    """A row per photo, a column per recipe: the share of its runs that were right while the photo was held out."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "class", "scene", "fold", *results])
-    columns = [each.right for each in results.values()]
-    first = next(iter(results.values()))
-    for i, name in enumerate(audit.photos.names):
-        values = ["" if np.isnan(column[i]) else f"{column[i]:g}" for column in columns]
-        writer.writerow([name, audit.photos.classes[audit.photos.labels[i]], first.scenes[i], first.fold[i], *values])
-    return text.getvalue()
+def compare(
+    recipes: dict[str, Recipe], protocol: Protocol, folder: Path, base: str = "seed", cost: str = ""
+) -> tuple[list[Row], dict[str, CrossValidation]]:
+    """Cross-validate every recipe, and return a row of numbers for each and the cross-validations behind them.
+
+    Rows are also written to ``folder/comparison.json`` and ``folder/photos.csv``, after each recipe. Several processes
+    share the work. A recipe whose training diverges gets no row, but a line on stderr; so do its pupils.
+
+    Args:
+        base: the recipe that the others are compared with, where it comes before them.
+        cost: image size and most epochs of the comparison; by default those of the first recipe.
+
+    Raises:
+        DivergedError: a training of ``base`` diverged.
+    """
+    if missing := {recipe.teacher for recipe in recipes.values()} - {"", *recipes}:
+        raise ParameterError(f"a recipe is taught by {missing.pop()!r}, which is not compared: add it to --rows")
+    first = next(iter(recipes.values()))
+    cost = cost or f"{first.image_size} px, {first.epochs} epochs"
+    places, alike = {name: row_folder(folder, name, protocol.share) for name in recipes}, shares_training_with(recipes)
+    links = {
+        name: {
+            "teacher": _from_root(places[recipe.teacher], protocol.root) if recipe.teacher else "",
+            "reuse": places.get(alike.get(name)),
+        }
+        for name, recipe in recipes.items()
+    }
+    for name, recipe in recipes.items():  # first what no other process is at, so that several share the work
+        needing = [other for other in recipes if recipes[other].teacher == name or alike.get(other) == name]
+        for job in plan(recipe, protocol, places[name], **links[name]):
+            print(f"{name}, {job.folder.name}", flush=True)
+            keep_model = any(not is_finished(places[other] / job.folder.name) for other in needing)
+            run_fold(job, protocol, patience=0, keep_model=keep_model)
+    results, rows, lost = {}, [], set()
+    for name, recipe in recipes.items():
+        print(f"{name}: {_from_root(places[name], protocol.root)}", flush=True)
+        try:
+            if recipe.teacher in lost:
+                raise DivergedError(f"its teacher {recipe.teacher!r} diverged")
+            results[name] = cross_validate(recipe, protocol, places[name], **links[name])
+        except DivergedError as error:
+            if name == base:
+                raise DivergedError(f"{name}, with which the others are compared, diverged: {error}") from error
+            lost.add(name)
+            print(f"{name} gets no row: {error}", file=sys.stderr, flush=True)
+            continue
+        rows.append(_row(name, results[name], results.get(base), cost))
+        print(f"  {results[name].accuracy}", flush=True)
+        merge_rows(folder / "comparison.json", rows)
+        write_photos(folder / "photos.csv", photo_rows(results))
+    return rows, results
+
+
+def label_judge(results: dict[str, CrossValidation]) -> str:
+    """Return the recipe whose predictions are to find label errors: the most accurate one trained on plain labels.
+
+    Smoothed, mixed or distilled targets flatten the probabilities: confident learning then finds nothing.
+    """
+
+    def flattens(recipe: Recipe) -> bool:
+        return bool(recipe.label_smoothing or recipe.mixup or recipe.cutmix or recipe.teacher)
+
+    plain = [name for name, found in results.items() if not flattens(found.recipe)] or list(results)
+    return max(plain, key=lambda name: results[name].accuracy.mean)
+
+
+def row_folder(folder: Path, name: str, share: float = 1.0) -> Path:
+    """Return the folder of a recipe's folds."""
+    plain = name.replace(" + ", "_with_").replace(" - ", "_without_")
+    plain = "".join(letter if letter.isalnum() or letter == "_" else "-" for letter in plain)
+    return folder / (plain + (f"-{share:g}" if share < 1 else ""))
+
+
+def _from_root(folder: Path, root: Path) -> str:
+    return str(folder.relative_to(root) if folder.is_relative_to(root) else folder)
+
+
+def _row(name: str, found: CrossValidation, base: CrossValidation | None, cost: str) -> Row:
+    """Return a row of ``comparison.json``; its differences are None if ``base`` is not among the recipes."""
+    recipe, accuracy, protocol = found.recipe, found.accuracy, found.protocol
+    gain = found.difference(base) if base else statistics.Estimate(None, None, None)
+    plain = base.recipe if base else Recipe()
+    return {
+        "recipe": name,
+        "backbone": recipe.backbone,
+        "cost": cost,
+        "folds": len(protocol.only) or protocol.folds,
+        "seeds": len(protocol.seeds),
+        "fold_rule": FOLD_RULE,
+        "photos": int(found.held_out.sum()),
+        "train_photos": round(found.train_photos),
+        **{f"accuracy_{end}": value for end, value in zip(("mean", "low", "high"), accuracy, strict=True)},
+        **{f"difference_{end}": value for end, value in zip(("mean", "low", "high"), gain, strict=True)},
+        "seconds_per_run": found.seconds_per_run,
+        "image_size": recipe.image_size,
+        "epochs": recipe.epochs,
+        "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(plain, n) and n not in UNTOLD},
+        "commit": ", ".join(found.commits),
+        "machine": "; ".join(found.machines),
+    }
+
+
+def photo_rows(results: dict[str, CrossValidation]) -> list[Row]:
+    """Return a row per photo: what it is, its fold, and each recipe's share of correct runs while it was held out."""
+    protocol = next(iter(results.values())).protocol
+    photos = protocol.audit.photos
+    return [
+        {"name": name, "class": photos.classes[label], "scene": int(scene), "fold": int(fold)}
+        | {recipe: float(found.correct[i]) for recipe, found in results.items()}
+        for i, (name, label, scene, fold) in enumerate(
+            zip(photos.names, photos.labels, protocol.scenes, protocol.fold, strict=True)
+        )
+    ]
+
+
+def rows_text(rows: Sequence[Row], base: str = "seed") -> str:
+    """Format rows as aligned text, shares in per cent."""
+    cells = [("recipe", "accuracy", "95 % interval", f"to {base}", "95 % interval", "s/run")]
+    for row in rows:
+        mean, low, high = (100 * row[f"accuracy_{end}"] for end in ("mean", "low", "high"))
+        gain = ("", "")
+        if row["difference_mean"] is not None:
+            less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
+            gain = (f"{100 * row['difference_mean']:+.2f}", f"{less:+.2f} to {more:+.2f}")
+        cells.append((row["recipe"], f"{mean:.2f}", f"{low:.1f} to {high:.1f}", *gain, f"{row['seconds_per_run']:.0f}"))
+    return align(cells, right=(1, 2, 3, 4, 5))

@@ -1,81 +1,64 @@
-"""Figures of comparisons and searches: differences, learning curves, costs, suspected labels, trials."""
+"""Figures of comparisons and searches: differences, mistakes, learning curves, costs, trials."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
-import optuna
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from helpers.common.errors import RunError
 from helpers.common.files import save_figure
-from helpers.comparison.search import FINISHED, importances_of, rows_of
-from helpers.comparison.second_backbone import Opinions
+from helpers.comparison.results import Row, finished_trials, read_trials
+from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, short_name, verdict
 from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize
 
+STYLES = {BETTER: (GREEN, "^"), WORSE: (ORANGE, "v"), UNDECIDED: (GREY, "o")}
 
-def differences(rows: Sequence[dict[str, Any]], base: str = "seed") -> Figure:
-    """Recipes against one of them: paired differences in points with their intervals, the accuracy beside each.
+
+def differences(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -> Figure:
+    """Draw each recipe's paired difference to ``base`` with its 95 % interval, coloured by verdict.
 
     Args:
-        rows: of ``comparison.json``, of one backbone and one cost.
-        base: the row that the others are compared with; it draws the line at 0.
+        second: the same recipes with another backbone, to be drawn beside them; colours then tell the backbones apart.
     """
-    zero = next(row for row in rows if row["recipe"] == base)
-    others = sorted((row for row in rows if row is not zero), key=lambda row: row["difference_mean"])
-    figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.26 * len(others)))
-    for y, row in enumerate(others):
-        mean, low, high = (100 * row[name] for name in ("difference_mean", "difference_low", "difference_high"))
-        colour, marker = (GREEN, "^") if low > 0 else (ORANGE, "v") if high < 0 else (GREY, "o")
-        axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt=marker, color=colour, capsize=3)
+    others = sorted((row for row in rows if row["recipe"] != base), key=lambda row: row["difference_mean"])
+    places = {row["recipe"]: y for y, row in enumerate(others)}
+    shared = [row for row in second if row["recipe"] in places]
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.27 * len(others)))
+    for row in [*others, *shared]:
+        mean, low, high = _ends([row], "difference")
+        colour, marker = STYLES[verdict(row)]
+        y = places[row["recipe"]]
+        if shared:
+            other = row["backbone"] == shared[0]["backbone"]
+            colour, marker, y = COLOURS[other], MARKERS[other], y + (-0.16 if other else 0.16)
+        error = [mean - low, high - mean]
+        axes.errorbar(mean, y, xerr=error, fmt=marker, color=colour, markersize=5, capsize=2, label=row["backbone"])
+    names = [short_name(row["recipe"]) for row in others]
+    if shared:
+        handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
+        _legend_above(axes, handles.values(), handles)
+        axes.set_xlabel("points above the backbone's own seed recipe, 95 % interval")
+    else:
+        accuracy = next(row["accuracy_mean"] for row in rows if row["recipe"] == base)
+        names = [f"{name}   {row['accuracy_mean']:.1%}" for name, row in zip(names, others, strict=True)]
+        axes.set_xlabel(f"points above {base} ({accuracy:.1%}), 95 % interval")
+    axes.set_yticks(range(len(others)), names)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(others)), [f"{row['recipe']}   {row['accuracy_mean']:.1%}" for row in others])
     axes.set_ylim(-0.7, len(others) - 0.3)
-    axes.set_xlabel(f"points above {base} ({zero['accuracy_mean']:.1%}), 95 % interval")
-    despine(axes)
-    return finalize(figure)
-
-
-def second_opinion(pairs: Sequence[Opinions]) -> Figure:
-    """For every change its gain with two backbones, in points above each one's own seed recipe, with intervals.
-
-    What lies far outside is drawn as an arrow with its number at the edge, so that the rest stays readable.
-    """
-    figure, axes = plt.subplots(figsize=(WIDTH, 1.4 + 0.3 * len(pairs)))
-    gains = np.array([[100 * row["difference_mean"] for row in pair[1:]] for pair in pairs])
-    edge = max(1.0, 3 * np.percentile(np.abs(gains), 90))
-    places = np.arange(len(pairs))[::-1]
-    for i, offset in ((0, 0.16), (1, -0.16)):
-        rows = [pair[1 + i] for pair in pairs]
-        low, high = (np.array([100 * row[f"difference_{end}"] for row in rows]) for end in ("low", "high"))
-        mean, near = gains[:, i], np.abs(gains[:, i]) <= edge
-        ends = [(mean - low)[near], (high - mean)[near]]
-        style = {"color": COLOURS[i], "markersize": 5, "capsize": 2, "label": rows[0]["backbone"]}
-        axes.errorbar(mean[near], (places + offset)[near], xerr=ends, fmt=MARKERS[i], **style)
-        for y, gain in zip((places + offset)[~near], mean[~near], strict=True):
-            side = np.sign(gain)
-            axes.plot(side * edge, y, "<" if side < 0 else ">", color=COLOURS[i], markersize=5)
-            aligned = {"ha": "left" if side < 0 else "right", "va": "center", "fontsize": 8, "color": COLOURS[i]}
-            axes.text(side * edge * 0.97, y, f"{gain:+.1f}", **aligned)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(places, [pair.change for pair in pairs])
-    axes.set_ylim(-0.7, len(pairs) - 0.3)
-    axes.set_xlabel("points above the backbone's own seed recipe, 95 % interval")
-    _legend_above(axes)
     despine(axes)
     return finalize(figure)
 
 
 def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
-    """For every class the share of its photos that each recipe got wrong, the number of photos above the bar.
+    """Draw for every class the share of its photos that each recipe got wrong, their number above the bar.
 
     Args:
-        recipes: for each recipe's name what ``comparison_table.mistakes_of`` says.
+        recipes: for each recipe's name what ``results.mistakes_by_class`` returns.
     """
     figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.2))
     classes = list(next(iter(recipes.values())))
@@ -94,60 +77,58 @@ def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
     return finalize(figure)
 
 
-def learning_curves(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Accuracy against the number of photos trained on, a line per recipe."""
-    figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.6))
-    names = list(dict.fromkeys(row["recipe"] for row in rows))
-    for name, colour, marker in zip(names, COLOURS, MARKERS, strict=False):
-        mine = sorted((row for row in rows if row["recipe"] == name), key=lambda row: row["train_photos"])
-        _with_intervals(axes, mine, "train_photos", color=colour, marker=marker, label=name)
-    axes.set(xlabel="photos to train on", ylabel="accuracy of photos held out (%)", xscale="log")
+def learning_curves(rows: Sequence[Row]) -> Figure:
+    """Draw accuracy against the number of photos trained on, a line per recipe."""
+    figure, axes = _accuracies(rows, "train_photos", "recipe", linestyle="-")
     sizes = sorted({row["train_photos"] for row in rows})
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
-    axes.legend(frameon=False, loc="lower right")
-    despine(axes)
+    axes.set_xlabel("training photos")
     return finalize(figure)
 
 
-def costs(rows: Sequence[dict[str, Any]]) -> Figure:
-    """Accuracy against the seconds of a training, a colour per backbone, every point named by its recipe."""
-    figure, axes = plt.subplots(figsize=(WIDTH, 4.4))
-    backbones = list(dict.fromkeys(row["backbone"] for row in rows))
-    for backbone, colour, marker in zip(backbones, COLOURS, MARKERS, strict=False):
-        mine = [row for row in rows if row["backbone"] == backbone]
-        _with_intervals(axes, mine, "seconds_per_run", fmt=marker, color=colour, label=backbone)
-        for row in mine:
-            axes.annotate(
-                f"{row['recipe']}, {row['image_size']} px",
-                (row["seconds_per_run"], 100 * row["accuracy_mean"]),
-                xytext=(6, 4),
-                textcoords="offset points",
-                fontsize=8,
-            )
-    axes.set(xlabel="seconds per training", ylabel="accuracy of photos held out (%)", xscale="log")
+def costs(rows: Sequence[Row]) -> Figure:
+    """Draw accuracy against the seconds of a training, a colour per backbone, every point named."""
+    figure, axes = _accuracies(rows, "seconds_per_run", "backbone", linestyle="")
+    for row in rows:
+        place = (row["seconds_per_run"], 100 * row["accuracy_mean"])
+        text = {"xytext": (6, 4), "textcoords": "offset points", "fontsize": 8}
+        axes.annotate(f"{row['recipe']}, {row['image_size']} px", place, **text)
+    axes.set_xlabel("seconds per training")
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.margins(x=0.18)
-    _legend_above(axes)
-    despine(axes)
     return finalize(figure)
 
 
-def study_history(trials: Sequence[dict[str, Any]]) -> Figure:
-    """The accuracy of every trial, and the best so far.
+def _accuracies(rows: Sequence[Row], x: str, series: str, linestyle: str) -> tuple[Figure, Axes]:
+    """Draw accuracies with their intervals against one of the rows' numbers, in a series for each value of another."""
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.9, 3.8))
+    for name, colour, marker in zip(dict.fromkeys(row[series] for row in rows), COLOURS, MARKERS, strict=False):
+        mine = sorted((row for row in rows if row[series] == name), key=lambda row: row[x])
+        mean, low, high = _ends(mine, "accuracy")
+        style = {"color": colour, "marker": marker, "linestyle": linestyle, "capsize": 3, "label": name}
+        axes.errorbar([row[x] for row in mine], mean, yerr=[mean - low, high - mean], **style)
+    axes.set(xscale="log", ylabel="accuracy of photos held out (%)")
+    _legend_above(axes)
+    despine(axes)
+    return figure, axes
+
+
+def study_history(search: dict) -> Figure:
+    """Draw the accuracy of every trial and the best so far; pruned ones hollow, at the accuracy of their first folds.
 
     Args:
-        trials: of ``trials.json``. Those that were given up are drawn hollow, at the accuracy of their first folds.
+        search: of ``results.read_trials``.
     """
     figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 3.2))
-    said = sorted((row for row in trials if row["accuracy"] is not None), key=lambda row: row["trial"])
-    whole, part = ([row for row in said if (row["state"] == "complete") == done] for done in (True, False))
-    for rows, label, face in ((whole, "trial", BLUE), (part, "given up after its first folds", "none")):
-        if rows:
-            places, shares = [row["trial"] for row in rows], [100 * row["accuracy"] for row in rows]
+    pruned = [trial for trial in search["trials"] if trial["state"] != "complete" and trial["accuracy"] is not None]
+    finished = sorted(finished_trials(search), key=lambda trial: trial["trial"])
+    for trials, label, face in ((finished, "trial", BLUE), (pruned, "pruned after its first folds", "none")):
+        if trials:
+            places, shares = [trial["trial"] for trial in trials], [100 * trial["accuracy"] for trial in trials]
             axes.plot(places, shares, "o", color=BLUE, markerfacecolor=face, label=label)
-    best = np.maximum.accumulate([100 * row["accuracy"] for row in whole])
-    axes.step([row["trial"] for row in whole], best, where="post", color=ORANGE, label="best so far")
+    best = np.maximum.accumulate([100 * trial["accuracy"] for trial in finished])
+    axes.step([trial["trial"] for trial in finished], best, where="post", color=ORANGE, label="best so far")
     axes.set(xlabel="trial", ylabel="accuracy of photos held out (%)")
     axes.xaxis.get_major_locator().set_params(integer=True)
     _legend_above(axes)
@@ -156,7 +137,7 @@ def study_history(trials: Sequence[dict[str, Any]]) -> Figure:
 
 
 def importances(shares: dict[str, float]) -> Figure:
-    """How much of the difference between trials goes with each setting."""
+    """Draw how much of the difference between trials goes with each setting."""
     names = sorted(shares, key=shares.get)
     figure, axes = plt.subplots(figsize=(WIDTH * 0.8, 1 + 0.28 * len(names)))
     axes.barh(names, [shares[name] for name in names], color=BLUE)
@@ -165,30 +146,28 @@ def importances(shares: dict[str, float]) -> Figure:
     return finalize(figure)
 
 
-def _legend_above(axes: Axes) -> None:
-    """A legend in one line above the axes, where it hides no points."""
-    axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0)
-
-
-def _with_intervals(axes: Axes, rows: Sequence[dict[str, Any]], x: str, **style) -> None:
-    """The rows' accuracies against a number of theirs, in per cent, with intervals."""
-    mean, low, high = (np.array([100 * row[f"accuracy_{part}"] for row in rows]) for part in ("mean", "low", "high"))
-    axes.errorbar([row[x] for row in rows], mean, yerr=[mean - low, high - mean], capsize=3, **style)
-
-
-def draw(study: optuna.Study, folder: Path) -> list[Path]:
-    """The study's history, and which settings its accuracies hang on, as pictures.
+def save_study_figures(folder: Path) -> list[Path]:
+    """Draw the history and the importances of the search in ``folder``, and return the pictures' paths.
 
     Raises:
         RunError: fewer than two trials are finished.
     """
-    if (n := len(study.get_trials(deepcopy=False, states=FINISHED))) < 2:
+    search = read_trials(folder / "trials.json")
+    if (n := len(finished_trials(search))) < 2:
         raise RunError(f"{folder}: {n} finished trials, two are needed to draw: raise --trials")
-    pictures = {"history": study_history(rows_of(study))}
-    if shares := importances_of(study):
-        pictures["importance"] = importances(shares)
-    paths = []
-    for name, figure in pictures.items():
-        paths.append(folder / f"{name}.png")
-        save_figure(paths[-1], figure)
-    return paths
+    figures = {"history.png": study_history(search)}
+    if search["importances"]:
+        figures["importance.png"] = importances(search["importances"])
+    for name, figure in figures.items():
+        save_figure(folder / name, figure)
+    return [folder / name for name in figures]
+
+
+def _legend_above(axes: Axes, *entries) -> None:
+    """Put the legend above the axes, where it hides no points."""
+    axes.legend(*entries, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6, borderaxespad=0)
+
+
+def _ends(rows: Sequence[Row], what: str) -> list[np.ndarray]:
+    """Return mean, low and high of the rows' accuracies or differences, in points."""
+    return [np.array([100 * row[f"{what}_{end}"] for row in rows]) for end in ("mean", "low", "high")]

@@ -1,17 +1,17 @@
-"""The recipes that are compared: the seed recipe, single changes of it, the presets, and best without its parts."""
+"""The recipes that are compared: the seed recipe, single changes of it, the presets, best without each of its parts."""
 
 from __future__ import annotations
 
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
-from helpers.comparison import search_space
+from helpers.common.errors import ParameterError
 from helpers.comparison.folds import INFERENCE_SETTINGS
+from helpers.comparison.results import finished_trials
 from helpers.models.build import ends_in_head, has_batch_norm
 from helpers.recipe import PRESETS, Recipe
 
-COST = Recipe.names("size", "length")  # follow from the cost of a comparison, not from the row
 UNTOLD = Recipe.names("name", "place", "data", "machine", "network")  # the same in all rows, or columns of their own
-
 
 # One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
 CHANGES: dict[str, dict[str, Any]] = {
@@ -40,42 +40,37 @@ CHANGES: dict[str, dict[str, Any]] = {
     "weight EMA": {"ema_decay": 0.99},
     "flip TTA": {"test_flip": True},
     "larger test images": {"eval_image_size": 256},
-    "distillation from fast": {"teacher": "fast"},  # a row's name: the same fold of that row
+    "distillation from fast": {"teacher": "fast"},  # a recipe's name: each fold learns from the same fold of that one
 }
 
 
 def recipes_to_compare(seed: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe]:
-    """The recipes by name: seed, the presets, each change alone, and best without each of its changes.
+    """Return the recipes by name: seed, the presets, each change alone, and best without each of its changes.
 
     Args:
-        search: of ``searched.read``; its winner is a row as well.
+        search: of ``results.read_trials``; its winner is compared as well, as ``searched``.
     """
-    places = {
-        name: getattr(seed, name) for name in ("dataset", "backbone", "weights", "work_dir", "device", "precision")
-    }
-    table = {"seed": seed}
+    names = ("dataset", "backbone", "weights", "work_dir", "device", "precision")
+    shared = {name: getattr(seed, name) for name in names}
     changes = dict(CHANGES)
-    # What does nothing would be compared with itself.
+    # What has no effect would be compared with itself.
     if not has_batch_norm(seed.backbone):
         del changes["frozen batch-norm statistics"]
-        places["frozen_norms"] = False
+        shared["frozen_norms"] = False
     if not ends_in_head(seed.backbone):
         del changes["linear probe first"]
-        places["linear_probe_first"] = False
-    table |= {name: Recipe.from_preset(name, **places) for name in PRESETS if name not in ("seed", "demo")}
+        shared["linear_probe_first"] = False
+    found = {"seed": seed}
+    found |= {name: Recipe.from_preset(name, **shared) for name in PRESETS if name not in ("seed", "demo")}
     if search:
-        table["searched"] = search_space.winner(search, **places)
-    table |= {f"seed + {name}": seed.with_settings(**change) for name, change in changes.items()}
-    if "best" in PRESETS:
-        table |= {
-            f"best - {name}": table["best"].with_settings(**back)
-            for name, back in ablations(table["best"], seed).items()
-        }
-    return table
+        found["searched"] = winner(search, **shared)
+    best = found["best"]
+    found |= {f"seed + {name}": seed.with_settings(**change) for name, change in changes.items()}
+    return found | {f"best - {name}": best.with_settings(**back) for name, back in ablations(best, seed).items()}
 
 
 def ablations(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
-    """What has to be set back to take each single change away from ``best``."""
+    """Return the settings that take each single change away from ``best``."""
     return {
         name: {setting: getattr(seed, setting) for setting in change}
         for name, change in CHANGES.items()
@@ -83,24 +78,49 @@ def ablations(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
     }
 
 
-def shares_training_with(table: dict[str, Recipe]) -> dict[str, str]:
-    """Rows whose training is that of an earlier row, by name: they differ only in how a finished model is asked."""
+def winner(search: dict[str, Any], **settings: Any) -> Recipe:
+    """Return the recipe of a search's most accurate trial, at full cost.
+
+    Args:
+        settings: that are not the search's own, such as dataset and backbone.
+
+    Raises:
+        ParameterError: no trial is finished, or the best one used a setting that is no longer there.
+    """
+    if not (trials := finished_trials(search)):
+        raise ParameterError("no trial of the search is finished: raise --trials")
+    settings = {**search["changed"], **FIXED, **trials[0]["settings"], **settings}
+    if removed := sorted(settings.keys() - set(Recipe.names())):
+        raise ParameterError(
+            f"the winner of the search, trial {trials[0]['trial']}, uses {removed[0]}, which is no longer a setting: "
+            "run the search again"
+        )
+    return Recipe.from_preset(search["preset"], **settings)
+
+
+# Of all trials of a search: a schedule that ends low whatever lr it starts from, and a crop on which crop_scale has an
+# effect, so that no trial is told apart from another by a setting that has none.
+FIXED = {"schedule": "cosine", "crop": "random_resized"}
+
+
+def shares_training_with(recipes: dict[str, Recipe]) -> dict[str, str]:
+    """Return the recipes that are trained as an earlier one is, by name: a finished model is only applied otherwise."""
     first: dict[tuple, str] = {}
     found = {}
-    for name, recipe in table.items():
+    for name, recipe in recipes.items():
         # Without augmentation a training photo is prepared as a validation photo is.
-        asked = INFERENCE_SETTINGS if recipe.augmentation else ("test_flip",)
-        training = tuple(value for key, value in recipe.to_dict().items() if key not in (*asked, "preset"))
+        ignored = ("preset", *(INFERENCE_SETTINGS if recipe.augmentation else ("test_flip",)))
+        training = tuple(value for key, value in recipe.to_dict().items() if key not in ignored)
         if first.setdefault(training, name) != name:
             found[name] = first[training]
     return found
 
 
 def scaled_down(recipe: Recipe, scale: float, epochs: int) -> Recipe:
-    """The same recipe at a fraction of the cost: pictures of ``scale`` the size, and no more than ``epochs``.
+    """Return the recipe at a fraction of the cost: images of ``scale`` the size, and at most ``epochs``.
 
-    The network sees the same parts of the photos, smaller: ``crop_size`` is in the photo's own pixels and stays. What
-    has fewer epochs of its own keeps them; the steps of a longer one's schedule come earlier in proportion.
+    The network sees the same parts of the photos: ``crop_size`` is in the photo's own pixels and stays. A recipe of
+    fewer epochs keeps its own; the steps of a longer one's schedule come earlier in proportion.
     """
     share = min(1, epochs / recipe.epochs)
     if scale == 1 and share == 1:
@@ -110,3 +130,28 @@ def scaled_down(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     if recipe.schedule != "step":
         del cheaper["lr_step"]
     return recipe.with_settings(**cheaper)
+
+
+class Parameters(NamedTuple):
+    """What the parameters cell of ``beyond_the_baseline.ipynb`` asks for."""
+
+    recipe: Recipe  # of the live comparison
+    results: Path  # folder of finished comparisons
+    photos: Path | None  # folder of the photos of these, to show some
+
+
+def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
+    """Return the parameters of the notebook whose ``globals()`` these are; the recipe is scaled to ``image_size``.
+
+    Raises:
+        ParameterError: a name is unknown, or a value cannot be used.
+    """
+    own = ("results", "photos", "folds", "image_size")  # no settings of a recipe, or not as they are
+    recipe = Recipe.from_notebook({name: value for name, value in namespace.items() if name not in own})
+    size = recipe.with_settings(image_size=namespace["image_size"], val_resize=4096).image_size  # checks it
+    folders = {"results": namespace["results"] or "report/results", "photos": namespace["photos"]}
+    for name, folder in folders.items():
+        if folder and not (root / folder).is_dir():
+            raise ParameterError(f"{name} = {folder!r}: {root / folder} is not a folder")
+    photos = root / folders["photos"] if folders["photos"] else None
+    return Parameters(scaled_down(recipe, size / recipe.image_size, recipe.epochs), root / folders["results"], photos)

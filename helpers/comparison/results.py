@@ -1,116 +1,133 @@
-"""What ``beyond_the_baseline.ipynb`` reads: results of comparisons, put together so that they can be discussed.
+"""Results of comparisons and searches: their files, and what the second notebook selects from them.
 
-Nothing here trains. What is missing stays empty; ``helpers.beyond_words`` then says which command makes it.
+Rows of ``comparison.json`` are compared only under the same ``Conditions``. What has not been run stays empty.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from helpers.common import files
 from helpers.common.errors import ParameterError
-from helpers.comparison import search_space, table
-from helpers.comparison.recipes import scaled_down
-from helpers.evaluation import label_errors, statistics
-from helpers.evaluation.label_errors import Suspect
-from helpers.recipe import PRESETS, Recipe
+from helpers.evaluation.label_errors import Suspect, read_suspects
+from helpers.recipe import PRESETS
 
-Row = dict[str, Any]  # of comparison.json
-
-
-OWN = ("results", "photos", "folds", "image_size")  # the notebook's parameters that are no settings of a recipe
-
-
-class Parameters(NamedTuple):
-    """What the notebook's parameters cell asks for."""
-
-    recipe: Recipe  # of the live comparison
-    folds: int  # likewise
-    results: Path  # folder of finished comparisons
-    photos: Path | None  # folder of the photos that these were about, to show some
+Row = dict[str, Any]  # of comparison.json, or of photos.csv
+FOLD_RULE = "greedy, before StratifiedGroupKFold"  # how data.split makes folds today; stored with every row
+KEY = ("recipe", "backbone", "cost", "folds", "seeds", "train_photos")
+PHOTO = ("name", "class", "scene", "fold")  # columns of photos.csv that are not recipes
 
 
 class Conditions(NamedTuple):
     """What has to be the same for two rows to be compared."""
 
     backbone: str
-    cost: str
+    cost: str  # image size and the most epochs; a recipe of fewer epochs keeps its own
     folds: int  # that were held out
     seeds: int
-    fold_rule: str  # of how the photos were divided
+    fold_rule: str
 
     def __str__(self) -> str:
-        """``cost`` is a cap: a recipe of fewer epochs keeps its own."""
         return f"{self.backbone}, {self.cost.replace(' px, ', ' px, at most ')}"
 
 
-class Comparison(NamedTuple):
-    """Recipes on the same photos, under the same conditions."""
+@dataclass(frozen=True)
+class Comparison:
+    """Recipes compared with the seed recipe on the same photos, under the same conditions; perhaps empty."""
 
-    conditions: Conditions | None
-    rows: list[Row]  # the seed recipe among them; or none
-    photos: list[Row]  # what the recipes said of each; empty if that is not known
+    conditions: Conditions | None = None
+    rows: Sequence[Row] = ()  # the seed recipe among them
+    photos: Sequence[Row] = ()  # which photos each recipe got right; empty if that is not known
+
+    @property
+    def with_photos(self) -> dict[str, Row]:
+        """The rows whose accuracy is that of a column of the photos, by recipe."""
+        return {row["recipe"]: row for row in matching(self.photos, self.rows)}
+
+    @property
+    def single_changes(self) -> list[Row]:
+        """The seed recipe, that with one change each, and the presets; not the ablations of ``best``."""
+        return [row for row in self.rows if not row["recipe"].startswith("best - ")]
 
 
 @dataclass(frozen=True)
-class Committed:
-    """The results in a folder; empty is what is not there."""
+class Results:
+    """All results in a folder: the committed ones, or those of a comparison in ``work_dir``."""
 
-    folder: Path
-    rows: list[Row]
-    photos: list[list[Row]]  # of comparison_table.read_photos, a list per comparison
-    suspects: list[Suspect]
-    search: dict[str, Any]  # of trials.json
+    rows: Sequence[Row] = ()
+    photos: Sequence[list[Row]] = ()  # a table per comparison
+    suspects: Sequence[Suspect] = ()
+    search: dict[str, Any] = field(default_factory=dict)  # of trials.json
+
+    @property
+    def comparisons(self) -> list[Comparison]:
+        """Every comparison with the seed recipe, with the photos that its numbers come from if these are there."""
+        found = []
+        for conditions, rows in compared(self.rows).items():
+            seed = [row for row in rows if row["recipe"] == "seed"]
+            found.append(Comparison(conditions, rows, next((each for each in self.photos if matching(each, seed)), ())))
+        return found
+
+    @property
+    def main(self) -> Comparison:
+        """The costliest comparison, if possible with the preset ``best``; of several backbones the most accurate."""
+
+        def weight(comparison: Comparison) -> tuple[bool, int, float]:
+            named = {row["recipe"]: row for row in comparison.rows}
+            cost = named["seed"]["photos"] * named["seed"]["epochs"] * named["seed"]["image_size"] ** 2
+            return "best" in named, cost, max(row["accuracy_mean"] for row in comparison.rows)
+
+        return max(self.comparisons, key=weight, default=Comparison())
+
+    @property
+    def largest(self) -> Comparison:
+        """The comparison of most recipes, which may run at a fraction of the cost."""
+        return _largest(self.comparisons)
+
+    @property
+    def second_backbone(self) -> Comparison:
+        """The comparison of most recipes with another backbone than ``largest``, at the same cost."""
+        first, each = self.largest.conditions, self.comparisons
+        alike = [c for c in each if c.conditions.cost == first.cost and c.conditions.backbone != first.backbone]
+        return _largest(alike)
+
+    @property
+    def presets(self) -> list[Row]:
+        """The rows of whole presets, of every backbone and cost."""
+        return [row for each in groups(self.rows).values() for row in each if row["recipe"] in PRESETS]
+
+    @property
+    def learning_curves(self) -> list[Row]:
+        """The largest set of recipes that were trained on several numbers of photos under the same conditions."""
+        sizes: dict[tuple[Conditions, str], set[int]] = {}
+        for row in self.rows:
+            sizes.setdefault((conditions_of(row), row["recipe"]), set()).add(row["train_photos"])
+        curves: dict[Conditions, list[Row]] = {}
+        for row in self.rows:
+            if len(sizes[conditions_of(row), row["recipe"]]) > 1:
+                curves.setdefault(conditions_of(row), []).append(row)
+        return max(curves.values(), key=len, default=[])
 
 
-def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
-    """The parameters of the notebook whose ``globals()`` these are; validation pictures shrink with the others.
-
-    Raises:
-        ParameterError: a name is unknown, or a value cannot be used.
-    """
-    given = {name: value for name, value in namespace.items() if name not in OWN}
-    recipe, folds, size = Recipe.from_notebook(given), namespace["folds"], namespace["image_size"]
-    for name, value, least in (("folds", folds, 2), ("image_size", size, 16)):
-        if not isinstance(value, int) or value < least:
-            raise ParameterError(f"{name} = {value!r}: a whole number of at least {least} is needed")
-    recipe = scaled_down(recipe, size / recipe.image_size, recipe.epochs)
-    results = root / (namespace["results"] or "report/results")
-    photos = root / namespace["photos"] if namespace["photos"] else None
-    for name, place in (("results", results), ("photos", photos)):
-        if place is not None and not place.is_dir():
-            raise ParameterError(f"{name} = {namespace[name]!r}: {place} is not a folder")
-    return Parameters(recipe, folds, results, photos)
-
-
-def read(folder: Path) -> Committed:
-    """The results in ``folder``: the committed ones, or those of a comparison in ``work_dir``.
-
-    Raises:
-        UserError: a file is damaged.
-    """
-    rows, names, trials = (folder / name for name in ("comparison.json", "suspects.csv", "trials.json"))
-    photos = sorted(folder.glob("photos*.csv"))
-    return Committed(
-        folder,
-        table.read(rows) if rows.exists() else [],
-        [table.read_photos(path) for path in photos],
-        label_errors.read_suspects(names) if names.exists() else [],
-        search_space.read(trials) if trials.exists() else {},
-    )
+def _largest(comparisons: Sequence[Comparison]) -> Comparison:
+    return max(comparisons, key=lambda each: len(each.rows), default=Comparison())
 
 
 def conditions_of(row: Row) -> Conditions:
-    cost = row.get("cost") or f"{row['image_size']} px, {row['epochs']} epochs"
-    return Conditions(row["backbone"], cost, row["folds"], row["seeds"], row["fold_rule"])
+    return Conditions(*(row[name] for name in Conditions._fields))
 
 
 def groups(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
-    """Rows that can be compared, those on all training photos alone; the largest group first."""
+    """Group rows that can be compared, those trained on all training photos alone; the largest group first."""
     found: dict[Conditions, list[Row]] = {}
     for row in rows:
         found.setdefault(conditions_of(row), []).append(row)
@@ -119,102 +136,122 @@ def groups(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
     return dict(sorted(whole.items(), key=lambda item: -len(item[1])))
 
 
-def compared(rows: Sequence[Row]) -> list[Row]:
-    """Of one group the rows that were compared with the seed recipe, and that one; empty if it is not among them."""
-    known = [row for row in rows if row["difference_mean"] is not None]
-    return known if any(row["recipe"] == "seed" for row in known) else []
+def compared(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
+    """Group the rows that were compared with the seed recipe, itself included; groups of one row are left out."""
+    found = {key: [row for row in each if row["difference_mean"] is not None] for key, each in groups(rows).items()}
+    return {key: each for key, each in found.items() if len(each) > 1 and "seed" in [row["recipe"] for row in each]}
 
 
-def presets(rows: Sequence[Row]) -> list[Row]:
-    """The rows of whole presets, of every backbone and cost: what one would choose between."""
-    return [row for each in groups(rows).values() for row in each if row["recipe"] in PRESETS]
-
-
-def curves(rows: Sequence[Row]) -> list[Row]:
-    """The rows of the largest set of learning curves: recipes that were trained on several numbers of photos."""
-    found: dict[tuple[Conditions, str], list[Row]] = {}
-    for row in rows:
-        found.setdefault((conditions_of(row), row["recipe"]), []).append(row)
-    sets: dict[Conditions, list[Row]] = {}
-    for (conditions, _), each in found.items():
-        if len({row["train_photos"] for row in each}) > 1:
-            sets.setdefault(conditions, []).extend(each)
-    return max(sets.values(), key=len, default=[])
-
-
-def main_comparison(found: Committed) -> Comparison:
-    """Of the comparisons with the preset ``best`` the costliest, else of all; empty if there is none.
-
-    Of several backbones at the same cost, the most accurate.
-    """
-
-    def weight(comparison: Comparison) -> tuple[bool, int, float]:
-        seed = next(row for row in comparison.rows if row["recipe"] == "seed")
-        cost = seed["photos"] * seed["epochs"] * seed["image_size"] ** 2
-        has_best = any(row["recipe"] == "best" for row in comparison.rows)
-        return has_best, cost, max(row["accuracy_mean"] for row in comparison.rows)
-
-    return max(all_comparisons(found), key=weight, default=Comparison(None, [], []))
-
-
-def widest(found: Committed) -> Comparison:
-    """The comparison of most recipes, which may run at a fraction of the cost; empty without one."""
-    return max(all_comparisons(found), key=lambda comparison: len(comparison.rows), default=Comparison(None, [], []))
-
-
-def all_comparisons(found: Committed) -> list[Comparison]:
-    """Every comparison with the seed recipe, with the photos whose answers give its numbers, if these are there."""
-    known = {key: compared(rows) for key, rows in groups(found.rows).items()}
-    comparisons = []
-    for conditions, rows in known.items():
-        if len(rows) > 1:
-            fitting = (each for each in found.photos if any(row["recipe"] == "seed" for row in asked(each, rows)))
-            comparisons.append(Comparison(conditions, rows, next(fitting, [])))
-    return comparisons
-
-
-def asked(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
-    """The rows whose accuracy is that of a column of the photos: what each photo was called is known of these."""
+def matching(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
+    """Return the rows whose accuracy is that of a column of the photos."""
     found = []
     for row in rows:
-        answers = right(photos, row["recipe"])
-        answers = answers[~np.isnan(answers)]
-        if len(answers) == row["photos"] and np.isclose(answers.mean(), row["accuracy_mean"], rtol=0, atol=1e-9):
+        shares = correctness(photos, row["recipe"])
+        shares = shares[~np.isnan(shares)]
+        if len(shares) == row["photos"] and np.isclose(shares.mean(), row["accuracy_mean"], rtol=0, atol=1e-9):
             found.append(row)
     return found
 
 
-def single_changes(rows: Sequence[Row]) -> list[Row]:
-    """The seed recipe, that with one change each, and the presets; not what was taken away from ``best``."""
-    return [row for row in rows if not row["recipe"].startswith("best - ")]
+def correctness(photos: Sequence[Row], recipe: str) -> np.ndarray:
+    """Return for every photo the share of the runs that were right, float64 ``(n,)``; nan where it was not held out."""
+    return np.array([row.get(recipe, np.nan) for row in photos])
 
 
-def right(photos: Sequence[Row], recipe: str) -> np.ndarray:
-    """float64 ``(n,)``: for every photo the share of the runs that were right about it; nan if it was not asked."""
-    return np.array([np.nan if row.get(recipe, "") == "" else row[recipe] for row in photos])
-
-
-def against(photos: Sequence[Row], base: str, names: Sequence[str]) -> dict[str, statistics.Estimate]:
-    """How many more of the same photos each of these recipes gets right than ``base``."""
-    scenes = np.array([int(row["scene"]) for row in photos])
-    found = {}
-    for name in names:
-        ours, theirs = right(photos, name), right(photos, base)
-        both = ~np.isnan(ours) & ~np.isnan(theirs)
-        found[name] = statistics.difference(ours[both], theirs[both], scenes[both])
+def mistakes_by_class(photos: Sequence[Row], recipe: str) -> dict[str, tuple[float, int]]:
+    """Count for every class the photos that the recipe got wrong while they were held out, and all that were."""
+    found: dict[str, tuple[float, int]] = {}
+    for row in photos:
+        if not np.isnan(row[recipe]):
+            wrong, total = found.get(row["class"], (0.0, 0))
+            found[row["class"]] = (wrong + 1 - row[recipe], total + 1)
     return found
 
 
-def discordant(photos: Sequence[Row], base: str, recipe: str) -> tuple[int, int] | None:
-    """How many photos ``recipe`` alone gets right, and how many ``base`` alone; None if these are means over seeds."""
-    ours, theirs = right(photos, recipe), right(photos, base)
-    both = ~np.isnan(ours) & ~np.isnan(theirs)
-    if not np.isin([ours[both], theirs[both]], (0, 1)).all():
-        return None
-    return int(((ours == 1) & (theirs == 0)).sum()), int(((ours == 0) & (theirs == 1)).sum())
+def read_results(folder: Path) -> Results:
+    """Read all results in ``folder``.
+
+    Raises:
+        UserError: a file is damaged.
+    """
+    rows, suspects, trials = (folder / name for name in ("comparison.json", "suspects.csv", "trials.json"))
+    return Results(
+        read_rows(rows) if rows.exists() else [],
+        [read_photos(path) for path in sorted(folder.glob("photos*.csv"))],
+        read_suspects(suspects) if suspects.exists() else [],
+        read_trials(trials) if trials.exists() else {},
+    )
 
 
-def never_right(photos: Sequence[Row], recipes: Sequence[str]) -> list[str]:
-    """Names of the photos that every one of these recipes gets wrong in every run."""
-    answers = np.array([right(photos, name) for name in recipes])
-    return [row["name"] for row, wrong in zip(photos, (answers == 0).all(0), strict=True) if wrong]
+def read_rows(path: Path) -> list[Row]:
+    """Read the rows that ``compare`` wrote; a ParameterError names a missing or damaged file."""
+    with _naming(path, "python -m helpers compare writes it"):
+        rows = json.loads(path.read_text(encoding="utf-8"))
+        return [dict(row) for row in rows]
+
+
+def merge_rows(path: Path, rows: Sequence[Row]) -> None:
+    """Add rows to a file, in place of earlier rows of the same recipe, backbone, cost and number of photos.
+
+    Raises:
+        ParameterError: the file is damaged, or its rows have other folds.
+    """
+    check_fold_rule(path)
+    new = {tuple(row[name] for name in KEY) for row in rows}
+    old = [row for row in read_rows(path) if tuple(row[name] for name in KEY) not in new] if path.exists() else []
+    files.write_json(path, [*old, *rows])
+
+
+def check_fold_rule(path: Path) -> None:
+    """Check that rows of today's folds may join those in a file.
+
+    Raises:
+        ParameterError: the file is damaged, or its rows have other folds.
+    """
+    rules = {row.get("fold_rule", "not recorded") for row in read_rows(path)} if path.exists() else set()
+    if others := sorted(rules - {FOLD_RULE}):
+        raise ParameterError(
+            f"{path} holds rows of other folds ({others[0]!r}, now {FOLD_RULE!r}), which cannot be compared with new "
+            "ones: name another file, or delete this one"
+        )
+
+
+def write_photos(path: Path, rows: Sequence[Row]) -> None:
+    """Write a row per photo: ``name``, ``class``, ``scene``, ``fold``, and each recipe's share of correct runs."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({k: v if k in PHOTO else "" if np.isnan(v) else f"{v:g}" for k, v in row.items()} for row in rows)
+    files.write_atomically(path, text.getvalue().encode())
+
+
+def read_photos(path: Path) -> list[Row]:
+    """Read what ``write_photos`` wrote; the share is nan where a photo was not held out."""
+    with _naming(path, "python -m helpers compare --photos writes it"), path.open(encoding="utf-8", newline="") as file:
+        return [
+            {"name": row.pop("name"), "class": row.pop("class")}
+            | {key: int(row.pop(key)) for key in ("scene", "fold")}
+            | {recipe: float(share or "nan") for recipe, share in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def read_trials(path: Path) -> dict[str, Any]:
+    """Read what a search wrote, the trials under ``trials``; a ParameterError names a missing or damaged file."""
+    names = ("preset", "changed", "backbone", "cost", "fold_rule", "commit", "machine", "importances", "trials")
+    with _naming(path, "the command of the search with --trials 0 writes it again"):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return {name: found[name] for name in names}
+
+
+def finished_trials(search: dict[str, Any]) -> list[Row]:
+    """Return the trials that were not pruned, the most accurate first."""
+    return sorted((t for t in search["trials"] if t["state"] == "complete"), key=lambda t: -t["accuracy"])
+
+
+@contextmanager
+def _naming(path: Path, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ParameterError(f"{path} is missing, damaged or of another version ({error}): {remedy}") from error

@@ -1,8 +1,7 @@
-"""A search for a better recipe: ``python -m helpers search --data photos --trials 20``.
+"""A search for a better recipe: an optuna study on disk, whose trials are cross-validations.
 
-An optuna study on disk. Started again, it goes on; started several times, on machines that share the folder
-too, they work on the same study. A trial is a cross-validation, and is given up (pruned) when its first folds
-are worse than those of most others.
+Started again, it continues; started several times, on machines that share the folder too, the processes work on the
+same study. A trial whose first folds are worse than those of most others is pruned.
 """
 
 from __future__ import annotations
@@ -12,30 +11,56 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import optuna
 from filelock import FileLock, Timeout
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
+from optuna.trial import TrialState
 
 from helpers.common import files
 from helpers.common.errors import DivergedError, ParameterError, RunError
-from helpers.comparison.cross_validation import cross_validate
-from helpers.comparison.folds import FOLD_RULE, IRRELEVANT_SETTINGS, origin_of
-from helpers.comparison.recipes import COST, UNTOLD
-from helpers.comparison.search_space import starting_point, suggest
-from helpers.data.audit import Audit
-from helpers.data.near_duplicates import group_scenes
+from helpers.comparison.folds import IRRELEVANT_SETTINGS, Protocol, plan, read_facts, read_fold, run_fold
+from helpers.comparison.recipes import FIXED, UNTOLD
+from helpers.comparison.results import FOLD_RULE, Row
+from helpers.models.build import ends_in_head
 from helpers.recipe import Recipe
 
-FINISHED = (optuna.trial.TrialState.COMPLETE,)  # a trial that was given up has an accuracy too, of its first folds
-
-
+Log = Callable[[str], None]
 GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
 
 
+def search_space(backbone: str) -> dict[str, BaseDistribution]:
+    """Return the settings of which a change may help, and the ranges in which it may."""
+    return {
+        "lr": FloatDistribution(3e-4, 3e-2, log=True),
+        "crop_scale": FloatDistribution(0.1, 0.8),
+        "rotation": FloatDistribution(0.0, 30.0),
+        "vertical_flip": CategoricalDistribution([0.0, 0.5]),
+        "mixup": CategoricalDistribution([0.0, 0.2]),
+        "cutmix": CategoricalDistribution([0.0, 1.0]),
+        "label_smoothing": CategoricalDistribution([0.0, 0.1]),
+        "dropout": FloatDistribution(0.0, 0.6),
+        "weight_decay": FloatDistribution(1e-5, 1e-2, log=True),
+        "linear_probe_first": CategoricalDistribution([False, True] if ends_in_head(backbone) else [False]),
+        "ema_decay": CategoricalDistribution([0.0, 0.99]),
+    }
+
+
+def starting_point(base: Recipe, space: dict[str, BaseDistribution]) -> dict[str, Any]:
+    """Return the searched settings as ``base`` has them; empty if ``base`` lies outside of the space."""
+
+    def inside(value: Any, values: BaseDistribution) -> bool:
+        choices = isinstance(values, CategoricalDistribution)
+        return value in values.choices if choices else values.low <= value <= values.high
+
+    own = {name: getattr(base, name) for name in space}
+    fixed = all(getattr(base, name) == value for name, value in FIXED.items())
+    return own if fixed and all(inside(own[name], values) for name, values in space.items()) else {}
+
+
 def open_study(folder: Path, seed: int = 0) -> optuna.Study:
-    """The study in ``folder/study.log``, made if it is not there.
+    """Open the study in ``folder/study.log``, or make it.
 
     Raises:
         RunError: the file is damaged, or cannot be written.
@@ -56,73 +81,69 @@ def open_study(folder: Path, seed: int = 0) -> optuna.Study:
         raise RunError(f"{path} cannot be used ({error}): choose another --name, or delete it") from error
 
 
-def search(
-    study: optuna.Study,
-    base: Recipe,
-    audit: Audit,
-    folder: Path,
-    root: Path,
-    trials: int,
-    folds: int,
-    log: Callable[[str], None] = print,
-) -> None:
-    """Try ``trials`` recipes more: ``base`` itself first if it can be, and what a killed process left unfinished.
+def search(study: optuna.Study, base: Recipe, protocol: Protocol, folder: Path, trials: int, log: Log = print) -> None:
+    """Try ``trials`` more recipes: first ``base`` itself if it can be, and what a killed process left unfinished.
 
     Raises:
-        ParameterError: the study is one around another recipe, or on other photos.
+        ParameterError: the study is around another recipe, or on other photos or folds.
     """
-    scenes = group_scenes(audit)
-    begin(study, base, audit, folder)
-    take_over(study, folder, log)
-
-    def objective(trial: optuna.Trial) -> float:
+    space = search_space(base.backbone)
+    bind_study(study, base, protocol, folder, starting_point(base, space))
+    requeue_abandoned(study, folder, log)
+    for _ in range(trials):
+        trial = study.ask(space)
         place = folder / f"trial-{trial.number:04}"
         place.mkdir(parents=True, exist_ok=True)
-        settings = suggest(trial, base.backbone)
-        recipe = base.with_settings(**settings)
-        right = []
         with FileLock(place / ".trial.lock"):
-            for k in range(folds):
-                try:
-                    found = cross_validate(recipe, audit, place, root, folds, (0,), (k,), scenes, lambda _: None)
-                except DivergedError as error:
-                    log(f"trial {trial.number}: {error}")
-                    trial.set_user_attr("diverged", True)
-                    raise optuna.TrialPruned from error
-                right.append(found.right[found.held_out])
-                accuracy = float(np.concatenate(right).mean())
-                trial.report(accuracy, k)
-                if k + 1 < folds and trial.should_prune():
-                    log(f"trial {trial.number}: given up after {k + 1} folds, {accuracy:.2%}")
-                    raise optuna.TrialPruned
-        log(f"trial {trial.number}: {accuracy:.2%}  {settings}")
-        return accuracy
-
-    study.optimize(objective, n_trials=trials, callbacks=[lambda *_: write_up(study, folder, base)])
+            try:
+                study.tell(trial, _accuracy(trial, base.with_settings(**FIXED, **trial.params), protocol, place, log))
+            except optuna.TrialPruned:
+                study.tell(trial, state=TrialState.PRUNED)
+        write_trials(study, folder, base)
 
 
-def begin(study: optuna.Study, base: Recipe, audit: Audit, folder: Path) -> None:
-    """Make it the study of this recipe and these photos.
+def _accuracy(trial: optuna.Trial, recipe: Recipe, protocol: Protocol, folder: Path, log: Log) -> float:
+    """Cross-validate a trial's recipe fold by fold, and prune it if it diverges or falls behind."""
+    correct: list[float] = []
+    jobs = plan(recipe, protocol, folder)
+    for number, job in enumerate(jobs, start=1):
+        try:
+            run_fold(job, protocol)
+            correct += read_fold(job.folder, job, protocol.audit)["correct"]
+        except DivergedError as error:
+            log(f"trial {trial.number}: {error}")
+            trial.set_user_attr("diverged", True)
+            raise optuna.TrialPruned from error
+        trial.report(sum(correct) / len(correct), number)
+        if number < len(jobs) and trial.should_prune():
+            log(f"trial {trial.number}: pruned after {number} folds, {sum(correct) / len(correct):.2%}")
+            raise optuna.TrialPruned
+    log(f"trial {trial.number}: {sum(correct) / len(correct):.2%}  {trial.params}")
+    return sum(correct) / len(correct)
+
+
+def bind_study(
+    study: optuna.Study, base: Recipe, protocol: Protocol, folder: Path, start: dict[str, Any] | None = None
+) -> None:
+    """Make it the study of this recipe, these photos and folds; a new one begins with the trial ``start``, if given.
 
     Raises:
         ParameterError: it is another one's.
     """
     settings = {name: value for name, value in base.to_dict().items() if name not in IRRELEVANT_SETTINGS}
-    about = {"settings": settings, "photos": audit.fingerprint, "fold_rule": FOLD_RULE}
+    about = {"settings": settings, "photos": protocol.audit.fingerprint, "folds": [protocol.folds, FOLD_RULE]}
     with FileLock(folder / ".study.lock"):  # of several processes one begins
         if "about" not in study.user_attrs:
             study.set_user_attr("about", about)
-            if not study.get_trials(deepcopy=False) and (own := starting_point(base)):
-                study.enqueue_trial(own, user_attrs={"start": True})
+            if start and not study.get_trials(deepcopy=False):
+                study.enqueue_trial(start, user_attrs={"start": True})
     if study.user_attrs["about"] != about:
-        raise ParameterError(
-            f"{folder} is a search around another recipe, or on other photos or folds: choose another --name"
-        )
+        raise ParameterError(f"{folder} is a search around another recipe, photos or folds: choose another --name")
 
 
-def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = print) -> None:
-    """Give trials that count as running, but whose process is gone, to whoever comes next."""
-    for trial in study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.RUNNING,)):
+def requeue_abandoned(study: optuna.Study, folder: Path, log: Log = print) -> None:
+    """Queue trials again that count as running, but whose process is gone."""
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         place = folder / f"trial-{trial.number:04}"
         if datetime.now() - trial.datetime_start < GRACE:
             continue
@@ -131,52 +152,58 @@ def take_over(study: optuna.Study, folder: Path, log: Callable[[str], None] = pr
             with FileLock(place / ".trial.lock", timeout=0):
                 kept = {name: value for name, value in trial.user_attrs.items() if name == "start"}
                 study.enqueue_trial(trial.params, user_attrs=kept | {"again": trial.number})
-                study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
+                study.tell(trial.number, state=TrialState.FAIL)
                 log(f"trial {trial.number} was left unfinished: it is tried again")
-        except Timeout:  # somebody is at it
+        except Timeout:  # its process is alive
             pass
 
 
-def rows_of(study: optuna.Study) -> list[dict[str, Any]]:
-    """Every trial with its settings, state and accuracy; the best first."""
+def trial_rows(study: optuna.Study) -> list[Row]:
+    """Return every trial with its settings, state and accuracy (of the first folds, if pruned), the best first."""
     rows = [
-        {"trial": t.number, "state": "diverged" if "diverged" in t.user_attrs else t.state.name.lower()}
-        | {"accuracy": t.value, "folds": len(t.intermediate_values), "settings": t.params}
-        | ({"start": True} if "start" in t.user_attrs else {})
-        for t in study.get_trials(deepcopy=False)
+        {
+            "trial": trial.number,
+            "state": "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower(),
+            "accuracy": trial.value,
+            "folds": len(trial.intermediate_values),
+            "settings": trial.params,
+            **({"start": True} if "start" in trial.user_attrs else {}),
+        }
+        for trial in study.get_trials(deepcopy=False)
     ]
-    return sorted(rows, key=lambda row: -1 if row["accuracy"] is None else row["accuracy"], reverse=True)
+    return sorted(rows, key=lambda row: -(row["accuracy"] or -1))
 
 
-def importances_of(study: optuna.Study) -> dict[str, float]:
-    """How much of the difference between trials goes with each setting, the largest first.
+def setting_importances(study: optuna.Study) -> dict[str, float]:
+    """Return how much of the difference between trials goes with each setting (PED-ANOVA), the largest first.
 
     Empty unless two finished trials differ.
     """
-    if len({trial.value for trial in study.get_trials(deepcopy=False, states=FINISHED)}) < 2:
+    if len({trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}) < 2:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()
     return dict(optuna.importance.get_param_importances(study, evaluator=evaluator))
 
 
-def write_up(study: optuna.Study, folder: Path, base: Recipe) -> None:
-    """``trials.json``: what was tried, by which code on which machine, and all that is needed to draw it again."""
-    origins = [origin_of(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
-    commits, machines = (sorted(set(each)) for each in zip(*origins, strict=True)) if origins else ([], [])
-    facts = {"preset": base.preset, "backbone": base.backbone, "cost": f"{base.image_size} px, {base.epochs} epochs"}
-    facts |= {
-        "fold_rule": FOLD_RULE,
-        "changed": _changed(base),
-        "commit": ", ".join(commits),
-        "machine": "; ".join(machines),
-        "importances": importances_of(study),
+def write_trials(study: optuna.Study, folder: Path, base: Recipe) -> None:
+    """Write ``trials.json``: what was tried, by which code on which machine, and all that the figures need."""
+    preset, cost = Recipe.from_preset(base.preset).to_dict(), Recipe.names("size", "length")
+    changed = {
+        name: value for name, value in base.to_dict().items() if value != preset[name] and name not in (*cost, *UNTOLD)
     }
-    files.write_json(folder / "trials.json", facts | {"trials": rows_of(study)})
-
-
-def _changed(base: Recipe) -> dict[str, Any]:
-    """Settings that the user gave, beside the preset; but for places and the cost."""
-    preset = Recipe.from_preset(base.preset).to_dict()
-    return {
-        name: value for name, value in base.to_dict().items() if value != preset[name] and name not in (*COST, *UNTOLD)
-    }
+    facts = [read_facts(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
+    commits, machines = (sorted({each[key] for each in facts}) for key in ("commit", "machine"))
+    files.write_json(
+        folder / "trials.json",
+        {
+            "preset": base.preset,
+            "backbone": base.backbone,
+            "cost": f"{base.image_size} px, {base.epochs} epochs",
+            "fold_rule": FOLD_RULE,
+            "changed": changed,
+            "commit": ", ".join(commits),
+            "machine": "; ".join(machines),
+            "importances": setting_importances(study),
+            "trials": trial_rows(study),
+        },
+    )

@@ -1,209 +1,198 @@
-"""What paired differences allow us to say, in words: every sentence is chosen by the rows of a comparison."""
+"""What paired differences allow us to say: verdicts, claims about a pair, a table, and the limits of all three."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from statistics import median
 
-from helpers.comparison.recipes import COST
-from helpers.comparison.results import Row, against, discordant
+import numpy as np
+
+from helpers.common.text import listed
+from helpers.comparison.results import Comparison, Row, correctness
 from helpers.evaluation import statistics
-from helpers.recipe import PRESETS, Recipe
 
 BETTER, WORSE, UNDECIDED = "better", "worse", "undecided"
-
-
 LEVEL = 0.05
 
 
 def verdict(row: Row) -> str:
-    """What the interval of a row's difference says: it lies above zero, below, or on both sides."""
-    return BETTER if row["difference_low"] > 0 else WORSE if row["difference_high"] < 0 else UNDECIDED
+    """Say whether the 95 % interval of a row's difference lies above zero, below it, or includes it."""
+    return _verdict(row["difference_low"], row["difference_high"])
 
 
-def table(rows: Sequence[Row], base: str = "seed") -> str:
-    """All rows as a Markdown table, the best first: what did not help is listed too."""
+def _verdict(low: float, high: float) -> str:
+    return BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
+
+
+def short_name(recipe: str) -> str:
+    """Return the name of a single change without the recipe that it changes."""
+    return recipe.removeprefix("seed + ").removeprefix("best - ")
+
+
+def by_verdict(rows: Sequence[Row], base: str = "seed") -> dict[str, list[str]]:
+    """Return the short names of all rows but ``base`` by their verdict, the largest gain first."""
+    others = sorted((row for row in rows if row["recipe"] != base), key=lambda row: -row["difference_mean"])
+    kinds = (BETTER, WORSE, UNDECIDED)
+    return {kind: [short_name(row["recipe"]) for row in others if verdict(row) == kind] for kind in kinds}
+
+
+def summary(rows: Sequence[Row], base: str = "seed") -> str:
+    """Say which recipes are better than ``base``, which are worse, and how many are undecided."""
+    names = by_verdict(rows, base)
+    better, worse = (f"**{kind}** {', '.join(names[kind]) or 'none'}" for kind in (BETTER, WORSE))
+    return f"Against `{base}`, by 95 % intervals: {better}; {worse}; **{UNDECIDED}** {len(names[UNDECIDED])} more."
+
+
+def agreement(first: Comparison, second: Comparison) -> str:
+    """Say which changes two backbones agree on, and on which they contradict each other."""
+    ours, theirs = (by_verdict(each.single_changes) for each in (first, second))
+
+    def names(*pairs: tuple[str, str]) -> str:
+        found = [name for one, other in pairs for name in ours[one] if name in theirs[other]]
+        return listed(found) if found else "none"
+
+    return (
+        f"- **Better with both backbones**: {names((BETTER, BETTER))}.\n"
+        f"- **Worse with both**: {names((WORSE, WORSE))}.\n"
+        f"- **Better with one, worse with the other**: {names((BETTER, WORSE), (WORSE, BETTER))}.\n\n"
+        "Every other change is undecided with at least one of them."
+    )
+
+
+def table(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -> str:
+    """Format all rows as a Markdown table, the most accurate first, beside another backbone's differences if given."""
+    others = {row["recipe"]: row for row in second}
+    extra = f" {second[0]['backbone']}: points | verdict |" if second else ""
     lines = [
-        f"| recipe | accuracy (95 % interval) | points above {base} (95 % interval) | verdict | s per training |",
-        "|---|---|---|---|---|",
+        f"| recipe | sets | accuracy (95 % interval) | points above {base} | verdict |{extra} s per training |",
+        "|---" * (8 if second else 6) + "|",
     ]
     for row in sorted(rows, key=lambda row: -row["accuracy_mean"]):
-        share = f"{row['accuracy_mean']:.2%} ({100 * row['accuracy_low']:.1f} to {100 * row['accuracy_high']:.1f})"
-        gain = "–" if row["recipe"] == base else points(row)
-        said = "–" if row["recipe"] == base else verdict(row)
-        lines.append(f"| {row['recipe']} | {share} | {gain} | {said} | {_seconds(row)} |")
+        mean, low, high = (100 * row[f"accuracy_{end}"] for end in ("mean", "low", "high"))
+        cells = [short_name(row["recipe"]), settings(row), f"{mean:.2f} % ({low:.1f} to {high:.1f})"]
+        for each in (row, others.get(row["recipe"])) if second else (row,):
+            known = each is not None and row["recipe"] != base
+            cells += [_points(each), verdict(each)] if known else ["–", "–"]
+        cells.append(f"{row['seconds_per_run']:,.3g}")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
-def _seconds(row: Row) -> str:
-    seconds = row["seconds_per_run"]
-    return f"{seconds:,.0f}" if seconds >= 10 else f"{seconds:.1f}"
+def settings(row: Row) -> str:
+    """Return what a recipe sets otherwise than the seed recipe, as it is stored; an ablation is named by its change."""
+    stored = {} if row["recipe"].startswith("best - ") else row["settings"]
+    return ", ".join(f"`{name}` {value}" for name, value in stored.items())
 
 
-def points(row: Row) -> str:
-    """A difference in points with its interval."""
-    mean, low, high = (100 * row[name] for name in ("difference_mean", "difference_low", "difference_high"))
+def _points(row: Row) -> str:
+    mean, low, high = (100 * row[f"difference_{end}"] for end in ("mean", "low", "high"))
     return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
-def verdicts(rows: Sequence[Row], base: str = "seed") -> str:
-    """Which recipes are better than ``base``, which are worse, and of which that cannot be said."""
-    others = sorted((row for row in rows if row["recipe"] != base), key=lambda row: -row["difference_mean"])
-    found = {kind: [row for row in others if verdict(row) == kind] for kind in (BETTER, WORSE, UNDECIDED)}
-    lines = []
-    for kind, words in (
-        (BETTER, f"Better than {base}, by its interval"),
-        (WORSE, f"Worse than {base}, by its interval"),
-    ):
-        names = "; ".join(f"{row['recipe']} {points(row)}" for row in found[kind])
-        lines.append(f"- **{words}** ({len(found[kind])} of {len(others)}): {names or 'none'}.")
-    names = ", ".join(row["recipe"] for row in found[UNDECIDED])
-    tail = ". Their intervals hold zero: this says that nothing was seen, not that there is nothing" if names else ""
-    lines.append(f"- **Undecided** ({len(found[UNDECIDED])} of {len(others)}): {names or 'none'}{tail}.")
-    return "\n".join(lines)
+def paired_differences(photos: Sequence[Row], base: str, recipes: Sequence[str]) -> dict[str, statistics.Estimate]:
+    """Return how many more of the same photos each recipe gets right than ``base``, with bootstrap intervals."""
+    found = {}
+    for name in recipes:
+        ours, theirs, both = _pair(photos, base, name)
+        found[name] = statistics.difference(ours, theirs, np.array([row["scene"] for row in photos])[both])
+    return found
 
 
-def best_settings(row: Row) -> str:
-    """What the preset ``best`` sets otherwise than the seed recipe, with the meaning of each setting."""
-    meaning = {name: (value, words) for name, value, words in Recipe().table()}
-    lines = ["| setting | seed | best | meaning |", "|---|---|---|---|"]
-    for name, value in row["settings"].items():
-        before, words = meaning.get(name, ("–", "a setting of another version"))
-        lines.append(f"| `{name}` | {before} | {value} | {words} |")
-    if changed := _changed_since(row):
-        lines.append(f"\nThe preset has changed since this was run: {', '.join(f'`{name}`' for name in changed)}.")
-    return "\n".join(lines)
+def discordant(photos: Sequence[Row], base: str, recipe: str) -> tuple[int, int] | None:
+    """Count the photos that ``recipe`` alone gets right, and ``base`` alone; None if these are means over seeds."""
+    ours, theirs, _ = _pair(photos, base, recipe)
+    if not np.isin([ours, theirs], (0, 1)).all():
+        return None
+    return int((ours > theirs).sum()), int((ours < theirs).sum())
 
 
-def meanings(rows: Sequence[Row]) -> str:
-    """What each single change of the seed recipe sets, and what that setting means, as a Markdown table."""
-    known = {name: (value, words) for name, value, words in Recipe().table()}
-    lines = ["| change | setting | seed | changed to | meaning |", "|---|---|---|---|---|"]
-    for row in rows:
-        if not row["recipe"].startswith("seed + "):
-            continue
-        change = row["recipe"].removeprefix("seed + ")
-        for name, value in row["settings"].items():
-            before, words = known.get(name, ("–", "a setting of another version"))
-            lines.append(f"| {change} | `{name}` | {before or 'none'} | {value} | {words} |")
-            change = ""  # of several settings, at the first
-    return "\n".join(lines)
+def _pair(photos: Sequence[Row], base: str, recipe: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the correctness of both recipes on the photos that both were evaluated on, and which photos these are."""
+    ours, theirs = correctness(photos, recipe), correctness(photos, base)
+    both = ~np.isnan(ours) & ~np.isnan(theirs)
+    return ours[both], theirs[both], both
 
 
-def _changed_since(row: Row) -> list[str]:
-    """Settings that the preset ``best`` has otherwise now, but for those that follow the cost of a comparison."""
-    if "best" not in PRESETS:
-        return []
-    plain = Recipe().to_dict()
-    now, then = plain | PRESETS["best"], plain | row["settings"]
-    return [name for name in plain if name not in COST and now[name] != then[name]]
+def decide(photos: Sequence[Row], base: str, recipe: str) -> tuple[str, statistics.Estimate, statistics.Estimate]:
+    """Return the verdict on a single pair of recipes, with its two intervals: by bootstrap, and by t over folds.
+
+    Better or worse is claimed only if both exclude zero: the bootstrap over scenes takes the trained models as given,
+    Student's t over folds includes how much the trainings differ.
+    """
+    ours, theirs, both = _pair(photos, base, recipe)
+    gain = paired_differences(photos, base, [recipe])[recipe]
+    folds = statistics.fold_interval(ours - theirs, np.array([row["fold"] for row in photos])[both])
+    found = {_verdict(each.low, each.high) for each in (gain, folds)}
+    return found.pop() if len(found) == 1 else UNDECIDED, gain, folds
 
 
-def ablation(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:
-    """The rows of ``best`` without one of its changes, compared with ``best`` itself; with that row, or empty."""
-    mine = [row for row in rows if row["recipe"] == "best" or row["recipe"].startswith("best - ")]
-    if len(mine) < 2 or not any(row["recipe"] == "best" for row in mine):
-        return []
-    gains = against(photos, "best", [row["recipe"] for row in mine])
-    names = ("difference_mean", "difference_low", "difference_high")
-    return [row | dict(zip(names, gains[row["recipe"]], strict=True)) for row in mine]
-
-
-def needed(rows: Sequence[Row]) -> str:
-    """Which of its changes the preset ``best`` needs, from the rows of ``ablation``."""
-    others = [row for row in rows if row["recipe"] != "best"]
-    groups = {kind: [row for row in others if verdict(row) == kind] for kind in (WORSE, UNDECIDED, BETTER)}
-    words = {
-        WORSE: "By their intervals it needs",
-        UNDECIDED: "Undecided is whether it needs",
-        BETTER: "By their intervals it is better without",
-    }
-    names = {kind: ", ".join(row["recipe"].removeprefix("best - ") for row in found) for kind, found in groups.items()}
-    return " ".join(f"{words[kind]}: {names[kind]}." for kind in words if names[kind])
-
-
-def pair(photos: Sequence[Row], base: str, recipe: str) -> str:
-    """One recipe against another on the same photos: the photos that tell them apart, test and interval."""
-    gain = against(photos, base, [recipe])[recipe]
+def claim(photos: Sequence[Row], base: str, recipe: str) -> str:
+    """Say what is decided about a pair of recipes, by which intervals, and how many photos tell them apart."""
+    decided, gain, folds = decide(photos, base, recipe)
+    by_scenes, by_folds = (f"{100 * each.low:+.2f} to {100 * each.high:+.2f}" for each in (gain, folds))
     text = (
-        f"**{recipe} against {base}**: {100 * gain.mean:+.2f} points ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})."
+        f"**{recipe}** against **{base}**: {decided}, {100 * gain.mean:+.2f} points; 95 % interval {by_scenes} "
+        f"(bootstrap over scenes), {by_folds} (t over folds)."
     )
     if (counts := discordant(photos, base, recipe)) is not None:
         p = statistics.sign_test(*counts)
-        text += (
-            f" {counts[0]} photos are right with {recipe} alone, {counts[1]} with {base} alone; "
-            f"McNemar's p = {p:.2g}." + (" That could be chance." if p >= LEVEL else " Chance alone hardly does that.")
-        )
+        text += f" {recipe} alone is right on {counts[0]} photos, {base} alone on {counts[1]} (McNemar: p = {p:.2g})."
     return text
 
 
-def limits(photos: Sequence[Row], rows: Sequence[Row], base: str = "seed") -> str:
-    """What so many photos and so many comparisons cannot tell, as Markdown paragraphs."""
-    others = [row for row in rows if row["recipe"] != base]
-    parts = [_smallest(others), _by_mcnemar(photos, others, base), _many(photos, others, base)]
-    if all(row["seeds"] == 1 for row in others):
+def ablations(comparison: Comparison) -> list[Row]:
+    """Return ``best`` and the rows without one of its changes, compared with ``best``; empty if there are none."""
+    known = comparison.with_photos
+    mine = [name for name in known if name == "best" or name.startswith("best - ")]
+    if "best" not in mine or len(mine) < 2:
+        return []
+    gains = paired_differences(comparison.photos, "best", mine)
+    ends = [f"difference_{end}" for end in ("mean", "low", "high")]
+    return [known[name] | dict(zip(ends, gains[name], strict=True)) for name in mine]
+
+
+def limits(comparison: Comparison) -> str:
+    """Say what so many photos and so many comparisons cannot tell, as Markdown paragraphs."""
+    known = comparison.with_photos
+    rows = [known[row["recipe"]] for row in comparison.single_changes if row["recipe"] in known.keys() - {"seed"}]
+    if not rows:
+        return ""
+    parts = [_smallest_difference(rows), _multiple_comparisons(comparison, rows)]
+    if comparison.conditions.seeds == 1:
         parts.append(
-            "**One seed.** Each fold was trained once. The intervals know that other photos would have given other "
-            "numbers; they do not know that another seed would have, too. Differences of a few photos may be its "
-            f"doing. And all recipes are compared with the same trainings of {base}: if chance made these poor, "
-            "every recipe looks better than it is, and all of them together."
+            "**One seed.** Each fold was trained once: the intervals cover the choice of photos, not that of the seed. "
+            "And all recipes share one baseline: if its trainings were unlucky, every difference is too large."
         )
     return "\n\n".join(part for part in parts if part)
 
 
-def half_width(row: Row) -> float:
-    """Half of the difference's interval: what must be seen, at least, for it to leave out zero."""
-    return (row["difference_high"] - row["difference_low"]) / 2
-
-
-def _smallest(others: Sequence[Row]) -> str:
-    widths = sorted(others, key=half_width)
-    middle, photos = median(half_width(row) for row in others), others[0]["photos"]
-    if middle == 0:  # the recipes said the same of every photo
+def _smallest_difference(rows: Sequence[Row]) -> str:
+    halves = sorted((row["difference_high"] - row["difference_low"]) / 2 for row in rows)
+    middle, photos = median(halves), rows[0]["photos"]
+    if middle == 0:  # the recipes predict the same
         return ""
+    needed = float(f"{photos * (middle / 0.005) ** 2:.2g}")
     return (
-        f"**The smallest difference.** {photos:,} photos were held out. A difference must be larger than half "
-        f"its interval before that leaves out zero: {100 * middle:.2f} points in the median of these {len(others)} "
-        f"comparisons, from {100 * half_width(widths[0]):.2f} ({widths[0]['recipe']}) to "
-        f"{100 * half_width(widths[-1]):.2f} ({widths[-1]['recipe']}). A change that truly gains that much is found "
-        f"every other time; to be found four times in five it has to gain {143 * middle:.2f} points. To see half a "
-        f"point, about {_round(photos * (middle / 0.005) ** 2):,} photos would be needed."
+        f"**The smallest visible difference.** With {photos:,} photos, half an interval is {100 * middle:.2f} points "
+        f"wide in the median ({100 * halves[0]:.2f} to {100 * halves[-1]:.2f}). A change that truly gains that much is "
+        f"seen every other time; one that gains {143 * middle:.2f} points, four times in five. To see half a point, "
+        f"about {needed:,.0f} photos are needed."
     )
 
 
-def _by_mcnemar(photos: Sequence[Row], others: Sequence[Row], base: str) -> str:
-    known = {row["recipe"]: discordant(photos, base, row["recipe"]) for row in others}
-    if not known or None in known.values():
-        return ""
-    name = "best" if "best" in known else others[0]["recipe"]
-    n, asked = sum(known[name]), next(row["photos"] for row in others if row["recipe"] == name)
-    lead = statistics.smallest_lead(n)
-    text = f"**Counted in photos.** {name} and {base} disagree about {n} of {asked:,} photos; only these say anything. "
-    if lead is None:
-        return text + "So few cannot decide anything, however they are divided (McNemar's test needs six)."
-    return text + (
-        f"McNemar's test wants one of the two to be right about at least {lead} more of them than the other, "
-        f"{100 * lead / asked:.2f} points, before it calls that no accident at 5 %."
-    )
-
-
-def _many(photos: Sequence[Row], others: Sequence[Row], base: str) -> str:
-    """The price of many questions: intervals that leave out zero by accident, and what Holm's correction leaves."""
-    telling = [row["recipe"] for row in others if verdict(row) != UNDECIDED]
+def _multiple_comparisons(comparison: Comparison, rows: Sequence[Row]) -> str:
+    """Say how many intervals exclude zero by accident, and which McNemar tests survive Holm's correction."""
+    clear = [row["recipe"] for row in rows if verdict(row) != UNDECIDED]
     text = (
-        f"**Many questions.** Of {len(others)} intervals at 95 %, {0.05 * len(others):.1f} would leave out zero if no "
-        f"change did anything; {len(telling)} do. "
+        f"**Many comparisons.** If no change did anything, {LEVEL * len(rows):.1f} of {len(rows)} intervals would "
+        f"exclude zero by chance; {len(clear)} do."
     )
-    counts = [discordant(photos, base, row["recipe"]) for row in others]
+    counts = [discordant(comparison.photos, "seed", row["recipe"]) for row in rows]
     if None in counts:
-        return text.strip()
-    raised = statistics.holm([statistics.sign_test(*each) for each in counts])
-    kept = [row["recipe"] for row, p in zip(others, raised, strict=True) if p < LEVEL]
-    lost = [name for name in telling if name not in kept]
-    text += f"Holm's correction of McNemar's tests for their number leaves {len(kept)}"
-    return text + (f"; no longer among them: {', '.join(lost)}." if lost else ", all of these included.")
-
-
-def _round(number: float) -> int:
-    """Two digits of a large number: the rest would pretend to be known."""
-    return int(float(f"{number:.2g}"))
+        return text
+    adjusted = statistics.holm([statistics.sign_test(*each) for each in counts])
+    kept = [short_name(row["recipe"]) for row, p in zip(rows, adjusted, strict=True) if p < LEVEL]
+    return (
+        f"{text} With Holm's correction, which keeps the chance of any false positive among all {len(rows)} McNemar "
+        f"tests at 5 %, {len(kept)} stay significant{': ' if kept else ''}{', '.join(kept)}."
+    )

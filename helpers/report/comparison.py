@@ -9,9 +9,7 @@ from pathlib import Path
 
 from helpers.common.errors import ParameterError
 from helpers.common.text import spelled
-from helpers.comparison import results
-from helpers.comparison.results import Row
-from helpers.comparison.table import read
+from helpers.comparison.results import Row, compared, read_rows
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, verdict
 from helpers.evaluation.published import written_name
 from helpers.report.facts import Facts
@@ -31,7 +29,7 @@ def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
     environments = [json.loads(each.read_text()) for each in path.parent.glob("seed-*/environment.json")]
     if run.environment.get("data_fingerprint") not in [e["data_fingerprint"] for e in environments]:
         return None
-    return path if path.is_file() and any(row["photos"] == run.results["photos"] for row in read(path)) else None
+    return path if path.is_file() and any(row["photos"] == run.results["photos"] for row in read_rows(path)) else None
 
 
 def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
@@ -51,8 +49,7 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
         return same, has_best, seed["epochs"] * seed["image_size"] ** 2, seed["photos"]
 
     try:
-        found = [results.compared(rows) for rows in results.groups(read(path)).values()]
-        chosen = max((rows for rows in found if len(rows) > 1), key=weight, default=[])
+        chosen = max(compared(read_rows(path)).values(), key=weight, default=[])
         ranked = sorted(chosen, key=lambda row: (-row["difference_mean"], row["recipe"] != "seed", verdict(row)))
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path} is damaged ({error!r}): run python -m helpers compare again") from error

@@ -1,29 +1,32 @@
 """Figures of comparisons, tested by their data."""
 
+import json
+
 import pytest
 
+from helpers.common.errors import RunError
 from helpers.comparison import plots
-from helpers.evaluation.label_errors import Suspect
-from helpers.plots import answers
-
-
-def row(name, accuracy, **more):
-    numbers = {"recipe": name, "backbone": "a", "accuracy_mean": accuracy, "photos": 100, "image_size": 64}
-    numbers |= {"accuracy_low": accuracy - 0.02, "accuracy_high": accuracy + 0.01}
-    return numbers | {"seconds_per_run": 10.0, "train_photos": 80} | more
+from tests.comparison.made_up import ROWS, SEARCH, SEED, row
 
 
 def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
-    rows = [row("seed", 0.9)]
-    for name, mean in (("worse", -0.03), ("better", 0.03), ("alike", 0.001)):
-        gain = {"difference_mean": mean, "difference_low": mean - 0.01, "difference_high": mean + 0.01}
-        rows.append(row(name, 0.9 + mean, **gain))
+    rows = [row("seed", 0.9), row("worse", 0.87, -0.03), row("better", 0.93, 0.03), row("alike", 0.901, 0.001)]
     (axes,) = plots.differences(rows).axes
     assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == ["worse", "alike", "better"]
-    colours = [bar.lines[0].get_color() for bar in axes.containers]
-    assert colours == [plots.ORANGE, plots.GREY, plots.GREEN]
+    assert [bar.lines[0].get_color() for bar in axes.containers] == [plots.ORANGE, plots.GREY, plots.GREEN]
     assert axes.containers[2].lines[0].get_xdata() == pytest.approx([3.0])
+    assert axes.get_legend() is None
     assert axes.get_xlabel() == "points above seed (90.0%), 95 % interval"
+
+
+def test_two_backbones_are_drawn_beside_each_other():
+    second = [each | {"backbone": "squeezenet1_1"} for each in (SEED, row("seed + MixUp", 0.86, -0.04))]
+    axes = plots.differences([*ROWS, row("best - MixUp", 0.9, 0.0)][:4], second=second).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["CutMix", "MixUp", "fast"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mobilenet_v2", "squeezenet1_1"]
+    points = [bar.lines[0].get_xydata()[0].tolist() for bar in axes.containers]
+    assert points == [pytest.approx(each) for each in ([-3.0, 0.16], [0.5, 1.16], [3.0, 2.16], [-4.0, 0.84])]
+    assert len({bar.lines[0].get_color() for bar in axes.containers}) == 2
 
 
 def test_mistakes_have_a_bar_for_each_class_and_recipe():
@@ -41,25 +44,16 @@ def test_learning_curves_have_a_line_per_recipe_and_intervals():
     assert first.lines[0].get_xdata().tolist() == [100, 400]
     assert first.lines[0].get_ydata() == pytest.approx([80, 90])
     bars = first.lines[2][0].get_segments()
-    assert bars[0][:, 1] == pytest.approx([78, 81])
-    assert bars[1][:, 1] == pytest.approx([88, 91])
+    assert bars[0][:, 1] == pytest.approx([78, 82])
+    assert bars[1][:, 1] == pytest.approx([88, 92])
     assert second.lines[0].get_xdata().tolist() == [100]
 
 
 def test_costs_name_every_point():
     (axes,) = plots.costs([row("x", 0.9), row("y", 0.8, backbone="b", seconds_per_run=99.0)]).axes
-    assert [text.get_text() for text in axes.texts] == ["x, 64 px", "y, 64 px"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["a", "b"]
+    assert [text.get_text() for text in axes.texts] == ["x, 96 px", "y, 96 px"]
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mobilenet_v2", "b"]
     assert axes.get_xscale() == "log"
-
-
-def test_suspects_are_shown_with_both_classes(smooth_photos):
-    found = [Suspect(f"{i}.jpg", "rose", "tulip", 0.01, 0.98) for i in range(7)]
-    figure = answers.suspected([smooth_photos[0]] * 7, found)
-    titles = [axes.get_title() for axes in figure.axes]
-    assert len(titles) == 12
-    assert titles[6] == "labelled rose,\ntulip 98%"
-    assert titles[7] == ""
 
 
 def test_a_search_shows_what_was_given_up_apart_and_not_as_the_best():
@@ -67,7 +61,17 @@ def test_a_search_shows_what_was_given_up_apart_and_not_as_the_best():
         {"trial": n, "state": state, "accuracy": a} for n, state, a in ((2, "pruned", 0.99), (1, "complete", 0.8))
     ]
     trials += [{"trial": 0, "state": "complete", "accuracy": 0.7}, {"trial": 3, "state": "fail", "accuracy": None}]
-    whole, part, best = plots.study_history(trials).axes[0].lines
+    whole, part, best = plots.study_history(SEARCH | {"trials": trials}).axes[0].lines
     assert (whole.get_xdata().tolist(), whole.get_ydata().tolist()) == ([0, 1], [70, 80])
     assert (part.get_xdata().tolist(), part.get_markerfacecolor()) == ([2], "none")
     assert best.get_ydata() == pytest.approx([70, 80])
+
+
+def test_the_figures_of_a_search_are_saved(tmp_path):
+    (tmp_path / "trials.json").write_text(json.dumps(SEARCH))
+    paths = plots.save_study_figures(tmp_path)
+    assert [path.name for path in paths] == ["history.png", "importance.png"]
+    assert all(path.stat().st_size > 5000 for path in paths)
+    (tmp_path / "trials.json").write_text(json.dumps(SEARCH | {"trials": SEARCH["trials"][:2]}))
+    with pytest.raises(RunError, match=r"1 finished trials, two are needed to draw: raise --trials"):
+        plots.save_study_figures(tmp_path)

@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from helpers.common.errors import PhotosError
+from helpers.common.errors import ParameterError, PhotosError
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import PhotoSet, find_photos
-from helpers.data.split import read_split, split_photos, write_split
+from helpers.data.near_duplicates import group_scenes
+from helpers.data.split import read_split, split_photos, stratified_folds, write_split
+from tests.conftest import colourful
 
 PUBLISHED = {"daisy": 588, "dandelion": 556, "rose": 583, "sunflower": 536, "tulip": 585}
 
@@ -149,3 +151,36 @@ def test_a_file_that_is_no_split_is_named(tmp_path, grow, text, message):
     with pytest.raises(PhotosError, match=r"split\.csv") as error:
         read_split(tmp_path / "split.csv", find_photos(grow({"rose": 1, "tulip": 1})))
     assert message in str(error.value)
+
+
+@pytest.fixture
+def with_copy(grow):
+    root = grow({"rose": 12, "tulip": 9, "daisy": 6})
+    colourful((60, 40), 1).save(root / "tulip" / "copy.jpg")  # what rose/001.jpg shows
+    return audit_photos(find_photos(root))
+
+
+@pytest.mark.parametrize("number", [2, 3, 5])
+def test_folds_have_every_class_in_equal_shares_and_scenes_whole(with_copy, number):
+    scenes = group_scenes(with_copy)
+    fold = stratified_folds(with_copy, scenes, number)
+    labels = np.array(with_copy.photos.labels)
+    for label in range(3):
+        counts = np.bincount(fold[labels == label], minlength=number)
+        assert counts.max() - counts.min() <= 2
+    assert np.ptp(np.bincount(fold, minlength=number)) <= 3
+    assert all(len(set(fold[scenes == scene])) == 1 for scene in set(scenes))
+    assert np.array_equal(fold, stratified_folds(with_copy, scenes, number))
+
+
+def test_real_folds_are_even(real_folder):
+    audit = audit_photos(find_photos(real_folder))
+    fold = stratified_folds(audit, group_scenes(audit), 5)
+    labels = np.array(audit.photos.labels)
+    for label in range(5):
+        assert np.ptp(np.bincount(fold[labels == label])) <= 2
+
+
+def test_more_folds_than_photos_are_refused(with_copy):
+    with pytest.raises(ParameterError, match="folds = 8: class 'daisy' has 6 different photos"):
+        stratified_folds(with_copy, group_scenes(with_copy), 8)

@@ -92,3 +92,11 @@ def test_where_everything_or_nothing_is_right_the_share_lies_in_its_interval():
         everything, nothing = statistics.wilson_interval(photos, photos), statistics.wilson_interval(0, photos)
         assert (nothing.low, everything.high) == (0, 1)
         assert everything.low == pytest.approx(1 - nothing.high)
+
+
+def test_the_interval_over_folds_by_hand():
+    differences, fold = np.array([0.0, 0.2, 0.2, 0.4, 0.3]), np.array([0, 0, 1, 1, 2])
+    mean, low, high = statistics.fold_interval(differences, fold)  # of 0.1, 0.3 and 0.3; t = 4.303 of two degrees
+    assert mean == pytest.approx(0.7 / 3)
+    assert (high - low) / 2 == pytest.approx(4.303 * 0.2 / 3, rel=1e-3)  # s = 0.2 / sqrt(3)
+    assert statistics.fold_interval(differences[:2], fold[:2]) == (pytest.approx(0.1), -np.inf, np.inf)

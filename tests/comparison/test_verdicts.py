@@ -1,0 +1,89 @@
+"""What is claimed follows the intervals, and no further."""
+
+import pytest
+
+from helpers.comparison import verdicts
+from helpers.comparison.results import Comparison, conditions_of
+from tests.comparison.made_up import ROWS, SEED, photos_of, row, rows_of, some_photos
+
+
+def compared(photos, *names):
+    rows = rows_of(photos, *names)
+    return Comparison(conditions_of(rows[0]), rows, photos)
+
+
+def test_an_interval_above_below_and_around_zero():
+    assert [verdicts.verdict(each) for each in ROWS[1:]] == ["better", "worse", "undecided"]
+    text = verdicts.summary(ROWS)
+    assert text == "Against `seed`, by 95 % intervals: **better** fast; **worse** CutMix; **undecided** 1 more."
+    assert "**worse** none" in verdicts.summary(ROWS[:2])
+
+
+def test_the_table_lists_what_did_not_help_and_the_settings_as_stored():
+    rows = [*ROWS[:2], ROWS[2] | {"settings": {"cutmix": 1.0, "l2_sp": 0.01}}, ROWS[3]]
+    lines = verdicts.table(rows).splitlines()
+    assert [line.split(" |")[0] for line in lines[2:]] == ["| fast", "| MixUp", "| seed", "| CutMix"]
+    assert "| `cutmix` 1.0, `l2_sp` 0.01 |" in lines[5]  # also what is no longer a setting
+    assert lines[5].endswith("| -3.00 (-4.00 to -2.00) | worse | 100 |")
+    second = [row("seed", 0.8, 0.0, backbone="b"), row("fast", 0.7, -0.1, backbone="b", seconds_per_run=9)]
+    lines = verdicts.table([row("fast", 0.93, 0.03, seconds_per_run=8.74), *ROWS[2:]], second=second).splitlines()
+    assert lines[2].endswith("| +3.00 (+2.00 to +4.00) | better | -10.00 (-11.00 to -9.00) | worse | 8.74 |")
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_agreement_and_contradiction_are_told_apart():
+    first = [*ROWS, row("seed + Adam", 0.9, -0.005), row("seed + cosine", 0.92, 0.02), row("best - MixUp", 0.9, 0.02)]
+    second = [SEED, row("fast", 0.92, 0.02), row("seed + CutMix", 0.93, 0.03), row("seed + cosine", 0.9, -0.005)]
+    text = verdicts.agreement(Comparison(None, first), Comparison(None, second))
+    assert "**Better with both backbones**: fast." in text
+    assert "**Worse with both**: none." in text
+    assert "**Better with one, worse with the other**: CutMix." in text
+    assert "cosine" not in text
+
+
+def test_a_pair_is_better_only_if_both_intervals_say_so():
+    photos = some_photos()
+    assert verdicts.discordant(photos, "seed", "best") == (15, 0)
+    assert verdicts.discordant(photos, "seed", "fast") == (10, 10)
+    text = verdicts.claim(photos, "seed", "best")
+    assert text.startswith("**best** against **seed**: better, +15.00 points; 95 % interval")
+    assert text.endswith("best alone is right on 15 photos, seed alone on 0 (McNemar: p = 6.1e-05).")
+    assert verdicts.decide(photos, "best", "seed")[0] == "worse"
+    assert verdicts.decide(photos, "seed", "fast")[0] == "undecided"
+    for each in photos:  # all of the gain comes from one of the five folds
+        each["best"] = each["seed"] if each["fold"] else 1.0
+    assert verdicts.verdict(rows_of(photos, "best")[0]) == "better"
+    decided, gain, folds = verdicts.decide(photos, "seed", "best")
+    assert decided == "undecided"
+    assert gain.low > 0 > folds.low
+
+
+def test_means_over_seeds_get_no_mcnemar():
+    photos = photos_of(seed=[0.5, 1] * 20, fast=[1, 1] * 20)
+    assert verdicts.discordant(photos, "seed", "fast") is None
+    assert "McNemar" not in verdicts.claim(photos, "seed", "fast")
+    assert "Holm" not in verdicts.limits(compared(photos, "seed", "fast"))
+
+
+def test_ablations_are_compared_with_best():
+    comparison = compared(some_photos(), "seed", "best", "best - MixUp")
+    found = verdicts.ablations(comparison)
+    assert [each["recipe"] for each in found] == ["best", "best - MixUp"]
+    assert found[0]["difference_mean"] == 0
+    assert found[1]["difference_mean"] == pytest.approx(-0.25)
+    assert "**worse** MixUp" in verdicts.summary(found, "best")
+    assert verdicts.ablations(compared(some_photos(), "seed", "best")) == []
+
+
+def test_limits_by_hand():
+    photos = some_photos()
+    gains = [row(n, 0.95 if n == "best" else 0.8, 0.1, half=0.02, photos=100) for n in ("best", "fast")]
+    comparison = Comparison(conditions_of(SEED), [row("seed", 0.8, 0.0, photos=100), *gains], photos)
+    text = verdicts.limits(comparison)
+    assert "With 100 photos, half an interval is 2.00 points wide in the median (2.00 to 2.00)" in text
+    assert "one that gains 2.86 points" in text
+    assert "about 1,600 photos are needed" in text  # 100 · (2 / 0.5)²
+    assert "0.1 of 2 intervals would exclude zero by chance; 2 do" in text
+    assert "among all 2 McNemar tests at 5 %, 1 stay significant: best." in text
+    assert "**One seed.**" in text
+    assert verdicts.limits(Comparison()) == ""
