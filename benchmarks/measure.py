@@ -38,9 +38,7 @@ from helpers.data.split import Split, split_photos  # noqa: E402
 from helpers.models.depthwise import StridedDepthwise  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
 from helpers.runs.run import open_run  # noqa: E402
-from helpers.training.loop import fit, train_one_epoch  # noqa: E402
-from helpers.training.optimization import make_loss  # noqa: E402
-from helpers.training.setup import assemble  # noqa: E402
+from helpers.training import FitResult, assemble, fit, make_loss, train_one_epoch  # noqa: E402
 
 ALL_IMPORTED = time.time()
 
@@ -55,7 +53,8 @@ class Workload:
 
     def build(self) -> None:
         """Do everything between the photos' files and the first step."""
-        self.model, self.loaders, self.optimizer, self.schedule = assemble(self.run, self.audit, self.split)
+        self.training = assemble(self.run, self.audit, self.split)
+        self.model, self.loaders, _, self.optimizer, _ = self.training
 
     def time_steps(self, batches) -> tuple[float, float, float]:
         """Train on the batches once and return the seconds: wall, user, system."""
@@ -64,10 +63,9 @@ class Workload:
         user_now, system_now = cpu_seconds()
         return time.perf_counter() - wall, user_now - user, system_now - system
 
-    def fit(self):
-        """Train as the recipe says and return the history."""
-        loaders, run = self.loaders, self.run
-        return fit(self.model, loaders, make_loss(), self.optimizer, self.schedule, run, log=lambda text: None)
+    def fit(self) -> FitResult:
+        """Train as the recipe says."""
+        return fit(*self.training, self.run, log=lambda text: None)
 
 
 def open_photos(folder: str) -> tuple[Audit, Split]:
@@ -163,7 +161,7 @@ def fast(**settings) -> dict[str, Any]:
     start = time.perf_counter()
     work.build()
     built = time.perf_counter()
-    history = work.fit()
+    history = work.fit().history
     end = time.perf_counter()
     return {
         "seconds": end - start,
@@ -181,8 +179,8 @@ def saving(epochs: int, **settings) -> dict[str, Any]:
     work.recipe = work.run.recipe = replace(work.recipe, epochs=epochs)
     work.build()
     start = time.perf_counter()
-    work.fit()
-    return {"seconds": time.perf_counter() - start, "saving_seconds": work.run.saving_seconds}
+    result = work.fit()
+    return {"seconds": time.perf_counter() - start, "saving_seconds": result.saving_seconds}
 
 
 def size(**settings) -> dict[str, Any]:

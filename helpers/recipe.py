@@ -102,8 +102,8 @@ class Recipe:
     lr_gamma: float = _setting(0.1, "factor of each drop of the learning rate", above=0, high=1)
     warmup_epochs: int = _setting(0, "epochs over which the learning rate rises (at most epochs - 1)", "epochs", low=0)
     teacher: str = _setting("", "folder of a finished run to learn from as well (distillation)")
-    teacher_weight: float = _setting(0.5, "share of the teacher's prediction in the target", above=0, high=1)
-    teacher_temperature: float = _setting(2.0, "divisor of the teacher's logits", above=0)
+    teacher_weight: float = _setting(0.5, "share of the distillation in the loss", above=0, high=1)
+    teacher_temperature: float = _setting(2.0, "divisor of the teacher's and the student's logits", above=0)
 
     # Device
     seed: int = _setting(0, "seed of every random choice", low=0, high=2**31 - 1)

@@ -44,7 +44,7 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
     recipe = Recipe.from_preset("demo", dataset=str(photos), backbone=backbone, **changes)
     audit = audit_photos(find_photos(photos))
     split = split_photos(audit, recipe.train_fraction, 0)
-    run = Run(root / "runs" / "a", recipe, root, CPU, torch.float32, epoch_seconds=[1.0])
+    run = Run(root / "runs" / "a", recipe, root, CPU, torch.float32)
     run.folder.mkdir(parents=True)
     save_recipe(run.folder, recipe)
     save_environment(run.folder, {"precision": "float32"})
@@ -58,5 +58,5 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
     predictions = predict(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
     detector = fit_ood_detector(tested, audit, split, feeds, run)
-    run.save_results(summarize(run, audit, History([best]), predictions))
+    run.save_results(summarize(run, audit, History([best]), predictions, [1.0]))
     return run.folder, photos, detector

@@ -8,6 +8,7 @@ from helpers.data.loading.loaders import AugmentingLoader, InMemoryLoader, Loade
 from helpers.models import build_backbone, freeze, replace_head
 from helpers.recipe import Recipe
 from helpers.runs.run import Run
+from helpers.training import fit, make_loss, make_optimizer, make_schedule
 
 CPU = torch.device("cpu")
 
@@ -26,7 +27,7 @@ def tiny_recipe(**changes):
     return Recipe(**small).with_settings(**changes)
 
 
-def tiny_feeds(recipe, n=21):
+def tiny_loaders(recipe, n=21):
     """Bright-above against bright-below pictures; 21 photos leave a ragged last batch of 5."""
     side, _ = canvas_sides(recipe)
     generator = torch.Generator().manual_seed(5)
@@ -58,6 +59,16 @@ def tiny_model(seed=0):
 def a_run(folder, recipe):
     folder.mkdir(parents=True, exist_ok=True)
     return Run(folder, recipe, folder, CPU, torch.float32)
+
+
+def tiny_fit(folder, recipe, log=lambda _: None, after_step=None, model=None):
+    """Train the tiny model in ``folder``; ``after_step`` is called by the optimizer."""
+    model = model or tiny_model()
+    optimizer = make_optimizer(model, recipe)
+    if after_step:
+        optimizer.register_step_post_hook(after_step)
+    schedule = make_schedule(optimizer, recipe)
+    return fit(model, tiny_loaders(recipe), make_loss(), optimizer, schedule, a_run(folder, recipe), log)
 
 
 def random_model(name, classes, dropout=0.5, seed=0, weights="none", **frozen):

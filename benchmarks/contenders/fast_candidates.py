@@ -33,9 +33,8 @@ from helpers.evaluation.predictions import predict
 from helpers.evaluation.statistics import wilson_interval
 from helpers.models.head import head_module
 from helpers.recipe import Recipe
+from helpers.training import make_loss, make_optimizer, train_one_epoch
 from helpers.training.linear_probe import FeatureLoader, select_trained_part
-from helpers.training.loop import train_one_epoch
-from helpers.training.optimization import make_loss, make_optimizer
 
 SIZES = ((128, 146), (160, 183), (192, 220), (224, 256), (256, 293))  # px: image_size, val_resize
 FINE_TUNED = ((128, 146, 1e-3), (224, 256, 1e-3), (224, 256, 3e-3))  # and the learning rate

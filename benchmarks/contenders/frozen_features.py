@@ -15,8 +15,7 @@ from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import InMemoryLoader
 from helpers.models import build_model
 from helpers.recipe import Recipe
-from helpers.training.loop import train_one_epoch
-from helpers.training.optimization import make_loss, make_optimizer, make_schedule
+from helpers.training import make_loss, make_optimizer, make_schedule, train_one_epoch
 
 FOLDS = 5
 CPU = torch.device("cpu")

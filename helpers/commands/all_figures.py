@@ -25,7 +25,7 @@ from helpers.inference import expand_paths, open_predictor, photo_figure
 from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
-from helpers.training.optimization import learning_rates
+from helpers.training import learning_rates
 
 OWN_PHOTOS = 24  # photos of a folder, as many as the notebook shows
 

@@ -137,16 +137,12 @@ class SharedBatchNorm(nn.BatchNorm2d):
         mean = _Sum.apply(pixels.sum(axes)) / number
         centred = pixels - mean.view(1, -1, 1, 1)
         variance = _Sum.apply(centred.square().sum(axes)) / number
-        self._update_statistics(mean.detach(), variance.detach() * number / (number - 1))
+        with torch.no_grad():
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * number / (number - 1), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
         return (centred * scale.view(1, -1, 1, 1) + self.bias.view(1, -1, 1, 1)).to(images.dtype)
-
-    @torch.no_grad()
-    def _update_statistics(self, mean: torch.Tensor, variance: torch.Tensor) -> None:
-        self.num_batches_tracked += 1
-        momentum = 1 / self.num_batches_tracked.item() if self.momentum is None else self.momentum
-        self.running_mean.lerp_(mean, momentum)
-        self.running_var.lerp_(variance, momentum)
 
 
 class _Sum(torch.autograd.Function):

@@ -30,9 +30,7 @@ from helpers.runs import locks
 from helpers.runs.environment import git_commit
 from helpers.runs.run import Run, open_run
 from helpers.runs.saving import load_best_model
-from helpers.training.loop import fit
-from helpers.training.optimization import make_loss
-from helpers.training.setup import assemble
+from helpers.training import assemble, fit
 
 KEPT = "kept"  # in a fold's folder: the last epoch's model, if others need it
 # The folds decide which photos are trained on; their fingerprint says which photos these are.
@@ -171,16 +169,14 @@ def _run(job: Fold, protocol: Protocol, keep_model: bool) -> None:
 
 def _train(job: Fold, run: Run, audit: Audit, keep_model: bool) -> tuple[Predictions, float]:
     """Return the last epoch's predictions and the seconds of its training."""
-    recipe = job.recipe
-    model, loaders, optimizer, schedule = assemble(run, audit, job.split, run.cache)
-    history = fit(model, loaders, make_loss(recipe.label_smoothing), optimizer, schedule, run, lambda text: None)
-    if not torch.isfinite(run.last_predictions.logits).all():  # the very last step may have done it
+    result = fit(*assemble(run, audit, job.split, run.cache), run, lambda text: None)
+    if not torch.isfinite(result.last_predictions.logits).all():  # the very last step may have done it
         raise DivergedError("after the last step the model's logits are not finite: lower lr")
     if keep_model:
         (job.folder / KEPT).mkdir(exist_ok=True)
         kept = replace(run, folder=job.folder / KEPT)
-        kept.save_best(run.last_model.state_dict(), history[-1], audit.photos.classes)
-    return run.last_predictions, run.training_seconds
+        kept.save_best(result.last_model.state_dict(), result.history[-1], audit.photos.classes)
+    return result.last_predictions, sum(result.epoch_seconds)
 
 
 def _evaluate_kept_model(job: Fold, run: Run, audit: Audit) -> Predictions:

@@ -1,4 +1,4 @@
-"""A moving average of the weights (Polyak and Juditsky, 1992): steadier than the weights of any one step."""
+"""Averages: of the weights over the steps (EMA), and of the predictions for a photo and its mirror image (TTA)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from helpers.recipe import Recipe
 
 
 class WeightEMA:
-    """The exponential moving average of a model's weights and statistics."""
+    """The exponential moving average of a model's weights and statistics (Polyak and Juditsky, 1992)."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.model = model
@@ -19,16 +19,16 @@ class WeightEMA:
 
     @property
     def module(self) -> nn.Module:
-        """A model like the one in training, with the averaged weights."""
+        """The averaged twin of the model."""
         return self.averaged.module
 
-    def like(self, part: nn.Module) -> nn.Module:
-        """What corresponds in the averaged model to the model itself or to a module of it."""
+    def counterpart(self, part: nn.Module) -> nn.Module:
+        """Return what corresponds to the model, or to a module of it, in the averaged twin."""
         name = next(name for name, module in self.model.named_modules() if module is part)
         return self.module.get_submodule(name)
 
     def update(self) -> None:
-        """To be called after each step. The first call takes the weights as they are."""
+        """Average in the present weights, after each step. The first call takes them as they are."""
         self.averaged.update_parameters(self.model)
 
     def state_dict(self) -> dict[str, torch.Tensor]:
@@ -44,14 +44,14 @@ class TTAModel(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.training = model.training  # a module begins in training mode, and who restores that would wake up dropout
+        self.training = model.training  # a new module is in training mode: restoring that would switch dropout on
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.stack([self.model(view).float() for view in (images, images.flip(-1))]).mean(0)
 
 
 def with_tta(model: nn.Module, recipe: Recipe) -> nn.Module:
-    """The model as the recipe uses it after training."""
+    """Return the model as the recipe evaluates it: with flip TTA, or as it is."""
     return TTAModel(model) if recipe.test_flip else model
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 from torchvision import models
 
 from helpers.common.errors import WeightsError
@@ -102,20 +101,9 @@ def _plain_model(name: str) -> nn.Module:
 
 
 def _shapes_only(name: str) -> nn.Module:
-    """Build the plain model with parameters on the meta device: right shapes without numbers, in no time.
+    """Build the plain model with parameters on the meta device: right shapes without numbers, in no time."""
+    from accelerate import init_empty_weights  # takes a moment, and few need it
 
-    Raises:
-        WeightsError: the name is unknown.
-    """
     check_backbone(name)
-
-    # Not ``with torch.device("meta")``: RegNet computes its widths with tensors.
-    def to_meta(module: nn.Module, name: str, parameter: nn.Parameter | None) -> nn.Parameter | None:
-        return None if parameter is None else nn.Parameter(parameter.to("meta"))
-
-    hook = register_module_parameter_registration_hook(to_meta)
-    try:
-        with seeded(0):
-            return _plain_model(name)
-    finally:
-        hook.remove()
+    with seeded(0), init_empty_weights():
+        return _plain_model(name)

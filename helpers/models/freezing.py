@@ -7,7 +7,7 @@ from typing import Self
 
 from torch import nn
 
-from helpers.models.head import backbone_parameters, head_parameters
+from helpers.models.head import backbone_parameters, find_head
 
 
 class FrozenStatsBatchNorm2d(nn.BatchNorm2d):
@@ -27,8 +27,8 @@ def freeze(model: nn.Module, backbone: bool = False, fraction: float = 0.0, norm
         norms: freeze the statistics of every batch normalization; its scales and shifts are trained.
     """
     parts = stages(model)
-    frozen = [parameter for stage in parts[: int(fraction * len(parts))] for parameter in stage]
-    frozen = list(backbone_parameters(model)) if backbone else frozen
+    first = [parameter for stage in parts[: int(fraction * len(parts))] for parameter in stage]
+    frozen = backbone_parameters(model) if backbone else first
     for parameter in frozen:
         parameter.requires_grad_(False)
     ids = {id(parameter) for parameter in frozen}
@@ -46,7 +46,7 @@ def stages(model: nn.Module) -> list[list[nn.Parameter]]:
     on; ViT-B/16: 12 layers of its encoder, and what comes before and after), or a module beside it that comes before
     (ResNet: ``conv1``, ``bn1``, ``layer1`` …).
     """
-    seen = {id(parameter) for parameter in head_parameters(model)}
+    seen = {id(parameter) for parameter in find_head(model)[1].parameters()}
     whole = sum(parameter.numel() for parameter in backbone_parameters(model))
     found = []
     for block in _blocks(model, 0.9 * whole):

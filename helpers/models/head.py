@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from torch import nn
 from torchvision import models
 
@@ -25,19 +23,15 @@ def replace_head(model: nn.Module, classes: int, dropout: float, seed: int = 0) 
         seed: of the fresh weights. The caller's random state stays as it is.
     """
     name, old = find_head(model)
-    parent = model.get_submodule(name.rpartition(".")[0])
-    if isinstance(parent, Head):
-        if old.weight.shape[0] == classes:
-            parent[0].p = dropout
-            return model
-        name = name.rpartition(".")[0]
-    with seeded(seed, "head"):
-        if isinstance(old, nn.Conv2d):
-            layer: nn.Module = nn.Conv2d(old.in_channels, classes, old.kernel_size)
-        else:
-            layer = nn.Linear(old.in_features, classes)
     parent_name, _, leaf = name.rpartition(".")
     parent = model.get_submodule(parent_name)
+    with seeded(seed, "head"):
+        is_map = isinstance(old, nn.Conv2d)
+        layer = nn.Conv2d(old.in_channels, classes, 1) if is_map else nn.Linear(old.in_features, classes)
+    if isinstance(parent, Head):
+        parent[0].p = dropout
+        parent[1] = old if len(old.weight) == classes else layer
+        return model
     # In GoogLeNet and Inception the dropout is a neighbour of this name, not the item before.
     before = str(int(leaf) - 1) if leaf.isdecimal() else "dropout"
     if isinstance(getattr(parent, before, None), nn.Dropout):
@@ -72,17 +66,12 @@ def describe_head(model: nn.Module) -> str:
     parent_name = name.rpartition(".")[0]
     parent = model.get_submodule(parent_name)
     name, dropout = (parent_name, f"Dropout({parent[0].p:g}), ") if isinstance(parent, Head) else (name, "")
-    if isinstance(layer, nn.Conv2d):
-        return f"{name}: {dropout}Conv2d({layer.in_channels} → {layer.out_channels}, 1 × 1)"
-    return f"{name}: {dropout}Linear({layer.in_features} → {layer.out_features})"
+    outputs, inputs = layer.weight.shape[:2]
+    kind, size = ("Conv2d", ", 1 × 1") if isinstance(layer, nn.Conv2d) else ("Linear", "")
+    return f"{name}: {dropout}{kind}({inputs} → {outputs}{size})"
 
 
-def head_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """Iterate over the parameters of the layer that makes the logits."""
-    return find_head(model)[1].parameters()
-
-
-def backbone_parameters(model: nn.Module) -> Iterator[nn.Parameter]:
-    """Iterate over all parameters but the head's."""
-    head = {id(parameter) for parameter in head_parameters(model)}
-    return (parameter for parameter in model.parameters() if id(parameter) not in head)
+def backbone_parameters(model: nn.Module) -> list[nn.Parameter]:
+    """Return all parameters but the head's."""
+    head = {id(parameter) for parameter in find_head(model)[1].parameters()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in head]

@@ -140,8 +140,8 @@ def _loss(r: Recipe) -> list[Block]:
         "the validation loss too."
     )
     teacher = (
-        f"A share of {r.teacher_weight:g} of each target is the prediction of an earlier run, softened by a "
-        f"temperature of {r.teacher_temperature:g} (distillation [hinton2015])."
+        f"A share of {r.teacher_weight:g} of the loss is the divergence from the predictions of an earlier run, both "
+        f"softened by a temperature of {r.teacher_temperature:g} (distillation [hinton2015])."
     )
     return [
         paragraph(f"The loss is the cross-entropy, averaged over a batch $B$ of {r.batch_size} photos,"),

@@ -32,7 +32,9 @@ NEEDED = (
 )
 
 
-def summarize(run: Run, audit: Audit, history: History, predictions: Predictions) -> dict[str, Any]:
+def summarize(
+    run: Run, audit: Audit, history: History, predictions: Predictions, epoch_seconds: list[float]
+) -> dict[str, Any]:
     """The run in numbers. ``predictions`` are those of the best model on the validation photos.
 
     The interval is Wilson's for the best epoch: it knows the number of photos, not that the
@@ -72,8 +74,8 @@ def summarize(run: Run, audit: Audit, history: History, predictions: Predictions
             for score in class_scores(predictions, audit.photos.classes)
         ],
         "confusion": confusion_matrix(predictions).tolist(),
-        "training_seconds": run.training_seconds,
-        "epoch_seconds": run.epoch_seconds,
+        "training_seconds": sum(epoch_seconds),
+        "epoch_seconds": epoch_seconds,
     }
 
 

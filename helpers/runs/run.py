@@ -7,7 +7,7 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +76,6 @@ class Run:
     root: Path
     device: torch.device
     precision: torch.dtype
-    epoch_seconds: list[float] = field(default_factory=list)
-    saving_seconds: float = 0.0  # of them, for writing checkpoints; since the run was opened
-    last_model: Any = None  # nn.Module: as it was after the last epoch, averaged if the recipe says so
-    last_predictions: Any = None  # evaluate.Predictions of the last epoch's model on the validation photos
-
-    @property
-    def training_seconds(self) -> float:
-        return sum(self.epoch_seconds)
 
     @property
     def figures(self) -> Path:

@@ -1,8 +1,8 @@
-"""How far a run is, kept so that a run that is killed at any moment goes on as if nothing had been.
+"""Training checkpoints: a killed run resumes bit-identically.
 
-After every epoch the state is copied in memory. It is written to disk as often as that costs 1 % of the
-time, or every ``checkpoint_steps`` steps; and when training ends, for whatever reason it ends. Order,
-augmentation and dropout follow from seed, epoch and step, so that no generator's state needs keeping.
+After every epoch the state is copied to the CPU's memory. It is written to disk as often as that takes 1 % of the
+training time, or every ``checkpoint_steps`` steps, and when training ends for whatever reason. Order, augmentation and
+dropout follow from seed, epoch and step, so no random generator needs saving.
 """
 
 from __future__ import annotations
@@ -15,215 +15,199 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common import distributed, tensors
-from helpers.common.errors import RunError
+from helpers.common.errors import DivergedError, RunError
 from helpers.models.averaging import WeightEMA
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
 
-SHARE = 0.01  # of the training time, for writing to disk
+COST_SHARE = 0.01  # of the training time, for writing to disk
+DISK_SPEED = 300e6  # bytes per second, until it is measured
+VERSION = 4  # of last.ckpt
 
-
-DISK = 300e6  # bytes per second, as long as none was measured
-
-
-VERSION = 3
+Log = Callable[[str], None]
 
 
 @dataclass
 class EpochMeter:
-    """What the steps of an epoch have added up to. They stay on the device: reading them makes a GPU wait."""
+    """Sums over an epoch's steps. They stay on the device: reading them would make a GPU wait."""
 
     steps: int = 0
     photos: int = 0
-    loss: torch.Tensor | float = 0.0  # float64, summed over photos
+    loss: torch.Tensor | float = 0.0  # summed over photos, in float64 (Apple's GPUs: float32)
     correct: torch.Tensor | int = 0
     last_loss: torch.Tensor | None = None  # of the last step, the mean over its photos
 
-    def add(self, loss: torch.Tensor, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        if labels.ndim > 1:  # of blended photos, the class that has the larger share
-            labels = labels.argmax(1)
-        self.last_loss = loss.detach()
-        self.loss = self.loss + self.last_loss.double() * len(labels)
-        self.correct = self.correct + (logits.detach().argmax(1) == labels).sum()
-        self.photos += len(labels)
+    def add(self, loss: torch.Tensor, logits: torch.Tensor, targets: torch.Tensor) -> None:
+        """Add a step: its mean loss, logits ``(n, classes)``, and targets, labels ``(n,)`` or ``(n, classes)``."""
         self.steps += 1
+        if len(targets) == 0:  # one of several processes, in a small last batch: a mean over nothing
+            return
+        if targets.ndim > 1:  # of blended photos, the class with the larger share
+            targets = targets.argmax(1)
+        self.last_loss = loss.detach()
+        self.loss = self.loss + self.last_loss.to(distributed.sum_dtype(loss.device)) * len(targets)
+        self.correct = self.correct + (logits.detach().argmax(1) == targets).sum()
+        self.photos += len(targets)
+
+    def means(self) -> tuple[float, float]:
+        """Return mean loss and accuracy over the photos of all processes; DivergedError if the loss is not finite."""
+        loss, correct, photos = distributed.all_reduce_sum(self.loss, self.correct, self.photos)
+        if not torch.isfinite(loss):
+            raise DivergedError("the training loss is not finite: lower lr. The last good epoch is saved")
+        return (loss / photos).item(), (correct / photos).item()
 
 
 @dataclass
 class TrainingState:
-    """Whole epochs, and the sums over the steps of the one after them."""
+    """How far a training is: its whole epochs, and the steps of the next one."""
 
     history: History = field(default_factory=History)
-    sums: EpochMeter = field(default_factory=EpochMeter)
+    meter: EpochMeter = field(default_factory=EpochMeter)
     epoch_seconds: list[float] = field(default_factory=list)
-    seconds: float = 0.0  # of the epoch that is not whole
+    seconds: float = 0.0  # of the unfinished epoch
 
     @property
-    def begun(self) -> bool:
-        """Whether a step was taken."""
-        return bool(self.history or self.sums.steps)
+    def has_started(self) -> bool:
+        return bool(self.history or self.meter.steps)
 
     def __str__(self) -> str:
-        step = f", step {self.sums.steps} of the next" if self.sums.steps else ""
+        step = f", step {self.meter.steps} of the next" if self.meter.steps else ""
         return f"{len(self.history)} whole epochs{step}"
 
 
 class Checkpointer:
-    """Copies the state of a training, and writes it when that is due. Use as a context around the training."""
+    """Copies the state of a training (``snapshot``) and writes the last copy to the run's folder (``save``)."""
 
     def __init__(
         self,
         run: Run,
         model: nn.Module,
-        optimizer,
-        schedule,
+        optimizer: Optimizer,
+        schedule: LRScheduler,
         classes: tuple[str, ...],
-        average: WeightEMA | None = None,
+        ema: WeightEMA | None = None,
     ) -> None:
-        self.run, self.model, self.optimizer, self.schedule, self.classes = run, model, optimizer, schedule, classes
-        self.average = average  # of the weights, which is then what is saved as the best model
-        self.best: dict[str, torch.Tensor] | None = None  # the weights of the best epoch
+        """With ``ema``, the averaged weights are saved as the best model's."""
+        self.run, self.classes = run, classes
+        self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule} | ({"ema": ema} if ema else {})
+        self.best_model = ema.module if ema else model
+        self.best: dict[str, torch.Tensor] | None = None  # the best epoch's weights
         self.best_is_new = False
         self.unsaved: dict[str, Any] | None = None
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
-        self.cost = 3 * size / DISK  # the model, its momenta, and the best model
-        self.last = time.perf_counter()
+        self.cost = 3 * size / DISK_SPEED  # seconds for the model, its momenta, and the best model
+        self.last_save = time.perf_counter()
+        self.seconds = 0.0  # spent on saving
 
-    def __enter__(self) -> Checkpointer:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.write()
-
-    def restore(self, log: Callable[[str], None]) -> TrainingState:
-        """Bring model, optimizer and schedule to where the run was last saved, if it was.
+    def restore(self, log: Log) -> TrainingState:
+        """Load the newest intact checkpoint into model, optimizer and schedule; without one, start afresh.
 
         Raises:
-            RunError: what was saved belongs to another model.
+            RunError: the checkpoint belongs to another model.
         """
-        state = _load(self.run, log)
-        if state is None:
+        saved = _load(self.run, log)
+        if saved is None:
             return TrainingState()
         try:
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.schedule.load_state_dict(state["schedule"])
-            if self.average:
-                self.average.load_state_dict(state["average"])
+            for name, part in self.parts.items():
+                part.load_state_dict(saved[name])
         except (RuntimeError, ValueError, KeyError) as error:
             raise RunError(
                 f"{self.run.relative(self.run.folder)} was saved by another model: start anew with resume = False "
                 f"({str(error).splitlines()[0]})"
             ) from error
-        # A run that is continued in the last moment of an epoch takes no step before the schedule's.
+        # A run that resumes after the last step of an epoch takes none before the schedule's.
         warnings.filterwarnings("ignore", r"Detected call of `lr_scheduler.step\(\)` before `optimizer.step\(\)`")
-        self.best = state["best"]
-        position = TrainingState(
-            History(Epoch(*row) for row in state["history"]),
-            EpochMeter(*state["steps"], *state["sums"]),
-            list(state["epoch_seconds"]),
-            state["seconds"],
-        )
+        history = History(Epoch(*row) for row in saved["history"])
+        state = TrainingState(history, EpochMeter(*saved["meter"]), saved["epoch_seconds"], saved["seconds"])
+        self.best = saved["best"]
         if self.best is not None and distributed.is_main():
-            # The checkpoint is the authority: the file could be damaged, or of an epoch after the checkpoint.
-            self.run.save_best(self.best, position.history.best, self.classes)
-        if len(position.history) < self.run.recipe.epochs:
-            log(f"continues after {position}")
-            if state["machine"] != _machine(self.run):
-                log(
-                    f"it was begun on {_words(state['machine'])} and goes on with {_words(_machine(self.run))}: "
-                    "the last digits will differ from those of an undisturbed run"
-                )
-        return position
+            # The checkpoint decides: the file could be damaged, or of an epoch after the checkpoint.
+            self.run.save_best(self.best, history.best, self.classes)
+        if len(history) < self.run.recipe.epochs:
+            log(f"continues after {state}")
+            if saved["machine"] != (now := _describe_machine(self.run)):
+                log(f"it was begun on {saved['machine']} and goes on with {now}: the last digits will differ")
+        return state
 
-    def due(self, position: TrainingState) -> bool:
-        """Whether it is time to write."""
+    def is_due(self, state: TrainingState) -> bool:
+        """Tell whether it is time to save."""
         every = self.run.recipe.checkpoint_steps
         if every:
-            return position.sums.steps % every == 0  # 0 steps: the end of an epoch
-        return time.perf_counter() - self.last > self.cost / SHARE
+            return state.meter.steps % every == 0  # 0 steps: the end of an epoch
+        return time.perf_counter() - self.last_save > self.cost / COST_SHARE
 
-    def take(self, position: TrainingState) -> None:
-        """Copy the present state."""
-        sums, weights = position.sums, _copy(self.model.state_dict())
-        if sums.steps == 0 and position.history.best is position.history[-1]:
+    def snapshot(self, state: TrainingState, is_best: bool = False) -> None:
+        """Copy everything that resuming needs; with ``is_best``, keep the weights as the best model's."""
+        meter, copies = state.meter, {name: _copy_to_cpu(part.state_dict()) for name, part in self.parts.items()}
+        if is_best:
             self.best_is_new = True
-            self.best = _copy(self.average.module.state_dict()) if self.average else weights
-        self.unsaved = {
+            self.best = _copy_to_cpu(self.best_model.state_dict()) if "ema" in copies else copies["model"]
+        self.unsaved = copies | {
             "version": VERSION,
-            "history": [list(row) for row in position.history],
-            "steps": [sums.steps, sums.photos],
-            "sums": [_copy(sums.loss), _copy(sums.correct)],
-            "epoch_seconds": list(position.epoch_seconds),
-            "seconds": position.seconds,
-            "model": weights,
-            "optimizer": _copy(self.optimizer.state_dict()),
-            "schedule": self.schedule.state_dict(),
-            "average": _copy(self.average.state_dict()) if self.average else None,
+            "history": [list(row) for row in state.history],
+            "meter": [meter.steps, meter.photos, float(meter.loss), int(meter.correct)],
+            "epoch_seconds": list(state.epoch_seconds),
+            "seconds": state.seconds,
             "best": self.best,
-            "machine": _machine(self.run),
+            "machine": _describe_machine(self.run),
         }
 
-    def write(self) -> None:
-        """Write what was copied last, unless it is on disk already; the best model first."""
-        state, self.unsaved = self.unsaved, None
-        if state is None:
+    def save(self) -> None:
+        """Write the last snapshot, unless it is on disk already; the best model first."""
+        snapshot, self.unsaved = self.unsaved, None
+        if snapshot is None:
             return
         start = time.perf_counter()
-        history = History(Epoch(*row) for row in state["history"])
         if self.best_is_new:
+            history = History(Epoch(*row) for row in snapshot["history"])
             self.run.save_best(self.best, history.best, self.classes)
             self.best_is_new = False
         folder = self.run.folder
-        tensors.save_tensors(folder / "last.ckpt", state, previous=folder / "previous.ckpt")
-        self.last = time.perf_counter()
-        self.cost = self.last - start
-        self.run.saving_seconds += self.cost
+        tensors.save_tensors(folder / "last.ckpt", snapshot, previous=folder / "previous.ckpt")
+        self.last_save = time.perf_counter()
+        self.cost = self.last_save - start
+        self.seconds += self.cost
 
 
 def _load(run: Run, log: Callable[[str], None]) -> dict[str, Any] | None:
-    """The newest checkpoint that is whole; None if there is none at all."""
+    """Load the newest intact checkpoint to the CPU; None if there is none."""
     damaged = []
     for name in ("last.ckpt", "previous.ckpt"):
         path = run.folder / name
         if not path.exists():
             continue
         try:
-            state = tensors.load_tensors(path, run.device)
-            if not isinstance(state, dict) or state.get("version") != VERSION:
+            saved = tensors.load_tensors(path)
+            if not isinstance(saved, dict) or saved.get("version") != VERSION:
                 raise RunError(f"{path} was written by another version of this project")
         except RunError as error:
             damaged.append(name)
-            log(f"{error}. It is left aside")
+            log(f"{error}. It is ignored")
             continue
         if damaged:
             log(f"{name} is used instead: what came after it is repeated")
-        return state
+        return saved
     if damaged:
         log("no checkpoint can be used: the training begins anew")
     return None
 
 
-def _copy(state: Any) -> Any:
+def _copy_to_cpu(state: Any) -> Any:
+    """Copy a nest of tensors and plain values. On the device, model, momenta and best model would be held twice."""
     if isinstance(state, torch.Tensor):
-        return state.detach().clone()
+        return state.detach().to("cpu", copy=True)
     if isinstance(state, dict):
-        return {key: _copy(value) for key, value in state.items()}
+        return {key: _copy_to_cpu(value) for key, value in state.items()}
     if isinstance(state, (list, tuple)):
-        return [_copy(value) for value in state]
+        return [_copy_to_cpu(value) for value in state]
     return state
 
 
-def _machine(run: Run) -> dict[str, Any]:
-    return {
-        "device": run.device.type,
-        "threads": torch.get_num_threads(),
-        "precision": str(run.precision).removeprefix("torch."),
-        "torch": str(torch.__version__),
-    }
-
-
-def _words(machine: dict[str, Any]) -> str:
-    return f"{machine['device']} ({machine['precision']}, {machine['threads']} threads, torch {machine['torch']})"
+def _describe_machine(run: Run) -> str:
+    precision = str(run.precision).removeprefix("torch.")
+    return f"{run.device.type} ({precision}, {torch.get_num_threads()} threads, torch {torch.__version__})"

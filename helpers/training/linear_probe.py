@@ -1,7 +1,7 @@
-"""A frozen backbone's features, computed once: training the head alone then takes seconds.
+"""Training on a frozen backbone's features, computed once: the head alone, which takes seconds.
 
-The first half of LP-FT (Kumar et al., 2022). With a few hundred photos of things that ImageNet knows,
-it is often as accurate as fine-tuning everything.
+Also the first half of LP-FT (Kumar et al., 2022). With a few hundred photos of things that ImageNet knows, a linear
+probe is often as accurate as fine-tuning everything.
 """
 
 from __future__ import annotations
@@ -16,57 +16,53 @@ from helpers.models.averaging import with_tta
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 
-# Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. A head that is
-# pulled less is so sure of what it was fitted to that the first steps of fine-tuning, which show it something else,
-# spoil the backbone.
+# Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. With a weaker
+# penalty the head is so confident that the first steps of fine-tuning, on augmented photos, spoil the backbone.
 WEIGHT_PENALTY = 1e-2
-
-
-AUGMENTED_PASSES = 4  # one is too few: with random crops the head then learns these very crops by heart
+AUGMENTED_PASSES = 4  # with random crops, a head that has seen a single pass overfits to those crops
 
 
 class FeatureLoader(InMemoryLoader):
     """Batches ``(features, labels)`` in memory: ``(n, k)`` instead of images."""
 
     def images(self, rows: torch.Tensor) -> torch.Tensor:
-        return self.pictures[rows]  # a copy, which gradients may refer to; the features themselves know of none
+        return self.pictures[rows]  # a copy, which autograd may use; features are inference tensors
 
 
 def select_trained_part(
-    model: nn.Module, feeds: Loaders, recipe: Recipe, precision: torch.dtype
+    model: nn.Module, loaders: Loaders, recipe: Recipe, precision: torch.dtype
 ) -> tuple[nn.Module, Loaders]:
-    """The part of the model that training runs through, and its feeds.
+    """Return the part of the model that training runs through, and its loaders.
 
-    That is the whole model with the photos, unless the backbone is frozen and sees the same pictures in
-    every epoch: then it is the head, fed with the backbone's features. The head remains the model's own: what
-    it learns, the model knows.
+    That is the whole model with the photos, unless the backbone is frozen and sees the same images in every epoch:
+    then it is the head with the backbone's features. The head stays a part of the model.
     """
     head = head_module(model) if recipe.frozen_backbone and not recipe.augmentation else None
     if head is None:
-        return model, feeds
-    train = backbone_features(model, head, feeds.train, precision)
-    # The mean over views of what reaches a linear layer gives the mean of its logits.
-    val = backbone_features(with_tta(model, recipe), head, feeds.val, precision)
+        return model, loaders
+    train = backbone_features(model, head, loaders.train, precision)
+    # The mean over views of a linear layer's inputs gives the mean of its logits.
+    val = backbone_features(with_tta(model, recipe), head, loaders.val, precision)
     return head, Loaders(
-        FeatureLoader(*train, feeds.train.batch_size, recipe.seed),
-        FeatureLoader(*val, feeds.val.batch_size),
-        feeds.classes,
-        feeds.kind,
+        FeatureLoader(*train, loaders.train.batch_size, recipe.seed),
+        FeatureLoader(*val, loaders.val.batch_size),
+        loaders.classes,
+        loaders.kind,
         f"{train[0].shape[1]} features per photo",
-        feeds.train_names,
+        loaders.train_names,
     )
 
 
-def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = AUGMENTED_PASSES) -> float:
-    """Fit the head to the features of the feed's first epochs, by logistic regression: the first half of LP-FT.
+def fit_head(model: nn.Module, loader, precision: torch.dtype, passes: int = AUGMENTED_PASSES) -> float:
+    """Fit the head to the backbone's features by logistic regression: the first half of LP-FT.
 
-    A fresh head would send gradients of chance through the backbone, which spoil what it knows (Kumar et al., 2022).
+    The gradients of a random head would spoil the pretrained backbone (Kumar et al., 2022).
 
     Args:
-        looks: epochs to take features of; one will do if the photos are the same in all of them.
+        passes: epochs to compute features of; 1 if the images are the same in all of them.
 
     Returns:
-        The share of those photos that it then gets right.
+        The accuracy on those features.
 
     Raises:
         ParameterError: the model does not end in its head (SqueezeNet).
@@ -76,19 +72,19 @@ def fit_head(model: nn.Module, feed, precision: torch.dtype, looks: int = AUGMEN
         raise ParameterError(
             "linear_probe_first: this backbone averages behind its head. Set linear_probe_first to False"
         )
-    seen = [backbone_features(model, head, feed, precision, epoch) for epoch in range(looks)]
-    # cat copies: gradients cannot refer to inference tensors.
-    features, labels = (torch.cat(parts) for parts in zip(*seen, strict=True))
+    parts = [backbone_features(model, head, loader, precision, epoch) for epoch in range(passes)]
+    # cat copies: autograd cannot use inference tensors.
+    features, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     layer = find_head(model)[1]
     optimizer = torch.optim.LBFGS(layer.parameters(), max_iter=200, line_search_fn="strong_wolfe")
 
-    def loss() -> torch.Tensor:
+    def closure() -> torch.Tensor:
         optimizer.zero_grad()
-        value = nn.functional.cross_entropy(layer(features), labels) + WEIGHT_PENALTY * layer.weight.square().sum()
-        value.backward()
-        return value
+        loss = nn.functional.cross_entropy(layer(features), labels) + WEIGHT_PENALTY * layer.weight.square().sum()
+        loss.backward()
+        return loss
 
-    optimizer.step(loss)
+    optimizer.step(closure)
     optimizer.zero_grad(set_to_none=True)
     with torch.no_grad():
         return (layer(features).argmax(1) == labels).float().mean().item()

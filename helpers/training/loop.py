@@ -1,92 +1,89 @@
-"""Loss, optimizer, schedule, and the training loop: plain PyTorch, to be read aloud."""
+"""The training loop: plain PyTorch, to be read aloud."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import LRScheduler
 
-from helpers.common import distributed
-from helpers.common.errors import DivergedError
 from helpers.common.modules import autocast
-from helpers.common.progress import progress
-from helpers.common.seeding import derive_seed
 from helpers.data.loading.loaders import Batches, Loaders
-from helpers.evaluation.predictions import predict
-from helpers.models.averaging import WeightEMA, with_tta
+from helpers.evaluation.predictions import Predictions, predict
+from helpers.models.averaging import WeightEMA
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
-from helpers.training import out_of_memory
-from helpers.training.checkpointing import Checkpointer, EpochMeter
-from helpers.training.linear_probe import AUGMENTED_PASSES, fit_head, select_trained_part
-from helpers.training.monitor import SignalGuard, StepMonitor
-from helpers.training.targets import Targets
+from helpers.training.checkpointing import EpochMeter
+from helpers.training.monitor import StepMonitor
+from helpers.training.optimization import learning_rate
+from helpers.training.setup import set_up_training
+from helpers.training.targets import Teacher
+
+
+class FitResult(NamedTuple):
+    """What a training leaves in memory; the best model is in the run's folder."""
+
+    history: History
+    last_model: nn.Module  # after the last epoch: the whole model, or its moving average
+    last_predictions: Predictions  # the last model's, on the validation photos
+    epoch_seconds: list[float]
+    saving_seconds: float  # of them, for writing checkpoints, since the training was resumed
 
 
 def fit(
     model: nn.Module,
-    feeds: Loaders,
+    loaders: Loaders,
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
     schedule: LRScheduler,
     run: Run,
     log: Callable[[str], None] = print,
-) -> History:
-    """Train for the recipe's epochs, continuing where the run was interrupted.
+) -> FitResult:
+    """Train for the recipe's epochs, or for what an interrupted run has left of them.
 
-    The run folder holds the history, the best model so far (by validation accuracy) and what continuing
-    needs. Of several processes the first one writes it. Ctrl-C and SIGTERM save before they interrupt.
+    The run's folder gets the history, the best model so far (by validation accuracy), and a checkpoint to resume from.
+    Ctrl-C and SIGTERM save first. Of several processes only the first one writes.
 
     Raises:
-        DivergedError: the loss is no longer a number.
+        DivergedError: the loss is not finite.
         RunError: memory did not suffice, or the folder cannot be written.
     """
-    began = time.perf_counter()
-    recipe = run.recipe
-    average = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
-    keeper = Checkpointer(run, model, optimizer, schedule, feeds.classes, average)
-    position = keeper.restore(log)
-    if recipe.linear_probe_first and not position.begun:
-        share = fit_head(model, feeds.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)
-        log(f"head fitted to the features: {share:.4f} of the photos are right\n")
-    network, feeds = select_trained_part(model, feeds, recipe, run.precision)
-    tested = average.like(network) if average else network
-    if network is model:  # a head's features are those of all views already
-        tested = with_tta(tested, recipe)
-    network = distributed.wrap_ddp(network)
-    targets = Targets(run, feeds.classes)
-    history, predictions = position.history, None
-    with SignalGuard() as interruption, keeper:
-        between_steps = StepMonitor(run, feeds, keeper, interruption, position, log, began)
-        for epoch in range(len(history), recipe.epochs):
-            learning_rate = optimizer.param_groups[0]["lr"]
-            log(f"Epoch {epoch}/{recipe.epochs - 1}\n-----\nLearning Rate: {learning_rate:.6f}")
+    setup = set_up_training(model, loaders, optimizer, schedule, run, log)
+    history, epochs, predictions = setup.monitor.state.history, run.recipe.epochs, None
+    with setup.monitor.guard(model):
+        for epoch in range(len(history), epochs):
+            lr = learning_rate(optimizer)
+            log(f"Epoch {epoch}/{epochs - 1}\n-----\nLearning Rate: {lr:.6f}")
 
-            start = position.sums.steps
-            batches = targets(_seeded(feeds.train.epoch(epoch, start), recipe.seed, epoch, start))
-            batches = progress(batches, len(feeds.train) - start, f"epoch {epoch}")
-            with out_of_memory.explain_out_of_memory(model, recipe, run.precision, keeper.write):
-                train_loss, train_accuracy = train_one_epoch(
-                    network, batches, criterion, optimizer, run.precision, position.sums, between_steps
-                )
-                log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
-                predictions = predict(tested, feeds.val, run.precision)
+            train_loss, train_accuracy = train_one_epoch(
+                setup.trained,
+                setup.batches(epoch),
+                criterion,
+                optimizer,
+                run.precision,
+                run.recipe.clip_norm,
+                setup.ema,
+                setup.teacher,
+                setup.monitor,
+            )
+            log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
+
+            predictions = predict(setup.evaluated, setup.loaders.val, run.precision)
             val_loss = criterion(predictions.logits, predictions.labels).item()
             log(f"val Loss: {val_loss:.4f} Acc: {predictions.accuracy:.4f}\n")
 
             schedule.step()
-            history.append(Epoch(epoch, learning_rate, train_loss, train_accuracy, val_loss, predictions.accuracy))
-            between_steps.end_of_epoch()
+            history.append(Epoch(epoch, lr, train_loss, train_accuracy, val_loss, predictions.accuracy))
+            setup.monitor.end_epoch(is_best=history.best is history[-1])  # saves the best model
 
-    # A run that was finished when it was opened takes no step here.
-    run.last_model = average.module if average else model
-    run.last_predictions = predictions or predict(tested, feeds.val, run.precision)
-    minutes, rest = divmod(run.training_seconds, 60)
-    log(f"Training complete in {minutes:.0f}m {rest:.0f}s\nBest val Acc: {history.best.val_accuracy:4f}")
-    return history
+    if predictions is None:  # the run was finished already
+        predictions = predict(setup.evaluated, setup.loaders.val, run.precision)
+    epoch_seconds = setup.monitor.state.epoch_seconds
+    minutes, seconds = divmod(round(sum(epoch_seconds)), 60)
+    log(f"Training complete in {minutes}m {seconds}s\nBest val Acc: {history.best.val_accuracy:.6f}")
+    return FitResult(history, setup.saved, predictions, epoch_seconds, setup.monitor.checkpointer.seconds)
 
 
 def train_one_epoch(
@@ -94,40 +91,41 @@ def train_one_epoch(
     batches: Batches,
     criterion: nn.Module,
     optimizer: torch.optim.Optimizer,
-    precision: torch.dtype,
-    sums: EpochMeter | None = None,
-    after_step: Callable[[], None] = lambda: None,
+    precision: torch.dtype = torch.float32,
+    clip_norm: float = 0.0,
+    ema: WeightEMA | None = None,
+    teacher: Teacher | None = None,
+    monitor: StepMonitor | None = None,
 ) -> tuple[float, float]:
-    """One pass over the batches. Returns mean loss and accuracy over the photos seen.
+    """Take a step for each batch. Returns mean loss and accuracy over the photos.
 
     Args:
-        sums: of an epoch that was interrupted, whose other batches are given.
-        after_step: is called after each step.
+        batches: of ``(images, targets)``, where targets are labels ``(n,)`` or probabilities ``(n, classes)``.
+        precision: of convolutions and matrix products; the loss is computed in float32.
+        clip_norm: longer gradients are scaled down to this length (Pascanu et al., 2013); 0: never.
+        ema: moving average of the weights, updated after each step.
+        teacher: a trained model to learn from as well.
+        monitor: of a run that can be interrupted and resumed.
 
     Raises:
-        DivergedError: the loss is no longer a number.
+        DivergedError: the loss is not finite.
     """
     model.train()
-    sums = sums or EpochMeter()
-    for images, labels in batches:
+    meter = monitor.state.meter if monitor else EpochMeter()
+    for images, targets in batches:
         optimizer.zero_grad()
         with autocast(images.device, precision):
-            logits = model(images)
-        loss = criterion(logits.float(), labels)
+            logits = model(images).float()
+        loss = criterion(logits, targets)
+        if teacher:
+            loss = teacher.distill(loss, logits, images)
         loss.backward()
+        if clip_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
         optimizer.step()
-        sums.add(loss, logits, labels)
-        after_step()
-    loss_sum, correct, photos = distributed.all_reduce_sum(sums.loss, sums.correct, sums.photos)
-    if not torch.isfinite(loss_sum):
-        raise DivergedError("the training loss is no longer a number: lower lr. The last good epoch is saved")
-    return (loss_sum / photos).item(), (correct / photos).item()
-
-
-def _seeded(batches: Batches, seed: int, epoch: int, start: int) -> Batches:
-    """The same batches; before each step dropout's generators are set to what follows from seed, epoch and step."""
-    # Each of several processes has a seed of its own: together their masks are to be as random as those of one.
-    rank = [distributed.rank()] if distributed.rank() else []
-    for step, batch in enumerate(batches, start):
-        torch.manual_seed(derive_seed(seed, "training", epoch, step, *rank))
-        yield batch
+        if ema:
+            ema.update()
+        meter.add(loss, logits, targets)
+        if monitor:
+            monitor.after_step()
+    return meter.means()

@@ -1,4 +1,4 @@
-"""What happens between two training steps: the loss is looked at, the state is kept, signals are obeyed."""
+"""What happens around the training steps: the loss is checked, checkpoints are saved, signals are handled."""
 
 from __future__ import annotations
 
@@ -6,145 +6,156 @@ import math
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
+from typing import NoReturn
 
 import torch
+from torch import nn
 
 from helpers.common import distributed
 from helpers.common.errors import DivergedError
 from helpers.data.loading.loaders import Loaders, epoch_order
 from helpers.runs.run import Run
-from helpers.training.checkpointing import Checkpointer, EpochMeter, TrainingState
+from helpers.training.checkpointing import Checkpointer, EpochMeter, Log, TrainingState
+from helpers.training.out_of_memory import explain_out_of_memory
 
 
 class StepMonitor:
-    """Called after each step, and at the end of each epoch, of a run at ``position``."""
+    """Keeps a training safe, and changes nothing in it. ``fit`` and ``train_one_epoch`` say when.
+
+    | when            | who decides                         | who copies   | who writes                            |
+    |-----------------|-------------------------------------|--------------|---------------------------------------|
+    | after a step    | ``is_due``, or a signal             | ``snapshot`` | ``save``                              |
+    | end of an epoch | always copied; written as above     | ``snapshot`` | ``Run.save_history``, ``save``        |
+    | end of training | always, whatever ended it           | (the last)   | ``save``                              |
+    | loss not finite | ``FiniteLossCheck``                 | (the last)   | ``save``, then raises DivergedError   |
+    | Ctrl-C, SIGTERM | ``SignalGuard``, once a step ended  | ``snapshot`` | ``save``, then the signal is raised   |
+    | out of memory   | ``explain_out_of_memory``           | (the last)   | ``save``, then raises RunError        |
+
+    ``is_due``, ``snapshot`` and ``save`` are the ``Checkpointer``'s.
+    Of several processes the first one alone copies and writes, and only at the ends of epochs.
+    """
 
     def __init__(
-        self,
-        run: Run,
-        feeds: Loaders,
-        keeper: Checkpointer,
-        interruption: SignalGuard,
-        position: TrainingState,
-        log: Callable[[str], None],
-        began: float,
+        self, run: Run, loaders: Loaders, checkpointer: Checkpointer, state: TrainingState, log: Log, start: float
     ) -> None:
-        """``began``: when the training did, by ``time.perf_counter()``; computing features belongs to it."""
-        self.run, self.feeds, self.keeper, self.interruption = run, feeds, keeper, interruption
-        self.position, self.log = position, log
-        self.loss = FiniteLossCheck(self._refuse)
-        self.began = began - position.seconds
-        run.epoch_seconds = position.epoch_seconds
+        """``start``: when the training began, by ``time.perf_counter()``; computing features is part of it."""
+        self.run, self.loaders, self.checkpointer, self.state, self.log = run, loaders, checkpointer, state, log
+        self.signals = SignalGuard()
+        self.loss_check = FiniteLossCheck(self._raise_diverged)
+        self.epoch_start = start - state.seconds
 
-    def __call__(self) -> None:
-        sums = self.position.sums
-        if self.keeper.average:
-            self.keeper.average.update()
-        self.loss.see(sums.last_loss, sums.steps - 1)
+    @contextmanager
+    def guard(self, model: nn.Module) -> Iterator[None]:
+        """Save on leaving, for whatever reason; handle signals, and explain a lack of memory, inside."""
+        with self.signals:
+            try:
+                with explain_out_of_memory(model, self.run.recipe, self.run.precision, self.checkpointer.save):
+                    yield
+            finally:
+                self.checkpointer.save()
+
+    def after_step(self) -> None:
+        """Check the loss of the step that ``state.meter`` has just got, and save if it is time."""
+        meter = self.state.meter
+        self.loss_check.check(meter.last_loss, meter.steps - 1)
         if distributed.world_size() > 1:
-            return  # sums and interruptions of several processes come together at the end of the epoch
-        if self.interruption.asked or self.keeper.due(self.position):
-            self.loss.settle()
-            self.position.seconds = time.perf_counter() - self.began
-            self.keeper.take(self.position)
-            self.keeper.write()
-        self._obey()
+            return
+        if self.signals.received or self.checkpointer.is_due(self.state):
+            self.loss_check.finish()
+            self.state.seconds = time.perf_counter() - self.epoch_start
+            self.checkpointer.snapshot(self.state)
+            self.checkpointer.save()
+        self._obey_signal()
 
-    def end_of_epoch(self) -> None:
-        """Keep the epoch that the history has just got."""
-        self.position.epoch_seconds.append(time.perf_counter() - self.began)
-        self.began, self.position.seconds, self.position.sums = time.perf_counter(), 0.0, EpochMeter()
-        self.loss.settle()
+    def end_epoch(self, is_best: bool) -> None:
+        """Keep the epoch that the history has just got, and its weights if it is the best so far."""
+        self.state.epoch_seconds.append(time.perf_counter() - self.epoch_start)
+        self.epoch_start, self.state.seconds, self.state.meter = time.perf_counter(), 0.0, EpochMeter()
+        self.loss_check.finish()
         if distributed.is_main():
-            self.run.save_history(self.position.history)
-            self.keeper.take(self.position)
-            if self.interruption.asked or self.keeper.due(self.position):
-                self.keeper.write()
-        self._obey()
+            self.run.save_history(self.state.history)
+            self.checkpointer.snapshot(self.state, is_best)
+            if self.signals.received or self.checkpointer.is_due(self.state):
+                self.checkpointer.save()
+        self._obey_signal()
 
-    def _obey(self) -> None:
-        if self.interruption.asked:
-            self.log(f"interrupted, saved after {self.position}: the same run continues from here")
-            self.interruption.obey()
+    def _obey_signal(self) -> None:
+        if self.signals.received:
+            self.log(f"interrupted, saved after {self.state}: the same run continues from here")
+            raise KeyboardInterrupt(f"{self.signals.received.name}: saved; the same run continues from here")
 
-    def _refuse(self, loss: float, step: int) -> None:
-        epoch, n = len(self.position.history), len(self.feeds.train.labels)
-        order = epoch_order(n, self.run.recipe.seed, epoch).tolist()
+    def _raise_diverged(self, loss: float, step: int) -> NoReturn:
+        """Name the photos of the step's batch in the error."""
+        epoch, labels, names = len(self.state.history), self.loaders.train.labels, self.loaders.train_names
+        order = epoch_order(len(labels), self.run.recipe.seed, epoch).tolist()
         rows = order[step * self.run.recipe.batch_size :][: self.run.recipe.batch_size]
-        names = [self.feeds.train_names[row] for row in rows] if self.feeds.train_names else []
-        shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+        photos = ", ".join(names[row] for row in rows[:4]) if names else ""
+        more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
         raise DivergedError(
-            f"the training loss is no longer a number: lower lr, or look at these photos. "
-            f"It was {loss} in epoch {epoch}, step {step}{', photos ' + shown if shown else ''}. "
-            "The last good epoch is saved"
+            f"the training loss is not finite: lower lr, or look at these photos. It was {loss} in epoch {epoch}, "
+            f"step {step}{f', photos {photos}{more}' if photos else ''}. The last good epoch is saved"
         )
 
 
 class FiniteLossCheck:
-    """Looks at the loss of each step; on a GPU one step later, so that it always has work queued."""
+    """Checks each step's loss; on a GPU one step later, so that the GPU never waits."""
 
-    def __init__(self, refuse: Callable[[float, int], None]) -> None:
-        self.refuse = refuse
-        self.waiting: tuple[torch.Tensor, torch.cuda.Event, int] | None = None
+    def __init__(self, raise_diverged: Callable[[float, int], NoReturn]) -> None:
+        self.raise_diverged = raise_diverged
+        self.pending: tuple[torch.Tensor, torch.cuda.Event, int] | None = None
 
-    def see(self, loss: torch.Tensor, step: int) -> None:
-        """Look at this loss, now or with the next."""
+    def check(self, loss: torch.Tensor, step: int) -> None:
+        """Check this loss: now, or on a GPU with the next one."""
+        self.finish()
         if loss.device.type != "cuda":
-            self._judge(loss, step)
+            self._check_now(loss, step)
             return
-        self.settle()
         # Only a copy into pinned memory lets the GPU go on; the event says when it is there.
         copy = torch.empty((), dtype=loss.dtype, pin_memory=True).copy_(loss, non_blocking=True)
-        event = torch.cuda.Event()
-        event.record()
-        self.waiting = (copy, event, step)
+        self.pending = (copy, torch.cuda.current_stream().record_event(), step)
 
-    def settle(self) -> None:
-        """Look at the loss that waits."""
-        if self.waiting is not None:
-            (loss, event, step), self.waiting = self.waiting, None
+    def finish(self) -> None:
+        """Check the pending loss."""
+        if self.pending is not None:
+            (loss, event, step), self.pending = self.pending, None
             event.synchronize()
-            self._judge(loss, step)
+            self._check_now(loss, step)
 
-    def _judge(self, loss: torch.Tensor, step: int) -> None:
+    def _check_now(self, loss: torch.Tensor, step: int) -> None:
         if not math.isfinite(value := loss.item()):
-            self.refuse(value, step)
+            self.raise_diverged(value, step)
 
 
 class SignalGuard:
-    """While inside, SIGINT and SIGTERM are noted, so that what was learned can be saved first.
+    """Notes SIGINT and SIGTERM inside the context, so that the training can be saved first.
 
-    On leaving, the signal is given on: SIGINT raises ``KeyboardInterrupt``, SIGTERM ends the process. A second
-    SIGINT interrupts at once. Of several processes each obeys at once, since the others would wait for it.
+    On leaving, the signal is raised again: SIGINT as ``KeyboardInterrupt``, SIGTERM ends the process. A second signal
+    interrupts at once. Several processes do not wait: each would wait for the others in the middle of a step.
     """
 
     def __init__(self) -> None:
-        self.asked: signal.Signals | None = None
-        self._before: dict[signal.Signals, object] = {}
+        self.received: signal.Signals | None = None
+        self._handlers: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> SignalGuard:
-        # Python allows the main thread alone to handle signals; elsewhere they are not ours to handle.
+        # Python lets only the main thread handle signals; elsewhere they are left alone.
         if threading.current_thread() is threading.main_thread() and distributed.world_size() == 1:
             for number in (signal.SIGINT, signal.SIGTERM):
                 before = signal.getsignal(number)
-                if before is not None and before is not signal.SIG_IGN:  # what nohup ignores, we ignore
-                    self._before[number] = signal.signal(number, self._note)
+                if before is not None and before is not signal.SIG_IGN:  # what nohup ignores stays ignored
+                    self._handlers[number] = signal.signal(number, self._note)
         return self
 
-    def obey(self) -> None:
-        """Raise ``KeyboardInterrupt`` if a signal came."""
-        if self.asked is not None:
-            raise KeyboardInterrupt(f"{self.asked.name}: saved; the same run continues from here")
-
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._handlers.items():
             signal.signal(number, handler)
-        if self.asked is not None and (kind is None or self.asked == signal.SIGTERM):
-            signal.raise_signal(self.asked)
+        if self.received is not None and (kind is None or self.received == signal.SIGTERM):
+            signal.raise_signal(self.received)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.asked is not None:
+        if self.received is not None:
             raise KeyboardInterrupt
-        self.asked = signal.Signals(number)
+        self.received = signal.Signals(number)

@@ -1,24 +1,17 @@
-"""Which parameters take how large a step: the optimizer, its groups, and the schedule."""
+"""Loss, optimizer and learning-rate schedule, as the recipe names them."""
 
 from __future__ import annotations
 
 import torch
 from torch import nn
-from torch.optim.lr_scheduler import (
-    CosineAnnealingLR,
-    LinearLR,
-    LRScheduler,
-    OneCycleLR,
-    SequentialLR,
-    StepLR,
-)
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, SequentialLR, StepLR
 
-from helpers.models.head import head_parameters
+from helpers.models.head import backbone_parameters, find_head
 from helpers.recipe import Recipe
 
 
 def make_loss(label_smoothing: float = 0.0) -> nn.Module:
-    """Cross-entropy of logits ``(n, classes)`` against labels ``(n,)``, the mean over the batch.
+    """Return cross-entropy: logits ``(n, classes)`` and labels ``(n,)`` → the mean over the batch, in nats.
 
     Args:
         label_smoothing: share of the truth that is spread over all classes (Szegedy et al., 2016).
@@ -27,55 +20,30 @@ def make_loss(label_smoothing: float = 0.0) -> nn.Module:
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """The recipe's optimizer over the trainable parameters; ``sgd`` with Nesterov momentum (Sutskever et al., 2013)."""
+    """Return the recipe's optimizer; ``sgd`` has Nesterov's momentum (Sutskever et al., 2013) by default."""
     groups = parameter_groups(model, recipe)
     fused = groups[0]["params"][0].device.type in ("cpu", "cuda", "mps")  # one pass over the weights instead of five
+    lr, momentum, weight_decay = recipe.lr, recipe.momentum, recipe.weight_decay
     if recipe.optimizer == "sgd":
-        optimizer = torch.optim.SGD(
-            groups,
-            lr=recipe.lr,
-            momentum=recipe.momentum,
-            nesterov=recipe.nesterov,
-            weight_decay=recipe.weight_decay,
-            fused=fused,
-        )
-    elif recipe.optimizer == "rmsprop":
-        optimizer = torch.optim.RMSprop(
-            groups, lr=recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    else:
-        kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
-        betas = (recipe.momentum, 0.999)
-        optimizer = kind(groups, lr=recipe.lr, betas=betas, weight_decay=recipe.weight_decay, fused=fused)
-    if recipe.clip_norm:
-        _shorten_gradients(optimizer, recipe.clip_norm)
-    return optimizer
+        return torch.optim.SGD(groups, lr, momentum, weight_decay=weight_decay, nesterov=recipe.nesterov, fused=fused)
+    if recipe.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr, momentum=momentum, weight_decay=weight_decay)
+    kind = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[recipe.optimizer]
+    return kind(groups, lr, betas=(momentum, 0.999), weight_decay=weight_decay, fused=fused)
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """The trainable parameters: one group, or with ``head_lr`` the backbone's and then the head's, at that rate."""
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    """Return the trainable parameters in one group; with ``head_lr`` in two, ``backbone`` and ``head``."""
     if not recipe.head_lr:
-        return [{"params": trained}]
-    own = {id(parameter) for parameter in head_parameters(model)}
-    backbone = [parameter for parameter in trained if id(parameter) not in own]
-    head = [parameter for parameter in trained if id(parameter) in own]
-    groups = [{"params": backbone, "lr": recipe.lr}, {"params": head, "lr": recipe.head_lr}]
-    return [group for group in groups if group["params"]]
-
-
-def _shorten_gradients(optimizer: torch.optim.Optimizer, longest: float) -> None:
-    """Gradient clipping (Pascanu et al., 2013): all gradients together have at most this length before a step."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-
-    def shorten(*_) -> None:
-        nn.utils.clip_grad_norm_(parameters, longest)
-
-    optimizer.register_step_pre_hook(shorten)
+        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+    backbone = [parameter for parameter in backbone_parameters(model) if parameter.requires_grad]
+    head = list(find_head(model)[1].parameters())
+    groups = [{"name": "backbone", "params": backbone}, {"name": "head", "params": head, "lr": recipe.head_lr}]
+    return groups if backbone else groups[1:]
 
 
 def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRScheduler:
-    """The learning rate per epoch: falling in steps, along half a cosine after a warm-up, or in one cycle."""
+    """Return the schedule, stepped once per epoch: in steps, half a cosine after a warm-up, or one cycle."""
     if recipe.schedule == "step":
         return StepLR(optimizer, step_size=recipe.lr_step, gamma=recipe.lr_gamma)
     if recipe.schedule == "onecycle":
@@ -89,13 +57,20 @@ def make_schedule(optimizer: torch.optim.Optimizer, recipe: Recipe) -> LRSchedul
     return SequentialLR(optimizer, [warmup, cosine], milestones=[warmup_epochs])
 
 
+def learning_rate(optimizer: torch.optim.Optimizer) -> float:
+    """Return the present learning rate: of the group ``backbone``, or of the only group if there is no such."""
+    groups = optimizer.param_groups
+    return next((group for group in groups if group.get("name") == "backbone"), groups[0])["lr"]
+
+
 def learning_rates(recipe: Recipe) -> list[float]:
-    """The learning rate of every epoch of the recipe."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=recipe.lr)
+    """Return the learning rate of each epoch, as ``fit`` logs it."""
+    lr = recipe.head_lr if recipe.head_lr and recipe.freeze_fraction == 1 else recipe.lr
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr)
     schedule = make_schedule(optimizer, recipe)
     rates = []
     for _ in range(recipe.epochs):
-        rates.append(optimizer.param_groups[0]["lr"])
+        rates.append(learning_rate(optimizer))
         optimizer.step()  # without gradients: changes nothing, but the schedule wants to follow a step
         schedule.step()
     return rates

@@ -1,40 +1,106 @@
-"""Everything that a training needs, from a run, an audit and a split; the notebook does it cell by cell."""
+"""Setting up a training: what is built from a recipe, and what of it is trained, evaluated and resumed."""
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from helpers.common import distributed
+from helpers.common.progress import progress
+from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
-from helpers.data.loading.loaders import Loaders, make_loaders
+from helpers.data.loading.loaders import Batches, Loaders, make_loaders
 from helpers.data.split import Split
-from helpers.models import build_model
+from helpers.models import build_model, with_tta
+from helpers.models.averaging import WeightEMA
 from helpers.runs.run import Run
-from helpers.training.optimization import make_optimizer, make_schedule
+from helpers.training.checkpointing import Checkpointer, Log
+from helpers.training.linear_probe import AUGMENTED_PASSES, fit_head, select_trained_part
+from helpers.training.monitor import StepMonitor
+from helpers.training.optimization import make_loss, make_optimizer, make_schedule
+from helpers.training.targets import Teacher, mix_batches
 
 
 class Training(NamedTuple):
-    """What ``fit`` takes."""
+    """What ``fit`` takes, in its order."""
 
     model: nn.Module  # on the run's device
-    feeds: Loaders
-    optimizer: torch.optim.Optimizer
+    loaders: Loaders
+    criterion: nn.Module
+    optimizer: Optimizer
     schedule: LRScheduler
 
 
 def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) -> Training:
-    """Feeds, model, optimizer and schedule as the run's recipe says.
+    """Build everything that a training needs from the run's recipe, as the notebook does cell by cell.
 
     Raises:
         UserError: the photos, the weights or a setting cannot be used.
     """
     recipe = run.recipe
-    feeds = make_loaders(audit, split, recipe, run.device, cache=cache)
+    loaders = make_loaders(audit, split, recipe, run.device, cache=cache)
     model = build_model(recipe, len(audit.photos.classes), run.locate(recipe.weights))
     model = model.to(run.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
-    return Training(model, feeds, optimizer, make_schedule(optimizer, recipe))
+    return Training(model, loaders, make_loss(recipe.label_smoothing), optimizer, make_schedule(optimizer, recipe))
+
+
+@dataclass(frozen=True)
+class TrainingSetup:
+    """What ``fit`` trains, evaluates and saves: decided once, by ``set_up_training``."""
+
+    trained: nn.Module  # the model or its head alone; wrapped if several processes train
+    evaluated: nn.Module  # the same or its moving average, with flip TTA if the recipe says so
+    saved: nn.Module  # the whole model, or its moving average
+    loaders: Loaders  # of photos, or of features where the head alone is trained
+    ema: WeightEMA | None
+    teacher: Teacher | None
+    monitor: StepMonitor  # saves it; knows how far an interrupted run was
+
+    def batches(self, epoch: int) -> Batches:
+        """Yield the batches of an epoch whose steps are still to be taken, with a bar where a person watches."""
+        start, recipe = self.monitor.state.meter.steps, self.monitor.run.recipe
+        batches = _seeded(self.loaders.train.epoch(epoch, start), recipe.seed, epoch, start)
+        batches = mix_batches(batches, recipe, len(self.loaders.classes))
+        return progress(batches, len(self.loaders.train) - start, f"epoch {epoch}")
+
+
+def set_up_training(
+    model: nn.Module, loaders: Loaders, optimizer: Optimizer, schedule: LRScheduler, run: Run, log: Log
+) -> TrainingSetup:
+    """Decide what is trained and evaluated, and bring all of it to where an interrupted run was.
+
+    Raises:
+        UserError: a checkpoint is of another model, or the teacher or the linear probe cannot be used.
+    """
+    start, recipe = time.perf_counter(), run.recipe
+    ema = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
+    checkpointer = Checkpointer(run, model, optimizer, schedule, loaders.classes, ema)
+    state = checkpointer.restore(log)
+    teacher = Teacher(run, loaders.classes) if recipe.teacher else None
+    if recipe.linear_probe_first and not (state.history or state.meter.steps):
+        accuracy = fit_head(model, loaders.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)
+        log(f"linear probe: train Acc: {accuracy:.4f}\n")
+    trained, loaders = select_trained_part(model, loaders, recipe, run.precision)
+    evaluated = ema.counterpart(trained) if ema else trained
+    if trained is model:  # the features that a head is evaluated on include the mirrored views already
+        evaluated = with_tta(evaluated, recipe)
+    monitor = StepMonitor(run, loaders, checkpointer, state, log, start)
+    saved = ema.module if ema else model
+    return TrainingSetup(distributed.wrap_ddp(trained), evaluated, saved, loaders, ema, teacher, monitor)
+
+
+def _seeded(batches: Batches, seed: int, epoch: int, start: int) -> Batches:
+    """Seed PyTorch before each step: dropout and MixUp then follow from seed, epoch and step, resumed or not."""
+    # Each of several processes has a seed of its own: together their masks are to be as random as those of one.
+    rank = [distributed.rank()] if distributed.rank() else []
+    for step, batch in enumerate(batches, start):
+        torch.manual_seed(derive_seed(seed, "training", epoch, step, *rank))
+        yield batch

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from torch import nn
-
 from helpers.common import distributed
 from helpers.data.audit import Audit
 from helpers.data.sources.locate import open_dataset
@@ -13,7 +11,6 @@ from helpers.data.split import split_photos, write_split
 from helpers.recipe import Recipe
 from helpers.runs.run import Run, open_run, plan_run
 from helpers.training.loop import fit
-from helpers.training.optimization import make_loss
 from helpers.training.setup import assemble
 
 
@@ -28,21 +25,12 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
         run = open_run(recipe, root, folder=folder, device=device)
     audit: Audit = distributed.broadcast_object(lambda: open_dataset(recipe, root))
     split = split_photos(audit, recipe.train_fraction, recipe.seed)
-    log = print if distributed.is_main() else _silent
+    log = print if distributed.is_main() else lambda text: None
     if distributed.is_main():
         write_split(run.folder / "split.csv", audit.photos, split)
         run.save_environment(audit.fingerprint)
     with distributed.main_process_first():  # the others find decoded photos and downloaded weights there
-        model, feeds, optimizer, schedule = assemble(run, audit, split, run.cache)
-    log(f"{run.relative(run.folder)}: {distributed.world_size()} processes, {feeds}")
-    fit(model, feeds, zero_without_photos(make_loss(recipe.label_smoothing)), optimizer, schedule, run, log)
+        training = assemble(run, audit, split, run.cache)
+    log(f"{run.relative(run.folder)}: {distributed.world_size()} processes, {training.loaders}")
+    fit(*training, run, log)
     return run
-
-
-def zero_without_photos(criterion: nn.Module):
-    """Return the loss; 0 for a process that has no photo in the last batch, where a mean would be NaN."""
-    return lambda logits, labels: criterion(logits, labels) if len(labels) else logits.sum()
-
-
-def _silent(text: str) -> None:
-    pass

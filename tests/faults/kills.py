@@ -25,10 +25,9 @@ import torch
 from helpers.common import files, tensors
 from helpers.common.errors import RunError
 from helpers.runs import locks
-from helpers.training import loop, optimization
 from tests import enable_ctrl_c
 from tests.faults import notebook_kills
-from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
+from tests.tiny import tiny_fit, tiny_loaders, tiny_recipe
 
 STEPS = 2  # between checkpoints
 RECIPE = {"epochs": 4, "checkpoint_steps": STEPS}
@@ -95,17 +94,12 @@ def digests(run: Path) -> dict[str, str]:
 
 def train(run_folder: Path) -> None:
     """Train in this folder to the end, from the beginning or the last checkpoint; ``.steps`` counts every step."""
-    recipe = tiny_recipe(**RECIPE)
-    model = tiny_model()
-    optimizer = optimization.make_optimizer(model, recipe)
-    run = a_run(run_folder, recipe)
+    run_folder.mkdir(parents=True, exist_ok=True)
     locks.hold(run_folder)
     for rest in run_folder.glob(".*.tmp"):
         rest.unlink()
     log = os.open(run_folder / ".steps", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    optimizer.register_step_post_hook(lambda *_: os.write(log, b"s"))
-    schedule = optimization.make_schedule(optimizer, recipe)
-    loop.fit(model, tiny_feeds(recipe), optimization.make_loss(), optimizer, schedule, run, lambda _: None)
+    tiny_fit(run_folder, tiny_recipe(**RECIPE), after_step=lambda *_: os.write(log, b"s"))
 
 
 def _kill_once(run: Path, rng: random.Random, duration: float, operations: int, outcome: Outcome) -> str:
@@ -240,7 +234,7 @@ def _read_best(run: Path, outcome: Outcome) -> None:
 
 def _repeated_steps(run: Path) -> int:
     recipe = tiny_recipe(**RECIPE)
-    needed = recipe.epochs * len(tiny_feeds(recipe).train)
+    needed = recipe.epochs * len(tiny_loaders(recipe).train)
     return (run / ".steps").stat().st_size - needed
 
 

@@ -9,11 +9,9 @@ from torch import nn
 from helpers.common import tensors
 from helpers.evaluation.predictions import predict
 from helpers.models.averaging import WeightEMA
-from helpers.training import loop, optimization
 from tests.faults.kills import digests
-from tests.tiny import a_run, tiny_feeds, tiny_model, tiny_recipe
+from tests.tiny import tiny_fit, tiny_loaders, tiny_model, tiny_recipe
 from tests.training.test_checkpointing import stop_at
-from tests.training.test_checkpointing import train as train_with
 
 
 def test_it_begins_with_the_weights_and_then_follows_slowly():
@@ -40,28 +38,18 @@ def test_statistics_are_averaged_too_and_counters_stay_whole_numbers():
 def test_the_counterpart_of_a_part_is_found():
     model = tiny_model()
     average = WeightEMA(model, 0.5)
-    assert average.like(model) is average.module
-    assert average.like(model[0]) is average.module[0]
+    assert average.counterpart(model) is average.module
+    assert average.counterpart(model[0]) is average.module[0]
 
 
 def test_the_averaged_weights_are_validated_and_saved(tmp_path):
     recipe = tiny_recipe(ema_decay=0.9, epochs=2)
     model = tiny_model()
-    optimizer = optimization.make_optimizer(model, recipe)
-    feeds = tiny_feeds(recipe)
-    history = loop.fit(
-        model,
-        feeds,
-        optimization.make_loss(),
-        optimizer,
-        optimization.make_schedule(optimizer, recipe),
-        a_run(tmp_path, recipe),
-        lambda _: None,
-    )
+    result = tiny_fit(tmp_path, recipe, model=model)
     saved = tensors.load_tensors(tmp_path / "best_model.pth")
     assert not torch.equal(saved["0.weight"], model[0].weight)
     model.load_state_dict(saved)
-    assert predict(model, feeds.val, torch.float32).accuracy == history.best.val_accuracy
+    assert predict(model, tiny_loaders(recipe).val, torch.float32).accuracy == result.history.best.val_accuracy
 
 
 @pytest.mark.parametrize("step", [0, 2, 4, 7])
@@ -76,8 +64,8 @@ def test_the_averaged_weights_are_validated_and_saved(tmp_path):
 )
 def test_interrupted_it_ends_as_if_undisturbed(tmp_path, changes, step):
     recipe = tiny_recipe(**changes)
-    train_with(tmp_path / "whole", recipe)
+    tiny_fit(tmp_path / "whole", recipe)
     with pytest.raises(KeyboardInterrupt):
-        train_with(tmp_path / "stopped", recipe, after_step=stop_at(step, signal.SIGINT))
-    train_with(tmp_path / "stopped", recipe)
+        tiny_fit(tmp_path / "stopped", recipe, after_step=stop_at(step, signal.SIGINT))
+    tiny_fit(tmp_path / "stopped", recipe)
     assert digests(tmp_path / "stopped") == digests(tmp_path / "whole")

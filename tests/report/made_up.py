@@ -42,7 +42,7 @@ def finished_run(folder, recipe, classes=FLOWERS, right=18, each=20, train=80, a
     accuracies = accuracies or [predictions.accuracy * share for share in (0.5, 0.8, 0.97, 1.0, 0.99, 0.98)]
     rows = [Epoch(i, 0.01 * 0.5**i, 1.5 / (i + 1), a + 0.01, 1.6 / (i + 1), a) for i, a in enumerate(accuracies)]
     rows[-1] = rows[-1]._replace(**last)
-    history, run.epoch_seconds = History(rows), [61.0] * len(rows)
+    history = History(rows)
     names = [f"{classes[label]}/{i:03}.jpg" for i, label in enumerate(labels.tolist())]
     split = [("train", name) for name in classes for _ in range(train)] + [("val", classes[i]) for i in labels.tolist()]
     lines = [f'x{i}.jpg,"{name.replace(chr(34), 2 * chr(34))}",{side}' for i, (side, name) in enumerate(split)]
@@ -56,7 +56,10 @@ def finished_run(folder, recipe, classes=FLOWERS, right=18, each=20, train=80, a
     (run.folder / "environment.json").write_text(json.dumps(environment))
     run.save_history(history)
     run.save_predictions(predictions, names, tuple(classes))
-    run.save_results(summarize(run, audit, history, predictions) | _analysis(run.folder, tuple(classes), right, each))
+    run.save_results(
+        summarize(run, audit, history, predictions, [61.0] * len(rows))
+        | _analysis(run.folder, tuple(classes), right, each)
+    )
     return run.folder
 
 

@@ -17,9 +17,8 @@ from helpers.models import build_model, with_tta
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 from helpers.runs.run import open_run
+from helpers.training import fit, make_loss, make_optimizer, make_schedule
 from helpers.training.linear_probe import WEIGHT_PENALTY, fit_head, select_trained_part
-from helpers.training.loop import fit
-from helpers.training.optimization import make_loss, make_optimizer, make_schedule
 from tests.tiny import random_model
 
 CPU = torch.device("cpu")
@@ -85,7 +84,8 @@ def test_training_changes_the_head_of_the_model_and_nothing_else(data, tmp_path)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = make_optimizer(model, settings)
     run = open_run(settings)
-    history = fit(model, feeds, make_loss(), optimizer, make_schedule(optimizer, settings), run, lambda text: None)
+    schedule = make_schedule(optimizer, settings)
+    history = fit(model, feeds, make_loss(), optimizer, schedule, run, lambda text: None).history
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"fc.1.weight", "fc.1.bias"}
     assert len(history) == 3
@@ -115,7 +115,7 @@ def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
     feeds = make_loaders(*data, tuned, CPU)
     model = random_model("resnet18", 2, 0.0, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    share = fit_head(model, feeds.train, torch.float32, looks=3)
+    share = fit_head(model, feeds.train, torch.float32, passes=3)
     layer = find_head(model)[1]
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.rpartition(".")[2] for name in changed} == {"weight", "bias"}
@@ -152,7 +152,7 @@ def test_training_begins_with_a_fitted_head(data, tmp_path):
     fresh = random_model("resnet18", 2, 0.0, seed=1)
     fit_head(fresh, feeds.train, run.precision)
     assert torch.allclose(find_head(model)[1].weight, find_head(fresh)[1].weight, atol=1e-4)
-    assert said[0].startswith("head fitted to the features: ")
+    assert said[0].startswith("linear probe: train Acc: ")
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "squeezenet1_1"])

@@ -4,11 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.models import freeze
 from helpers.models.freezing import stages
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
 from helpers.training import optimization
-from tests.tiny import random_model
+from tests.tiny import random_model, tiny_model
 
 
 def recipe(**changes):
@@ -51,7 +52,7 @@ def test_the_seed_recipe_has_one_group():
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v2", "squeezenet1_1", "efficientnet_b0"])
 def test_every_parameter_is_in_one_group_and_the_first_has_the_recipes_rate(backbone):
     model = random_model(backbone, 5)
-    groups = optimization.parameter_groups(model, recipe(head_lr=0.1))
+    groups = optimization.make_optimizer(model, recipe(head_lr=0.1)).param_groups
     ids = [id(parameter) for group in groups for parameter in group["params"]]
     assert sorted(ids) == sorted(map(id, model.parameters()))
     assert groups[0]["lr"] == 1e-3
@@ -63,21 +64,21 @@ def rate_of(groups, parameter):
 
 def test_the_head_can_have_a_rate_of_its_own():
     model = random_model("resnet18", 5)
-    groups = optimization.parameter_groups(model, recipe(head_lr=0.2))
+    groups = optimization.make_optimizer(model, recipe(head_lr=0.2)).param_groups
     assert rate_of(groups, model.conv1.weight) == 1e-3
     assert rate_of(groups, find_head(model)[1].weight) == 0.2
 
 
-@pytest.mark.parametrize(("clip_norm", "step"), [(0.0, 5.0), (10.0, 5.0), (1.0, 1.0)])
-def test_long_gradients_are_shortened_and_short_ones_are_not(clip_norm, step):
-    model = nn.Linear(2, 1, bias=False)
-    settings = recipe(clip_norm=clip_norm, momentum=0.0, nesterov=False, weight_decay=0.0, lr=1.0)
-    optimizer = optimization.make_optimizer(model, settings)
-    before = model.weight.detach().clone()
-    model.weight.grad = torch.tensor([[3.0, 4.0]])  # of length 5
-    optimizer.step()
-    moved = before - model.weight.detach()
-    assert torch.allclose(moved, step * torch.tensor([[0.6, 0.8]]), atol=1e-5)
+def test_the_learning_rate_is_that_of_the_backbone_unless_the_head_alone_is_trained():
+    settings = recipe(head_lr=0.2, lr=0.05)
+    assert optimization.learning_rate(optimization.make_optimizer(tiny_model(), recipe(lr=0.05))) == 0.05
+    optimizer = optimization.make_optimizer(tiny_model(), settings)
+    optimizer.param_groups.reverse()
+    assert optimization.learning_rate(optimizer) == 0.05
+    frozen = freeze(tiny_model(), fraction=1)
+    alone = optimization.make_optimizer(frozen, settings)
+    assert [group["name"] for group in alone.param_groups] == ["head"]
+    assert optimization.learning_rate(alone) == optimization.learning_rates(recipe(head_lr=0.2, freeze_fraction=1.0))[0]
 
 
 def test_what_is_frozen_is_in_no_group():

@@ -16,24 +16,24 @@ CAPPED = """
 import resource, sys
 import torch
 torch.set_num_threads(1)
-from helpers import memory
-from helpers.machine import keep_freed_memory
+from helpers.common.device import keep_freed_memory
+from helpers.training import out_of_memory
 from tests.tiny import random_model
 from helpers.recipe import Recipe
 keep_freed_memory()
 model = random_model("resnet18", 5, 0.5)
-memory._step(model, 2, 96, torch.float32)
+out_of_memory._try_step(model, 2, 96, torch.float32)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + 400_000_000,) * 2)
-with memory.explained(model, Recipe(image_size=96, batch_size=512), torch.float32):
-    memory._step(model, 512, 96, torch.float32)
+with out_of_memory.explain_out_of_memory(model, Recipe(image_size=96, batch_size=512), torch.float32):
+    out_of_memory._try_step(model, 512, 96, torch.float32)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory can be capped on Linux only")
 def test_with_capped_memory_the_message_says_which_batch_fits():
     for _ in range(4):
-        done = subprocess.run([sys.executable, "-c", CAPPED], capture_output=True, text=True, timeout=120)
+        done = subprocess.run([sys.executable, "-c", CAPPED], capture_output=True, text=True, timeout=300)
         assert "out of memory with batch_size = 512: looking for the largest that fits" in done.stdout
         # oneDNN does not look whether it got its memory; about one of ten times the trial ends in this.
         if done.returncode != -signal.SIGSEGV:

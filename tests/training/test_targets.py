@@ -1,10 +1,9 @@
-"""Targets: blended, pasted, seconded by a teacher; probabilities all the time."""
+"""Targets: labels, blended labels, and a teacher's predictions."""
 
 import dataclasses
 
 import pytest
 import torch
-from torch import nn
 
 from helpers.common import files, tensors
 from helpers.common.errors import ParameterError, RunError
@@ -20,24 +19,23 @@ def batch(n=8):
     return images, labels
 
 
-def made(tmp_path, **changes):
-    return targets.Targets(a_run(tmp_path, tiny_recipe(**changes)), CLASSES)
+def mixed(batches, **changes):
+    return targets.mix_batches(iter(batches), tiny_recipe(**changes), len(CLASSES))
 
 
-def test_without_anything_labels_pass_unchanged(tmp_path):
+def test_without_mixing_labels_pass_unchanged():
     images, labels = batch()
-    ((seen, wanted),) = made(tmp_path)([(images, labels)])
+    ((seen, wanted),) = mixed([(images, labels)])
     assert seen is images
     assert wanted is labels
 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
-def test_targets_say_how_much_of_each_class_the_picture_shows(tmp_path, name):
+def test_targets_say_how_much_of_each_class_the_picture_shows(name):
     """Every class is a grey of its own, so the picture's mean grey follows from the shares."""
-    mix = made(tmp_path, **{name: 1.0})
     torch.manual_seed(3)
     changed = 0
-    for images, wanted in mix([batch(), batch(), batch()]):
+    for images, wanted in mixed([batch(), batch(), batch()], **{name: 1.0}):
         assert torch.allclose(wanted.sum(1), torch.ones(8))
         assert torch.allclose(images.mean((1, 2, 3)), wanted @ torch.arange(3.0), atol=1e-5)
         changed += int((wanted.max(1).values < 0.999).sum())
@@ -46,22 +44,21 @@ def test_targets_say_how_much_of_each_class_the_picture_shows(tmp_path, name):
     assert changed > 3
 
 
-def test_the_same_seed_mixes_the_same_and_both_kinds_occur(tmp_path):
-    mix = made(tmp_path, mixup=1.0, cutmix=1.0)
+def test_the_same_seed_mixes_the_same_and_both_kinds_occur():
     kinds = set()
     for seed in range(12):
         torch.manual_seed(seed)
-        ((first, wanted),) = mix([batch()])
+        ((first, wanted),) = mixed([batch()], mixup=1.0, cutmix=1.0)
         torch.manual_seed(seed)
-        ((second, again),) = mix([batch()])
+        ((second, again),) = mixed([batch()], mixup=1.0, cutmix=1.0)
         assert torch.equal(first, second)
         assert torch.equal(wanted, again)
         kinds.add(max(len(image.unique()) for image in first))
     assert kinds >= {1, 2}  # blended to one grey, or pasted: two greys
 
 
-def test_a_lone_photo_is_left_alone(tmp_path):
-    ((_, wanted),) = made(tmp_path, mixup=1.0)([batch(1)])
+def test_a_single_photo_is_not_mixed():
+    ((_, wanted),) = mixed([batch(1)], mixup=1.0)
     assert wanted.tolist() == [0]
 
 
@@ -77,33 +74,44 @@ def teacher(tmp_path):
     return folder
 
 
-def test_a_teacher_seconds_the_truth_on_the_very_same_pictures(tmp_path, teacher):
-    settings = {"teacher": str(teacher), "teacher_weight": 0.25, "teacher_temperature": 3.0}
+def make_teacher(tmp_path, folder, weight, temperature):
+    settings = {"teacher": str(folder), "teacher_weight": weight, "teacher_temperature": temperature}
+    return targets.Teacher(a_run(tmp_path, tiny_recipe(**settings)), CLASSES)
+
+
+def test_distillation_softens_both_sides_and_scales_by_the_squared_temperature(tmp_path, teacher):
+    """Hinton et al. (2015), written out: sums over classes of p log(p / q), the mean over photos."""
+    images, logits, loss = torch.randn(4, 3, 32, 32), torch.randn(4, 3, requires_grad=True), torch.tensor(0.7)
+    made = make_teacher(tmp_path, teacher, 0.25, 3.0)
+    p, q = ((each / 3).softmax(1).detach() for each in (made.model(images), logits))
+    divergence = sum(float((p[i] * (p[i] / q[i]).log()).sum()) for i in range(4)) / 4
+    blended = made.distill(loss, logits, images)
+    assert blended.item() == pytest.approx(0.75 * 0.7 + 0.25 * 9 * divergence, rel=1e-5)
+    blended.backward()
+    assert torch.allclose(logits.grad, 0.25 * 3 * (q - p) / 4, atol=1e-6)  # T² · (q - p) / T
+    assert not made.model.training
+
+
+def test_a_student_that_agrees_with_its_teacher_has_nothing_to_learn_from_it(tmp_path, teacher):
     images = torch.randn(4, 3, 32, 32)
-    labels = torch.tensor([0, 1, 2, 0])
-    seconded = made(tmp_path, **settings)
-    ((seen, wanted),) = seconded([(images, labels)])
-    said = (seconded.teacher(images) / 3).softmax(1)
-    assert seen is images
-    assert torch.allclose(wanted, 0.75 * nn.functional.one_hot(labels, 3) + 0.25 * said, atol=1e-6)
-    assert not wanted.requires_grad
-    assert not seconded.teacher.training
+    made = make_teacher(tmp_path, teacher, 1.0, 5.0)
+    assert made.distill(torch.tensor(2.0), made.model(images), images).item() == pytest.approx(0, abs=1e-6)
 
 
 def test_a_teacher_of_other_classes_is_refused_with_the_reason(tmp_path, teacher):
     run = a_run(tmp_path, tiny_recipe(teacher=str(teacher)))
     with pytest.raises(ParameterError, match=r"knows a, b, c; these photos are of b, a: a teacher of the same classes"):
-        targets.Targets(run, ("b", "a"))
+        targets.Teacher(run, ("b", "a"))
 
 
 def test_a_teacher_that_saw_other_pictures_is_refused(tmp_path, teacher):
     facts = files.json.loads((teacher / "best_model.json").read_text())
     files.write_json(teacher / "best_model.json", facts | {"mean": [0, 0, 0]})
-    with pytest.raises(ParameterError, match="normalized in another way"):
-        targets.Targets(a_run(tmp_path, tiny_recipe(teacher=str(teacher))), CLASSES)
+    with pytest.raises(ParameterError, match="differently normalized"):
+        targets.Teacher(a_run(tmp_path, tiny_recipe(teacher=str(teacher))), CLASSES)
 
 
 def test_a_teacher_that_is_not_there_is_named(tmp_path):
     run = dataclasses.replace(a_run(tmp_path, tiny_recipe(teacher="nowhere")))
     with pytest.raises(RunError, match="nowhere holds no saved model"):
-        targets.Targets(run, CLASSES)
+        targets.Teacher(run, CLASSES)
