@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,28 +24,21 @@ from helpers.recipe import Recipe
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """The result of a recipe: a number per photo of the audit, and what the trainings took."""
+    """The result of a recipe."""
 
     recipe: Recipe
     protocol: Protocol
-    correct: np.ndarray  # float64 (n,): the share of the seeds that were right; nan if its fold was not run
-    seconds_per_run: float  # of training, on average
-    train_photos: float  # on average
-    commits: tuple[str, ...]  # of the code that ran the folds
-    machines: tuple[str, ...]  # that they ran on
-
-    @property
-    def held_out(self) -> np.ndarray:
-        """bool ``(n,)``: the photos whose fold was run."""
-        return ~np.isnan(self.correct)
+    correct: np.ndarray  # float64 (n,): the share of the seeds that were right on a photo; nan if its fold was not run
+    folds: Sequence[dict[str, Any]]  # of ``folds.read_fold``, one per training
 
     @property
     def accuracy(self) -> statistics.Estimate:
-        return statistics.accuracy(self.correct[self.held_out], self.protocol.scenes[self.held_out])
+        held_out = ~np.isnan(self.correct)
+        return statistics.accuracy(self.correct[held_out], self.protocol.scenes[held_out])
 
     def difference(self, base: CrossValidation) -> statistics.Estimate:
         """Return how many more of the same photos this recipe gets right than ``base``."""
-        both = self.held_out & base.held_out
+        both = ~np.isnan(self.correct) & ~np.isnan(base.correct)
         return statistics.difference(self.correct[both], base.correct[both], self.protocol.scenes[both])
 
 
@@ -61,11 +55,10 @@ def cross_validate(
     Finished folds are read, not run again; a fold that another process is at is waited for.
 
     Args:
-        teacher: folder of another recipe's cross-validation, with models kept: each fold learns from the same fold's
-            model, which has not seen the photos held out either.
-        reuse: folder of a cross-validation, with models kept, of a recipe that differs in ``INFERENCE_SETTINGS``
-            alone: its models are evaluated, as another training would give the same (up to rounding, where the head
-            alone is trained on features). Where one is missing, it is trained.
+        teacher: folder of another recipe's folds, with models kept: each fold learns from the same fold's model, which
+            has not seen the photos held out either.
+        reuse: folder of the folds of a recipe that differs in ``INFERENCE_SETTINGS`` alone: the models kept there are
+            evaluated, as another training would give the same. Where one is missing, it is trained.
 
     Raises:
         ParameterError: a class has fewer scenes than there are folds.
@@ -73,19 +66,16 @@ def cross_validate(
         RunError: the folder holds the folds of another recipe, or the teacher's model is missing.
     """
     correct = np.full((len(protocol.seeds), len(protocol.audit.photos)), np.nan)
-    facts, sizes = [], []
+    folds = []
     for job in plan(recipe, protocol, folder, teacher, reuse):
         if not run_fold(job, protocol):
             raise RunError(f"{job.folder} learns from {job.recipe.teacher}, which has no model: run that recipe first")
-        found = read_fold(job.folder, job, protocol.audit)
-        correct[protocol.seeds.index(job.recipe.seed), list(job.split.val)] = found["correct"]
-        facts.append(found)
-        sizes.append(len(job.split.train))
-        share = np.mean(found["correct"])
-        log(f"{job.folder.name}: {share:.2%} of {len(job.split.val)} photos, {found['seconds']:.0f} s")
-    seconds = float(np.mean([each["seconds"] for each in facts]))
-    origins = (tuple(dict.fromkeys(each[key] for each in facts)) for key in ("commit", "machine"))
-    return CrossValidation(recipe, protocol, correct.mean(0), seconds, float(np.mean(sizes)), *origins)
+        facts = read_fold(job.folder, job, protocol.audit)
+        correct[protocol.seeds.index(job.recipe.seed), list(job.split.val)] = facts["correct"]
+        folds.append(facts)
+        share = np.mean(facts["correct"])
+        log(f"{job.folder.name}: {share:.2%} of {len(job.split.val)} photos, {facts['seconds']:.0f} s")
+    return CrossValidation(recipe, protocol, correct.mean(0), folds)
 
 
 def compare(
@@ -167,9 +157,9 @@ def _from_root(folder: Path, root: Path) -> str:
 
 def _row(name: str, found: CrossValidation, base: CrossValidation | None, cost: str) -> Row:
     """Return a row of ``comparison.json``; its differences are None if ``base`` is not among the recipes."""
-    recipe, accuracy, protocol = found.recipe, found.accuracy, found.protocol
-    gain = found.difference(base) if base else statistics.Estimate(None, None, None)
-    plain = base.recipe if base else Recipe()
+    recipe, protocol, plain = found.recipe, found.protocol, base.recipe if base else Recipe()
+    gain = found.difference(base) if base else (None, None, None)
+    values = {key: [fold[key] for fold in found.folds] for key in ("train_photos", "seconds", "commit", "machine")}
     return {
         "recipe": name,
         "backbone": recipe.backbone,
@@ -177,16 +167,16 @@ def _row(name: str, found: CrossValidation, base: CrossValidation | None, cost: 
         "folds": len(protocol.only) or protocol.folds,
         "seeds": len(protocol.seeds),
         "fold_rule": FOLD_RULE,
-        "photos": int(found.held_out.sum()),
-        "train_photos": round(found.train_photos),
-        **{f"accuracy_{end}": value for end, value in zip(("mean", "low", "high"), accuracy, strict=True)},
+        "photos": int((~np.isnan(found.correct)).sum()),
+        "train_photos": round(np.mean(values["train_photos"])),
+        **{f"accuracy_{end}": value for end, value in found.accuracy._asdict().items()},
         **{f"difference_{end}": value for end, value in zip(("mean", "low", "high"), gain, strict=True)},
-        "seconds_per_run": found.seconds_per_run,
+        "seconds_per_run": float(np.mean(values["seconds"])),
         "image_size": recipe.image_size,
         "epochs": recipe.epochs,
         "settings": {n: v for n, v in recipe.to_dict().items() if v != getattr(plain, n) and n not in UNTOLD},
-        "commit": ", ".join(found.commits),
-        "machine": "; ".join(found.machines),
+        "commit": ", ".join(dict.fromkeys(values["commit"])),
+        "machine": "; ".join(dict.fromkeys(values["machine"])),
     }
 
 

@@ -83,7 +83,7 @@ class Fold(NamedTuple):
     """One training of a cross-validation."""
 
     folder: Path
-    recipe: Recipe  # its teacher is the folder of a model of the same fold, seen from the project's root
+    recipe: Recipe  # with this fold's seed, and its own teacher: a folder, seen from the project's root
     split: Split
     reuse: Path | None = None  # the same fold of a recipe that trains alike: its model is evaluated, not trained anew
 
@@ -94,9 +94,9 @@ def plan(recipe: Recipe, protocol: Protocol, folder: Path, teacher: str = "", re
     for seed in protocol.seeds:
         for k in protocol.only or range(protocol.folds):
             name = f"fold-{k}-seed-{seed}"
-            settings = {"seed": seed, "teacher": f"{teacher}/{name}/{KEPT}" if teacher else ""}
-            split = protocol.split(k, seed)
-            jobs.append(Fold(folder / name, replace(recipe, **settings), split, reuse / name if reuse else None))
+            own = f"{teacher}/{name}/{KEPT}" if teacher else recipe.teacher
+            fold_recipe = replace(recipe, seed=seed, teacher=own)
+            jobs.append(Fold(folder / name, fold_recipe, protocol.split(k, seed), reuse / name if reuse else None))
     return jobs
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -108,14 +109,14 @@ class Results:
     @property
     def learning_curves(self) -> list[Row]:
         """The largest set of recipes that were trained on several numbers of photos under the same conditions."""
-        sizes: dict[tuple[Conditions, str], set[int]] = {}
-        for row in self.rows:
-            sizes.setdefault((conditions_of(row), row["recipe"]), set()).add(row["train_photos"])
-        curves: dict[Conditions, list[Row]] = {}
-        for row in self.rows:
-            if len(sizes[conditions_of(row), row["recipe"]]) > 1:
-                curves.setdefault(conditions_of(row), []).append(row)
-        return max(curves.values(), key=len, default=[])
+
+        def sizes(row: Row) -> set[int]:
+            alike = [other for other in self.rows if other["recipe"] == row["recipe"]]
+            return {other["train_photos"] for other in alike if conditions_of(other) == conditions_of(row)}
+
+        curves = [row for row in self.rows if len(sizes(row)) > 1]
+        most = Counter(conditions_of(row) for row in curves).most_common(1)
+        return [row for row in curves if conditions_of(row) == most[0][0]]
 
 
 def _largest(comparisons: Sequence[Comparison]) -> Comparison:

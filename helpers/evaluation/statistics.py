@@ -105,17 +105,6 @@ def sign_test(gained: int, lost: int) -> float:
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
 
 
-def smallest_lead(discordant: int, level: float = 0.05) -> int | None:
-    """How many more of ``discordant`` photos one of two recipes must get right to be significant by McNemar's test.
-
-    Returns:
-        gained minus lost; None if not even all of them suffice, as with fewer than six.
-    """
-    enough = (lost for lost in range(discordant // 2, -1, -1) if sign_test(discordant - lost, lost) < level)
-    lost = next(enough, None)
-    return None if lost is None else discordant - 2 * lost
-
-
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust the p-values of several tests so that all together err once in twenty at 0.05 (Holm, 1979)."""
     order = sorted(range(len(p_values)), key=lambda i: p_values[i])

@@ -44,8 +44,7 @@ def test_a_fold_writes_which_photos_it_got_right_by_which_code_on_which_machine(
     facts = facts_of(place)
     assert [row[1] == row[2] for row in rows] == [bool(right) for right in facts["correct"]]
     assert facts["names"] == [protocol.audit.photos.names[i] for i in protocol.split(1, 0).val]
-    assert trained.results["seed"].commits == (facts["commit"],)
-    assert trained.results["seed"].machines == (facts["machine"],)
+    assert (trained.rows[0]["commit"], trained.rows[0]["machine"]) == (facts["commit"], facts["machine"])
     assert "thread" in facts["machine"]
 
 
@@ -55,9 +54,9 @@ def test_finished_folds_are_read_and_the_others_run(copied, protocol, monkeypatc
     monkeypatch.setattr(folds, "_run", lambda *args: (ran.append(args[0].folder.name), run(*args)))
     found = quietly(RECIPES["other"], protocol, copied / "other")
     assert ran == ["fold-1-seed-0"]
-    assert found.held_out.all()
+    assert not np.isnan(found.correct).any()
     partly = quietly(RECIPES["other"], Protocol(protocol.audit, ROOT, 2, only=(1,)), copied / "other")
-    assert 0 < partly.held_out.sum() < len(protocol.audit.photos)
+    assert 0 < np.isnan(partly.correct).sum() < len(protocol.audit.photos)
     assert found.difference(partly).mean == 0
 
 
@@ -122,7 +121,7 @@ def test_a_fold_that_another_process_is_at_is_left_to_it(copied, protocol):
         assert not (first.folder / "fold.json").exists()
         threading.Timer(0.5, other.stdin.close).start()
         found = quietly(RECIPES["other"], protocol, copied / "other")  # waits
-    assert found.held_out.all()
+    assert not np.isnan(found.correct).any()
 
 
 def test_a_finished_fold_leaves_no_process_behind(protocol, tmp_path):
@@ -148,6 +147,11 @@ def test_a_pupil_learns_from_the_same_fold_of_its_teacher(trained):
     for k in (0, 1):
         facts = facts_of(trained.folder / "pupil" / f"fold-{k}-seed-0")
         assert facts["recipe"]["teacher"].endswith(f"seed/fold-{k}-seed-0/kept")
+
+
+def test_a_teacher_from_elsewhere_is_kept(protocol, tmp_path):
+    jobs = plan(small(teacher="work_dir/some-run"), protocol, tmp_path)
+    assert {job.recipe.teacher for job in jobs} == {"work_dir/some-run"}
 
 
 def test_a_recipe_that_only_predicts_otherwise_is_not_trained_and_predicts_the_same(trained, protocol, tmp_path):

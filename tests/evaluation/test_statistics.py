@@ -54,15 +54,6 @@ def test_an_estimate_reads_well():
     assert str(statistics.Estimate(0.9712, 0.9634, 0.9789)) == "97.12% (96.34% to 97.89%)"
 
 
-def test_the_smallest_lead_is_the_first_that_the_test_believes():
-    assert [statistics.smallest_lead(n) for n in (0, 5, 6)] == [None, None, 6]  # 6 to 0: p = 2 / 64
-    for n in (15, 40, 101):
-        lead = statistics.smallest_lead(n)
-        gained, lost = (n + lead) // 2, (n - lead) // 2
-        assert gained + lost == n
-        assert statistics.sign_test(gained, lost) < 0.05 <= statistics.sign_test(gained - 1, lost + 1)
-
-
 def test_holm_by_hand():
     assert statistics.holm([0.04, 0.01, 0.03]) == pytest.approx([0.06, 0.03, 0.06])
     assert statistics.holm([0.9, 0.8]) == [1.0, 1.0]
