@@ -69,7 +69,9 @@ lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
 
 notebook: setup ## re-execute the committed notebooks in place, after a change to them or to the helpers
-	$(BIN)/python -m helpers refresh_notebooks notebooks/*.ipynb
+	for notebook in notebooks/*.ipynb; do rm -rf work_dir/refresh; \
+		FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
+			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=-1 $$notebook || exit 1; done
 
 lock: setup ## compile requirements.in into requirements.txt, for every platform
 	$(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

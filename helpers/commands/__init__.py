@@ -29,7 +29,6 @@ COMMANDS = {
     "compare": "compare recipes by cross-validation",
     "search": "search for a better recipe",
 }
-MAINTENANCE = {"refresh_notebooks": "re-execute the committed notebooks in place"}
 STDOUT = 1  # its file descriptor
 
 
@@ -40,25 +39,15 @@ def main(arguments: list[str] | None = None) -> int:
     """
     name, *rest = (sys.argv[1:] if arguments is None else arguments) or ["--help"]
     if name in ("-h", "--help"):
-        print(_overview())
+        print("usage: python -m helpers <command> [options]    (<command> --help explains the options)\n")
+        print(align([(f"  {command}", text) for command, text in COMMANDS.items()]))
         return 0
-    if name not in COMMANDS | MAINTENANCE:
+    if name not in COMMANDS:
         print(f"python -m helpers: there is no command {name!r}{did_you_mean(name, COMMANDS)}", file=sys.stderr)
         return 2
     command = import_module(f"helpers.commands.{name}")
     options = _parser(name, command).parse_args(rest)
     return _guarded(lambda: command.run(options), getattr(command, "WHEN_INTERRUPTED", ""))
-
-
-def _overview() -> str:
-    return "\n".join(
-        [
-            "usage: python -m helpers <command> [options]    (<command> --help explains the options)\n",
-            align([(f"  {name}", text) for name, text in COMMANDS.items()]),
-            "\nfor maintainers:",
-            align([(f"  {name}", text) for name, text in MAINTENANCE.items()]),
-        ]
-    )
 
 
 def _parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
@@ -94,6 +83,8 @@ def _process() -> str:
 
 def _reader_has_gone() -> bool:
     """Tell whether standard output is a pipe that nobody reads any more (``… | head``)."""
+    if not hasattr(select, "poll"):  # Windows
+        return False
     poll = select.poll()
     poll.register(STDOUT, 0)
     return any(events & select.POLLERR for _, events in poll.poll(0))

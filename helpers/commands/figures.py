@@ -16,8 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from helpers.commands.all_figures import FIGURES, draw_all
-    from helpers.commands.run_data import RunData
+    from helpers.commands.run_figures import FIGURES, RunData, draw_all
     from helpers.runs.finished import read_partial_run
     from helpers.runs.run import project_root
     from helpers.runs.table import find_run

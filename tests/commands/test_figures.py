@@ -6,8 +6,8 @@ import shutil
 import pytest
 import torch
 
-from helpers.commands import all_figures, main
-from helpers.commands.run_data import RunData
+from helpers.commands import main, run_figures
+from helpers.commands.run_figures import RunData
 from helpers.common.errors import PhotosError
 from helpers.data.audit import audit_photos
 from helpers.data.augmentation import val_transform
@@ -23,7 +23,7 @@ from helpers.runs.results import analysis_numbers, summarize
 from tests.conftest import colourful
 from tests.tiny import CPU, a_run, random_model
 
-ALL = dict(all_figures.FIGURES)
+ALL = dict(run_figures.FIGURES)
 OF_PHOTOS = {"class_samples", "augmentation", "black_border", "transforms", "duplicates"}
 OF_PREDICTIONS = {"confusion", "class_scores", "reliability"}
 OF_MODEL = {"saliency", "embedding", "your_photo"}
@@ -66,14 +66,14 @@ def folder(finished, tmp_path):
     return shutil.copytree(finished, tmp_path / "a")
 
 
-def missing(folder, monkeypatch, data=None, among=tuple(all_figures.FIGURES)):
+def missing(folder, monkeypatch, data=None, among=tuple(run_figures.FIGURES)):
     """Names of the figures that cannot be drawn, and everything that was said."""
-    monkeypatch.setattr(all_figures, "FIGURES", {name: ALL[name] for name in among})
-    monkeypatch.setattr(all_figures, "save_figure", lambda path, figure: figure.axes[0])
+    monkeypatch.setattr(run_figures, "FIGURES", {name: ALL[name] for name in among})
+    monkeypatch.setattr(run_figures, "save_figure", lambda path, figure: figure.axes[0])
     said = []
     material = RunData(read_partial_run(folder), folder, data, said.append)
     said += material.run.notes
-    return set(all_figures.draw_all(material, folder, said.append)), "\n".join(said)
+    return set(run_figures.draw_all(material, folder, said.append)), "\n".join(said)
 
 
 def test_everything_is_drawn_from_the_folder_alone(folder, capsys):
@@ -112,12 +112,12 @@ def test_a_folder_of_own_photos_is_drawn_as_the_notebook_draws_it(folder, tmp_pa
     recipe = json.loads((folder / "recipe.json").read_text())
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own)}))
     said = []
-    figure = all_figures.your_photo(RunData(read_partial_run(folder), folder, log=said.append))
+    figure = run_figures.FIGURES["your_photo"](RunData(read_partial_run(folder), folder, log=said.append))
     assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
     assert said == []
     (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "3.jpg")}))
     with pytest.raises(PhotosError, match="no photo to show"):
-        all_figures.your_photo(RunData(read_partial_run(folder), folder, log=said.append))
+        run_figures.FIGURES["your_photo"](RunData(read_partial_run(folder), folder, log=said.append))
     assert "3.jpg does not exist: did you mean" in said[0]
 
 
@@ -131,7 +131,7 @@ def test_photos_are_never_downloaded_for_a_figure(folder, tmp_path, monkeypatch)
 
 def test_a_run_is_found_by_its_name_and_the_newest_without_one(folder, monkeypatch, capsys):
     monkeypatch.setenv("FLOWERS_WORK_DIR", str(folder.parent))
-    monkeypatch.setattr(all_figures, "FIGURES", {"curves": ALL["curves"]})
+    monkeypatch.setattr(run_figures, "FIGURES", {"curves": ALL["curves"]})
     for named in (["a"], []):
         assert main(["figures", *named]) == 0
         assert f"drawn: {folder / 'figures' / 'curves'}.png" in capsys.readouterr().out

@@ -20,10 +20,10 @@ def python(code):
 def test_every_command_is_listed_with_a_line(arguments, capsys):
     assert commands.main(arguments) == 0
     listed = dict(line.split(maxsplit=1) for line in capsys.readouterr().out.splitlines() if line.startswith("  "))
-    assert listed == commands.COMMANDS | commands.MAINTENANCE
+    assert listed == commands.COMMANDS
 
 
-@pytest.mark.parametrize("name", [*commands.COMMANDS, *commands.MAINTENANCE])
+@pytest.mark.parametrize("name", commands.COMMANDS)
 def test_every_command_explains_itself(name, capsys):
     with pytest.raises(SystemExit, match="0"):
         commands.main([name, "--help"])

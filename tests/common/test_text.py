@@ -32,13 +32,17 @@ def test_durations(seconds, words):
     assert text.duration(seconds) == words
 
 
-@pytest.mark.parametrize(("value", "words"), [(0.0, "0"), (0.001, "0.001"), (2.5e-5, "2.5·10⁻⁵"), (1e-4, "10⁻⁴")])
+@pytest.mark.parametrize(
+    ("value", "words"), [(0.0, "0"), (0.01, "0.01"), (0.001, "0.001"), (6.156e-5, "6.16·10⁻⁵"), (1e-6, "10⁻⁶")]
+)
 def test_learning_rates(value, words):
     assert text.scientific(value) == words
 
 
 @pytest.mark.parametrize(
-    ("share", "words"), [(0.984, "98%"), (0.9998, "99.98%"), (0.0002, "0.02%"), (1.0, "> 99.99%"), (0.0, "< 0.01%")]
+    ("share", "words"),
+    [(0.5, "50%"), (0.98, "98%"), (0.998, "99.8%"), (0.99991, "99.99%"), (1.0, "> 99.99%"), (0.0002, "0.02%")]
+    + [(0.0, "< 0.01%"), (0.004, "0.4%"), (0.006, "1%")],
 )
 def test_probabilities_are_told_from_certainty(share, words):
     assert text.percent(share) == words

@@ -5,7 +5,6 @@ import pytest
 import torch
 from PIL import Image
 
-from helpers.common.text import percent
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.embedding import pca
 from helpers.evaluation.metrics import class_intervals
@@ -47,15 +46,6 @@ def test_a_gallery_shows_predicted_and_true_classes(called):
 def test_where_there_is_nothing_to_show_a_sentence_says_so():
     for figure in (answer_plots.answer_gallery([], []), answer_plots.saliency([])):
         assert figure.axes[0].texts[0].get_text()
-
-
-@pytest.mark.parametrize(
-    ("share", "text"),
-    [(0.5, "50%"), (0.98, "98%"), (0.998, "99.8%"), (0.99991, "99.99%"), (1.0, "> 99.99%"), (0.0002, "0.02%")]
-    + [(0.0, "< 0.01%"), (0.004, "0.4%"), (0.006, "1%")],
-)
-def test_certainty_is_told_from_near_certainty(share, text):
-    assert percent(share) == text
 
 
 def test_reasons_name_both_classes_and_cover_as_far_as_they_are_hot(called):

@@ -1,0 +1,220 @@
+"""The figures of a run, each drawn from its folder alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import nn
+
+from helpers.common.device import pick_device
+from helpers.common.errors import PhotosError, RunError, UserError
+from helpers.common.files import save_figure
+from helpers.data.audit import Audit, audit_photos
+from helpers.data.augmentation import val_transform
+from helpers.data.decode import load_photo
+from helpers.data.image_folder import find_photos
+from helpers.data.loading.streaming import StreamingLoader
+from helpers.data.near_duplicates import in_words, near_duplicates, rank_pairs
+from helpers.data.sources.locate import locate_existing
+from helpers.data.split import Split, read_split
+from helpers.evaluation import mistakes
+from helpers.evaluation.calibration import calibrate
+from helpers.evaluation.embedding import evenly_spaced, pca, tsne
+from helpers.evaluation.features import extract_features
+from helpers.evaluation.label_errors import suspected_labels
+from helpers.evaluation.metrics import class_intervals, confusion_matrix
+from helpers.evaluation.predictions import StoredPredictions, predict
+from helpers.evaluation.saliency import explain
+from helpers.inference import expand_paths, open_predictor, photo_figure
+from helpers.models.averaging import with_tta
+from helpers.plots import answers as answer_plots
+from helpers.plots import evaluation, style, training
+from helpers.plots import photos as photo_plots
+from helpers.recipe import Recipe
+from helpers.runs.finished import FinishedRun
+from helpers.runs.history import History
+from helpers.runs.saving import load_best_model
+from helpers.training import learning_rates
+
+OWN_PHOTOS = 24  # photos of a folder, as many as the notebook shows
+
+
+class RunData:
+    """A run's parts, read or computed on first use. A missing or damaged part raises a ``UserError`` at each use.
+
+    Args:
+        root: of the project; relative paths of the recipe start there.
+        data: where the photos are now, if not where the recipe says.
+        log: receives what a reader of the figures should know.
+    """
+
+    def __init__(self, run: FinishedRun, root: Path, data: str | None = None, log: Callable[[str], None] = print):
+        self.run, self.root, self.data, self.log = run, root, data, log
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        if self.run.recipe is None:
+            raise RunError("recipe.json cannot be read")
+        return self.run.recipe
+
+    @cached_property
+    def history(self) -> History:
+        if not self.run.history:
+            raise RunError("history.csv cannot be read, or holds no epoch yet")
+        return self.run.history
+
+    @cached_property
+    def audit(self) -> Audit:
+        """The photos as they are now; logs if they are not those of the run."""
+        if self.data is None and self.run.recipe is None:
+            raise RunError("recipe.json cannot be read: --data says where the photos are")
+        try:
+            audit = audit_photos(find_photos(locate_existing(self.run.recipe or Recipe(), self.root, self.data)))
+        except PhotosError as error:
+            raise PhotosError(f"{error} (--data says where the photos are now)") from error
+        then = self.run.environment.get("data_fingerprint")
+        if then != audit.fingerprint:
+            other = "are not those of the run" if then else "may be others than the run's: environment.json is lost"
+            self.log(f"the photos in {audit.photos.root} {other}")
+        return audit
+
+    @cached_property
+    def split(self) -> Split:
+        return read_split(self.run.folder / "split.csv", self.audit.photos)
+
+    @cached_property
+    def model(self) -> nn.Module:
+        return with_tta(load_best_model(self.run.folder, pick_device("auto")), self.recipe)
+
+    @cached_property
+    def predictions(self) -> StoredPredictions:
+        """The run's predictions; if the file is lost or damaged, the saved model predicts again."""
+        if self.run.predictions is not None:
+            return self.run.predictions
+        try:
+            new = predict(self.model, self.loader(self.split.val), torch.float32)
+        except UserError as error:
+            raise RunError(f"predictions.csv cannot be read, and the model cannot predict again: {error}") from error
+        self.log("predictions.csv cannot be read: best_model.pth predicted again")
+        photos = self.audit.photos
+        names = tuple(photos.names[i] for i in self.split.val)
+        return StoredPredictions(names, photos.classes, new.logits.double().softmax(1), new.labels)
+
+    @cached_property
+    def rows(self) -> list[int]:
+        """Positions of the predicted photos in the audit."""
+        position, names = {name: i for i, name in enumerate(self.audit.photos.names)}, self.predictions.names
+        if lost := [name for name in names if name not in position]:
+            raise PhotosError(
+                f"{len(lost)} of the {len(names)} predicted photos are not in {self.audit.photos.root}, such as "
+                f"{lost[0]} (--data says where the photos are now)"
+            )
+        return [position[name] for name in names]
+
+    def loader(self, rows: Sequence[int]) -> StreamingLoader:
+        """Load these photos of the audit as in validation, from disk, so that memory stays bounded."""
+        transform, device = val_transform(self.recipe), pick_device("auto")
+        return StreamingLoader(self.audit.photos, tuple(rows), transform, self.recipe, device, shuffle=False)
+
+    def photo(self, name: str) -> Image.Image:
+        _ = self.rows  # raises if any predicted photo is missing
+        return load_photo(self.audit.photos.root / name)
+
+    def gallery(self, found: Sequence[mistakes.ClassifiedPhoto]) -> Figure:
+        return answer_plots.answer_gallery(found, [self.photo(each.name) for each in found])
+
+    def first_of_each_class(self, count: int) -> dict[str, list[Image.Image]]:
+        photos = self.audit.photos
+        return {name: [load_photo(photos.path(i)) for i in rows] for name, rows in photos.first_of_each(count).items()}
+
+    @property
+    def example(self) -> Image.Image:
+        """The photo on which the notebook demonstrates its transforms."""
+        return load_photo(self.audit.photos.path(self.split.train[0]))
+
+
+def duplicates(run: RunData) -> Figure:
+    photos = run.audit.photos
+    found = rank_pairs(near_duplicates(run.audit), run.audit, run.split)[:8]
+    pictures = [(load_photo(photos.path(pair.first)), load_photo(photos.path(pair.second))) for pair in found]
+    return photo_plots.pairs(pictures, [in_words(pair, run.audit, run.split) for pair in found])
+
+
+def saliency(run: RunData) -> Figure:
+    found, classes = mistakes.mistakes_and_correct(run.predictions, 6), run.predictions.classes
+    photos = [run.photo(each.name) for each in found]
+    return answer_plots.saliency(explain(run.model, found, photos, classes, run.recipe))
+
+
+def embedding(run: RunData) -> Figure:
+    predictions = run.predictions
+    chosen = evenly_spaced(len(predictions.names))
+    features = extract_features(run.model, run.loader([run.rows[i] for i in chosen]), torch.float32)
+    shown = mistakes.classified_photos(predictions, chosen)
+    return evaluation.embedding(pca(features), tsne(features), shown, run.photo, predictions.classes)
+
+
+def suspects(run: RunData) -> Figure:
+    found, _ = suspected_labels(run.predictions)[:12], run.rows
+    if not found:
+        return style.notice("no label is suspected")
+    return answer_plots.suspected([run.photo(each.name) for each in found], found)
+
+
+def your_photo(run: RunData) -> Figure:
+    given = run.recipe.photo
+    path = run.root / Path(given).expanduser() if given else run.audit.photos.path(run.split.val[0])
+    own, predictor = expand_paths([path]), open_predictor(run.run.folder)
+    for problem in own.problems:
+        run.log(problem)
+    return photo_figure(list(predictor.predict(own.photos[:OWN_PHOTOS])), predictor.classes)
+
+
+# By the names under which the notebook saves them.
+FIGURES: dict[str, Callable[[RunData], Figure]] = {
+    "class_samples": lambda run: photo_plots.class_samples(run.first_of_each_class(8)),
+    "augmentation": lambda run: photo_plots.augmentation_grid(run.example, run.recipe),
+    "black_border": lambda run: photo_plots.black_border(run.example, run.recipe),
+    "transforms": lambda run: photo_plots.what_the_network_sees(
+        {name: photos[0] for name, photos in run.first_of_each_class(1).items()}, run.recipe
+    ),
+    "duplicates": duplicates,
+    "learning_rate": lambda run: training.learning_rate_curve(learning_rates(run.recipe)),
+    "curves": lambda run: training.training_curves(run.history),
+    "confusion": lambda run: evaluation.confusion(
+        confusion_matrix(run.predictions.as_predictions()), run.predictions.classes
+    ),
+    "class_scores": lambda run: evaluation.class_scores(
+        class_intervals(run.predictions.as_predictions(), run.predictions.classes)
+    ),
+    "mistakes": lambda run: run.gallery(mistakes.confident_mistakes(run.predictions, 12)),
+    "uncertain": lambda run: run.gallery(mistakes.least_certain(run.predictions, 12)),
+    "saliency": saliency,
+    "reliability": lambda run: evaluation.reliability(calibrate(run.predictions)),
+    "embedding": embedding,
+    "suspects": suspects,
+    "your_photo": your_photo,
+}
+
+
+def draw_all(run: RunData, folder: Path, log: Callable[[str], None] = print) -> list[str]:
+    """Draw into the folder every figure that can be drawn; log each, and why others are missing.
+
+    Returns:
+        The names of the missing figures.
+    """
+    missing: dict[str, list[str]] = {}  # by reason
+    for name, draw in FIGURES.items():
+        try:
+            save_figure(folder / f"{name}.png", draw(run))
+            log(f"drawn: {folder / name}.png")
+        except UserError as error:
+            missing.setdefault(str(error), []).append(name)
+    for reason, names in missing.items():
+        log(f"not drawn: {', '.join(names)}\n    {reason}")
+    return [name for name in FIGURES if any(name in names for names in missing.values())]
