@@ -1,10 +1,11 @@
-"""The discussion of a run: sentences chosen by its results, every number computed from them."""
+"""The discussion of a run: sentences chosen and filled by the numbers in its ``results.json``."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple
 
 from helpers.evaluation.published import PAPER, PAPER_ACCURACY, PAPER_PHOTOS, are_the_flowers, species, written_name
+from helpers.evaluation.statistics import wilson_interval
 
 
 class Paragraph(NamedTuple):
@@ -15,223 +16,191 @@ class Paragraph(NamedTuple):
 
 
 def discuss(results: dict[str, Any]) -> str:
-    """Markdown paragraphs about one run, from its ``results.json``."""
+    """Write Markdown paragraphs about one run, from its ``results.json``."""
     return "\n\n".join(f"**{title}** {text}" for title, text in paragraphs(results).values())
 
 
 def paragraphs(results: dict[str, Any]) -> dict[str, Paragraph]:
-    """The discussion by subject, in order.
-
-    Accuracy, flattery, stability, gap, confusion; classes and calibration if the results have them; limits.
-    """
-    said = {
-        "accuracy": Paragraph("How accurate.", _accuracy(results)),
-        "flattery": Paragraph("How much the best epoch flatters.", _flattery(results)),
-        "stability": Paragraph("How stable.", _stability(results)),
+    """Write the discussion by subject, in order."""
+    return {
+        "accuracy": Paragraph("Accuracy.", _accuracy(results)),
+        "optimism": Paragraph("Optimism of the best epoch.", _optimism(results)),
+        "stability": Paragraph("Stability.", _stability(results)),
         "gap": Paragraph("Generalization gap.", _gap(results)),
-        "confusion": Paragraph("What it confuses.", _confusion(results)),
+        "confusion": Paragraph("Confusions.", _confusion(results)),
+        "classes": Paragraph("Harder and easier classes.", _classes(results)),
+        "calibration": Paragraph("Calibration.", _calibration(results)),
+        "limits": Paragraph("Limits.", _limits(results)),
     }
-    if "class_intervals" in results:  # not in results of earlier versions
-        said["classes"] = Paragraph("Which class is hard.", _classes(results))
-    if "calibration" in results:
-        said["calibration"] = Paragraph("How far its probabilities can be believed.", _calibration(results))
-    return said | {"limits": Paragraph("What it does not say.", _limits(results))}
 
 
-def guessing(r: dict[str, Any]) -> float:
-    """The share of the photos that are right if the largest class is always named."""
-    return max(score["photos"] for score in r["class_scores"]) / r["val_photos"]
-
-
-def verdict(r: dict[str, Any]) -> str:
-    """What a poor accuracy means, in a sentence; nothing if there is nothing to complain of."""
-    if r["interval_low"] <= guessing(r):
+def poor_result(r: dict[str, Any]) -> str:
+    """Say in a sentence that accuracy is poor; empty from 80 % on, if it is better than guessing."""
+    guessing = max(score["photos"] for score in r["class_scores"]) / r["val_photos"]
+    if r["interval_low"] <= guessing:
         return (
-            f"Always naming the largest class would be right on {guessing(r):.1%}: this cannot be told from it, the "
-            "network has learned nothing that could be used."
+            f"Always predicting the largest class would be right on {guessing:.1%} of the photos: nothing shows that "
+            "the network does better."
         )
     if r["best_val_accuracy"] < 0.8:
         return (
-            f"That is more than the {guessing(r):.1%} of always naming the largest class, but "
-            f"{1 - r['best_val_accuracy']:.1%} of the photos are classified wrongly: a poor result."
+            f"This is better than always predicting the largest class ({guessing:.1%}), but a poor result: "
+            f"{1 - r['best_val_accuracy']:.1%} of the photos are misclassified."
         )
     return ""
 
 
 def _accuracy(r: dict[str, Any]) -> str:
-    text = (
-        f"The best epoch ({r['best_epoch']}) classifies {r['best_val_correct']} of "
-        f"{r['val_photos']} validation photos correctly: {r['best_val_accuracy']:.2%}, with a 95 % interval of "
-        f"{r['interval_low']:.1%} to {r['interval_high']:.1%}. "
-    )
-    text += verdict(r) and verdict(r) + " "
+    sentences = [
+        f"The best epoch ({r['best_epoch']}) classifies {r['best_val_correct']} of {r['val_photos']} validation photos "
+        f"correctly: {r['best_val_accuracy']:.2%}, with a 95 % interval of {r['interval_low']:.1%} to "
+        f"{r['interval_high']:.1%}.",
+        poor_result(r),
+    ]
     if r["demo"]:
-        return text + "These photos are drawings: the number says that the code works, nothing about real flowers."
-    if not are_the_flowers(r["classes"]):
-        return text.strip()
-    text += _comparability(r)
-    if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
-        return text + (
-            f"The published {PAPER_ACCURACY:.2%} lies inside this interval: one split of this size "
-            "cannot tell the two apart."
-        )
-    side = "above" if r["interval_low"] > PAPER_ACCURACY else "below"
-    return text + f"The whole interval lies {side} the published {PAPER_ACCURACY:.2%}."
+        sentences.append("The photos are drawings: this shows that the code works, and nothing about real flowers.")
+    elif are_the_flowers(r["classes"]):
+        sentences += [_conditions(r), _against_the_paper(r)]
+    return " ".join(filter(None, sentences))
 
 
-def _comparability(r: dict[str, Any]) -> str:
-    """What stands between this run and the published one, if anything does."""
+def _conditions(r: dict[str, Any]) -> str:
     if r["backbone"] == PAPER["backbone"] and r["photos"] == PAPER_PHOTOS:
         return ""
     return (
-        f"(The published result is {written_name(PAPER['backbone'])}'s on {PAPER_PHOTOS:,} photos; this is "
-        f"{written_name(r['backbone'])}'s on {r['photos']:,}: other conditions, so read the comparison with care.) "
+        f"The published result is {written_name(PAPER['backbone'])}'s on {PAPER_PHOTOS:,} photos, this one "
+        f"{written_name(r['backbone'])}'s on {r['photos']:,}, so they are not directly comparable."
     )
 
 
-def _flattery(r: dict[str, Any]) -> str:
-    epochs = r.get("epochs", 5)
-    if epochs == 1:
-        return "There is one epoch only: nothing was chosen, and nothing flatters."
-    photos, last = r["best_flatters_by"] * r["val_photos"], "five" if epochs >= 5 else epochs
+def _against_the_paper(r: dict[str, Any]) -> str:
+    if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
+        return f"The published {PAPER_ACCURACY:.2%} lies inside this interval: one such split cannot separate the two."
+    side = "above" if r["interval_low"] > PAPER_ACCURACY else "below"
+    return f"The whole interval lies {side} the published {PAPER_ACCURACY:.2%}."
+
+
+def _last_epochs(r: dict[str, Any]) -> str:
+    return f"the last {'five' if r['epochs'] >= 5 else r['epochs']} epochs"
+
+
+def _optimism(r: dict[str, Any]) -> str:
+    if r["epochs"] == 1:
+        return "With a single epoch nothing was chosen, so the choice adds no optimism."
+    lead = r["best_flatters_by"]
     return (
-        "It was chosen by looking at the validation photos, so part of its "
-        f"lead is luck. The last {last} epochs average {r['last_five_mean']:.2%}, which is "
-        f"{100 * r['best_flatters_by']:.2f} points ({photos:.1f} photos) less. "
-        "Compare with others by that mean."
+        "The best epoch was chosen on the validation photos themselves, so its accuracy is optimistic. The mean over "
+        f"{_last_epochs(r)} is {r['last_five_mean']:.2%}, which is {100 * lead:.2f} points "
+        f"({lead * r['val_photos']:.1f} photos) lower, and the better number to compare with others."
     )
 
 
 def _stability(r: dict[str, Any]) -> str:
-    epochs = r.get("epochs", 5)
-    if epochs == 1:
-        return "One epoch does not say."
-    last = "five" if epochs >= 5 else epochs
-    spread, one_photo = r["last_five_spread"], 1 / r["val_photos"]
-    said = (
-        "training has come to rest"
-        if spread <= 3 * one_photo
-        else "training has not come to rest: more epochs or a lower last learning rate would help"
-        if spread > 10 * one_photo
-        else "the rest of the noise is a handful of photos near the boundary"
-    )
+    if r["epochs"] == 1:
+        return "A single epoch does not show it."
+    photos = round(r["last_five_spread"] * r["val_photos"])
+    judgement = ""
+    if photos > 10:
+        judgement = ": training has not converged, and more epochs or a lower final learning rate may help"
+    elif photos <= 3:
+        judgement = ": training has converged"
     return (
-        f"Between the best and the worst of the last {last} epochs lie {100 * spread:.2f} points, "
-        f"where one photo is {100 * one_photo:.2f} points: {said}."
+        f"Between the best and the worst of {_last_epochs(r)} lie {100 * r['last_five_spread']:.2f} points "
+        f"({photos} of {r['val_photos']} photos){judgement}."
     )
 
 
 def _gap(r: dict[str, Any]) -> str:
     gap = r["generalization_gap"]
-    text = (
-        f"In the last epoch the network is right on {r['last_train_accuracy']:.2%} of the "
-        f"training photos (as training sees them, with dropout) and on {r['last_val_accuracy']:.2%} of the validation "
-        "photos. "
+    numbers = (
+        f"In the last epoch accuracy is {r['last_train_accuracy']:.2%} on the training photos, with augmentation and "
+        f"dropout as the recipe has them, and {r['last_val_accuracy']:.2%} on the validation photos. "
     )
     if max(r["last_train_accuracy"], r["last_val_accuracy"]) < 0.8 and gap < 0.03:
-        return text + (
-            f"The gap of {100 * gap:.1f} points says nothing about overfitting: the network fails on its own training "
-            "photos. Longer training or another learning rate would help, more photos would not."
+        return numbers + (
+            "The network underfits: it fails on its own training photos. Longer training or another learning rate is "
+            "more promising than more photos."
         )
     if gap < 0:
-        return text + (
-            "Validation is the easier exam here: its photos are not changed at random, and dropout is off. "
-            "Nothing points to overfitting."
+        return (
+            numbers
+            + "Validation has neither augmentation nor dropout, which makes it easier; nothing shows overfitting."
         )
-    if gap < 0.03:
-        return text + f"The gap of {100 * gap:.1f} points is small for a network of this size."
-    return text + f"The gap of {100 * gap:.1f} points says that it has begun to learn its photos by heart."
+    return numbers + f"The gap of {100 * gap:.1f} points {'is small' if gap < 0.03 else 'shows overfitting'}."
 
 
 def _confusion(r: dict[str, Any]) -> str:
     classes, matrix = r["classes"], r["confusion"]
-    one = [name.removesuffix("s") for name in classes] if are_the_flowers(classes) else classes
     pairs = [(matrix[i][j], i, j) for i in range(len(classes)) for j in range(len(classes)) if i != j]
-    count, true, called = max(pairs, key=lambda pair: pair[0])
+    count, label, predicted = max(pairs, key=lambda pair: pair[0])
     if count == 0:
-        return "Nothing: every validation photo is classified correctly."
-    worst = min(r["class_scores"], key=lambda score: score["recall"] if score["recall"] is not None else 2)
-    photos = "photo" if count == 1 else "photos"
+        return "None: every validation photo is classified correctly."
+    most = "One of the most frequent" if sum(pair[0] == count for pair in pairs) > 1 else "The most frequent one"
     return (
-        f"Most often a {one[true]} is called a {one[called]} ({count} {photos}). "
-        f"The class found least reliably is {worst['name']}: {worst['recall']:.1%} of its {worst['photos']} photos."
+        f"{most} is {classes[label]} predicted as {classes[predicted]} "
+        f"({count} {'photo' if count == 1 else 'photos'} of {sum(matrix[label])})."
     )
 
 
 def _classes(r: dict[str, Any]) -> str:
-    """Whether the photos suffice to call one class harder than another, by recall."""
+    """Whether recall differs between classes by more than their intervals allow."""
     pairs = zip(r["class_scores"], r["class_intervals"], strict=True)
     known = sorted(
-        ((score["recall"], *row["recall"], row["name"], score["photos"]) for score, row in pairs if row["recall"]),
-        key=lambda each: each[0],
+        (score["recall"], score["name"], score["photos"], row["recall"]) for score, row in pairs if row["recall"]
     )
     if len(known) < 2:
-        return "Too few classes have validation photos to say."
+        return "Too few classes have validation photos for a comparison."
     worst, best = known[0], known[-1]
     if worst[0] == best[0]:
-        return f"None by these photos: {worst[0]:.1%} of every class are found."
-    text = (
-        f"Recall reaches from {worst[0]:.1%} ({worst[3]}; 95 % interval {worst[1]:.1%} to "
-        f"{worst[2]:.1%}) to {best[0]:.1%} ({best[3]}; {best[1]:.1%} to {best[2]:.1%}). "
+        return f"Recall is {worst[0]:.1%} for every class."
+    ends = " to ".join(
+        f"{recall:.1%} ({name}; {low:.1%} to {high:.1%})" for recall, name, _, (low, high) in (worst, best)
     )
-    if worst[2] >= best[1]:
-        return text + "The two intervals overlap: these photos do not settle which class is the harder one."
-    return text + _extremes(*((round(recall * photos), photos) for recall, *_, photos in (worst, best)), len(known))
-
-
-def _extremes(worst: tuple[int, int], best: tuple[int, int], classes: int) -> str:
-    """Whether two classes differ that were picked because they differ most: right ones and photos of each.
-
-    Of many classes chance alone drives two apart. Intervals for 1 - 0.05 / k confidence hold all k at once with 95 %
-    (Bonferroni), so whichever two are picked.
-    """
-    from helpers.evaluation.statistics import wilson_interval  # here: it needs torch, whose import takes seconds
-
-    widened = f"widened for being the extremes of {classes} classes (Bonferroni)"
-    low, high = (wilson_interval(*each, confidence=1 - 0.05 / classes) for each in (worst, best))
+    text = f"Recall ranges from {ends}, with 95 % intervals. "
+    if worst[3][1] >= best[3][0]:
+        return text + "The intervals overlap: these photos do not show which class is harder."
+    # Of many classes chance alone drives two apart. Intervals for 1 - 0.05 / k confidence hold all k at once with 95 %
+    # (Bonferroni), so whichever two are picked.
+    k = len(known)
+    low, high = (wilson_interval(round(recall * n), n, 1 - 0.05 / k) for recall, _, n, _ in (worst, best))
+    widened = f"when widened because these are the extremes of {k} classes (Bonferroni)"
     if low.high < high.low:
-        return f"The two intervals do not meet, not even {widened}: the difference is more than chance."
-    return (
-        f"The two intervals do not meet, but they do when {widened}: these photos do not settle which class is the "
-        "harder one."
-    )
+        return text + f"They are disjoint, even {widened}: the difference is significant."
+    return text + f"They are disjoint, but overlap {widened}: the difference may be chance."
 
 
 def _calibration(r: dict[str, Any]) -> str:
     c = r["calibration"]
     surplus = c["mean_confidence"] - r["best_val_correct"] / r["val_photos"]
     text = (
-        f"On average it is {c['mean_confidence']:.1%} sure of its "
-        f"answers, {100 * abs(surplus):.1f} points {'more' if surplus > 0 else 'less'} than it is right. The expected "
-        f"calibration error is {c['ece']:.1%}; probabilities without fault would show {c['ece_by_chance_low']:.1%} to "
-        f"{c['ece_by_chance_high']:.1%} on so few photos, "
+        f"The predicted classes have a mean probability of {c['mean_confidence']:.1%}, {100 * abs(surplus):.1f} points "
+        f"{'above' if surplus > 0 else 'below'} the accuracy. The expected calibration error is {c['ece']:.1%}; on so "
+        f"few photos a perfectly calibrated model would score {c['ece_by_chance_low']:.1%} to "
+        f"{c['ece_by_chance_high']:.1%}, so "
     )
     if c["ece"] <= c["ece_by_chance_high"]:
-        text += "so these photos give no reason to distrust them. "
+        text += "nothing shows that it is miscalibrated. "
     else:
-        text += f"so they are too {'high' if surplus > 0 else 'low'} on the whole, or uneven. "
+        text += f"it is miscalibrated ({'over' if surplus > 0 else 'under'}confident on average). "
+    if c["temperature_is_bounded"] and c["temperature"] < 1:
+        return text + "There are too few mistakes to fit a temperature."
     if c["temperature_is_bounded"]:
-        if c["temperature"] < 1:
-            return text + "There are too few mistakes to fit a temperature to."
-        return text + "No temperature mends them: how sure it is hardly depends on what is right."
-    effect = "lower" if c["loss_after"] < c["loss"] else "do not lower"
+        return text + "No temperature helps: correct predictions hardly have higher probabilities than mistakes."
+    before, after = round(c["loss"], 3), round(c["loss_after"], 3)
+    effect = "lowers" if after < before else "does not lower"
     return text + (
-        f"The temperature that fits these photos best is {c['temperature']:.2f} "
-        f"({'softer' if c['temperature'] > 1 else 'sharper'} than the network); fitted to one half and tried on the "
-        f"other, temperatures {effect} the loss ({c['loss']:.3f} before, {c['loss_after']:.3f} after)."
+        f"The temperature that fits best is {c['temperature']:.2f}. Fitted to one half of the photos and applied to "
+        f"the other, temperature scaling {effect} the loss ({before:.3f} before, {after:.3f} after)."
     )
 
 
 def _limits(r: dict[str, Any]) -> str:
     if r["demo"]:
-        return (
-            "A network trained on these drawings knows these drawings. For real photos, "
-            "give the notebook a folder of them (the parameter dataset)."
-        )
-    text = "Accuracy on a split of one collection measures that collection. "
+        return "The network knows these drawings only. For real photos, set the parameter dataset to a folder of them."
+    text = "Accuracy on a split of one collection holds for that collection. "
     if {"dandelion", "sunflower"} <= species(r["classes"]):
         text += (
-            "In the course's photos every dandelion is a white seed head: a network that is right on most of them "
-            "calls yellow dandelions sunflowers. "
+            "In the course's photos every dandelion is a white seed head: a network trained on them tends to take "
+            "yellow dandelions for sunflowers. "
         )
-    return text + "Before you rely on a model, try it on photos from somewhere else."
+    return text + "Before relying on a model, test it on photos from other sources."

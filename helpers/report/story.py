@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from helpers.common.text import counted, duration, listed, spelled
-from helpers.evaluation.discussion import paragraphs, verdict
+from helpers.evaluation.discussion import paragraphs, poor_result
 from helpers.report.comparison import in_brief
 from helpers.report.experiments import experiments
 from helpers.report.facts import Facts
@@ -67,7 +67,7 @@ def abstract(facts: Facts) -> list[Any]:
         _training(facts),
         f"The best epoch classifies {right} correctly: {best}.",
         {chosen: r["epochs"] > 1},
-        verdict(r),
+        poor_result(r),
         {drawn: facts.demo},
         in_brief(facts),
     )["pieces"]
@@ -187,7 +187,7 @@ def conclusion(facts: Facts) -> Block:
     step = "The next question is how it does on photos from elsewhere."
     if facts.demo:
         step = "The photos are drawings; the next step is to run the same notebook on real ones."
-    elif verdict(r):
+    elif poor_result(r):
         step = "Before anything else is tried, the learning rate, the weights and the photos should be checked."
     elif width > 2:
         step = (
@@ -197,7 +197,7 @@ def conclusion(facts: Facts) -> Block:
     return paragraph(
         f"{how}, {facts.backbone} classifies {best} of the {r['val_photos']} validation photos correctly in its best "
         f"epoch{also}.",
-        verdict(r),
+        poor_result(r),
         step,
         in_brief(facts, numbers=False),
     )

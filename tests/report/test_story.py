@@ -12,7 +12,7 @@ def test_a_good_run(good_text):
     assert "classifies 90 of 100 validation photos correctly: 90.00% (95 % interval 82.6–94.5%)" in good_text
     assert "pretrained on ImageNet" in good_text
     assert "poor" not in good_text
-    assert "learned nothing" not in good_text
+    assert "nothing shows that the network does better" not in good_text
     assert build.DEMO not in good_text
 
 
@@ -28,7 +28,7 @@ def test_a_bad_run_is_called_bad_where_a_reader_looks(tmp_path):
     conclusion = text_of(content["sections"][-1])
     for place in (text_of(content["abstract"]), conclusion):
         assert "20.00% (95 % interval 13.3–28.9%)" in place
-        assert "Always naming the largest class would be right" in place
+        assert "Always predicting the largest class would be right" in place
     assert "the learning rate, the weights and the photos should be checked" in conclusion
     text = text_of(content)
     assert "Of the network's 80 mistakes, 80 have a probability above 90%" in text
