@@ -1,11 +1,12 @@
 """One finished run for all tests that only read it, and a copy for those that change it."""
 
+import functools
 import json
 import shutil
 
 import pytest
 
-from helpers.report import build
+from helpers.report import build, facts
 from tests.report.made_up import finished_run, real, text_of
 
 GAINS = {"seed": 0.0, "fast": -0.002, "best": 0.035}
@@ -33,6 +34,14 @@ ROWS = [
     }
     for name, gain in {**GAINS, **{f"seed + {i}": i / 500 for i in range(12)}}.items()
 ]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def models_are_built_once():
+    """Most tests report the same network, which takes longer to build than the report to write."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(facts, "build_model", functools.cache(facts.build_model))
+        yield
 
 
 @pytest.fixture(scope="session")
