@@ -9,8 +9,8 @@ from pathlib import Path
 
 from helpers.common.errors import ParameterError
 from helpers.common.text import spelled
-from helpers.comparison.results import Row, compared, read_rows
-from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, verdict
+from helpers.comparison.results import Comparison, Results, Row, read_photos, read_rows
+from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, decide, verdict
 from helpers.evaluation.published import written_name
 from helpers.report.facts import Facts
 from helpers.report.markup import Block, heading, literal, paragraph, table
@@ -21,10 +21,7 @@ ALWAYS = ("seed", "fast", "best")  # shown if the comparison has them
 
 
 def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
-    """Find the project's own ``comparison.json``, if it is of the same photos as the run.
-
-    Its rows do not name their photos; the committed seed run, which is of the same ones, has their fingerprint.
-    """
+    """Find the project's ``comparison.json``, if it is of the run's photos: those of the committed seed run."""
     path = root / "report" / "results" / "comparison.json"
     environments = [json.loads(each.read_text()) for each in path.parent.glob("seed-*/environment.json")]
     if run.environment.get("data_fingerprint") not in [e["data_fingerprint"] for e in environments]:
@@ -43,19 +40,23 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
     if run.results["demo"]:
         raise ParameterError(f"--comparison {path} is of real photos, the run of drawn ones: leave it out")
 
-    def weight(rows: Sequence[Row]) -> tuple[bool, bool, int, int]:
-        seed, has_best = _seed(rows), any(row["recipe"] == "best" for row in rows)
+    def weight(found: Comparison) -> tuple[bool, bool, int, int]:
+        seed, has_best = _seed(found.rows), any(row["recipe"] == "best" for row in found.rows)
         same = seed["backbone"] == run.results["backbone"]
         return same, has_best, seed["epochs"] * seed["image_size"] ** 2, seed["photos"]
 
+    photos = [read_photos(each) for each in sorted(path.parent.glob("photos*.csv"))]
     try:
-        chosen = max(compared(read_rows(path)).values(), key=weight, default=[])
-        ranked = sorted(chosen, key=lambda row: (-row["difference_mean"], row["recipe"] != "seed", verdict(row)))
+        chosen = max(Results(read_rows(path), photos).comparisons, key=weight, default=Comparison())
+        ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "seed"))
+        judged = {name: decide(chosen.photos, "seed", name)[0] for name in chosen.with_photos}  # by folds as well
+        verdicts = [judged.get(row["recipe"], verdict(row)) for row in ranked]
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path} is damaged ({error!r}): run python -m helpers compare again") from error
     if not ranked:
         raise ParameterError(f"{path} compares nothing with the seed recipe: run compare without --shares")
-    return tuple(literal(ranked))
+    rows = [row | {"verdict": said, "by_folds": bool(judged)} for row, said in zip(ranked, verdicts, strict=True)]
+    return tuple(literal(rows))
 
 
 def comparison(facts: Facts) -> list[Block]:
@@ -63,22 +64,22 @@ def comparison(facts: Facts) -> list[Block]:
     if not facts.comparison:
         return []
     seed, others = _seed(facts.comparison), _others(facts)
-    found, judged = Counter(verdict(row) for row in others), ""
+    found, n = Counter(row["verdict"] for row in others), len(others)
     better, worse, undecided = (spelled(found[kind]) if found[kind] else "none" for kind in (BETTER, WORSE, UNDECIDED))
-    if len(others) > 1:
-        judged = f"All {better} other recipes beat it: the intervals of their differences exclude zero."
-        if found[BETTER] < len(others):
-            judged = (
-                f"Of {spelled(len(others))} other recipes, {better} {'is' if found[BETTER] == 1 else 'are'} better, "
-                f"{worse} worse and {undecided} undecided, by whether the interval of the difference excludes zero."
-            )
+    intervals = "the interval of the difference"
+    if seed["by_folds"]:
+        intervals = "both intervals of the difference, by bootstrap over scenes and by Student's t over folds,"
+    counts = (
+        f"Of {spelled(n)} other recipes, {better} {'is' if found[BETTER] == 1 else 'are'} better, {worse} worse and "
+        f"{undecided} undecided; a verdict requires {intervals} to exclude zero."
+    )
     return [
         heading("Comparison of recipes"),
         paragraph(
             "A single split cannot tell apart recipes that differ by less than its interval. We therefore compared "
             "recipes by cross-validation, photo by photo on the same folds (<tab-comparison>). The published recipe "
             f"(seed) reaches {_estimate(seed, 'accuracy', '.1f', '%')}.",
-            judged,
+            {counts: n > 1},
             in_brief(facts),
         ),
         _table(facts),
@@ -90,8 +91,8 @@ def in_brief(facts: Facts, numbers: bool = True) -> str:
     if not (others := _others(facts)):
         return ""
     where, n = f"In cross-validation with {written_name(others[0]['backbone'])}", spelled(len(others))
-    best = max(others, key=lambda row: (verdict(row) == BETTER, row["difference_mean"]))
-    if verdict(best) != BETTER:
+    best = max(others, key=lambda row: (row["verdict"] == BETTER, row["difference_mean"]))
+    if best["verdict"] != BETTER:
         which = f"none of {n} other recipes is" if len(others) > 1 else f"the recipe “{best['recipe']}” is not"
         return f"{where}, {which} measurably better than the published one."
     if not numbers:
@@ -106,7 +107,7 @@ def _table(facts: Facts) -> Block:
     rows, seed = facts.comparison, _seed(facts.comparison)
     clearest = sorted(
         rows,
-        key=lambda row: (row["recipe"] not in ALWAYS, verdict(row) == UNDECIDED, -abs(row["difference_mean"])),
+        key=lambda row: (row["recipe"] not in ALWAYS, row["verdict"] == UNDECIDED, -abs(row["difference_mean"])),
     )
     body = [
         (
