@@ -32,9 +32,9 @@ from helpers.evaluation.predictions import StoredPredictions, predict
 from helpers.evaluation.saliency import explain
 from helpers.inference import expand_paths, open_predictor, photo_figure
 from helpers.models.averaging import with_tta
-from helpers.plots import answers as answer_plots
 from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
+from helpers.plots import predictions as prediction_plots
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun
 from helpers.runs.history import History
@@ -126,7 +126,7 @@ class RunData:
         return load_photo(self.audit.photos.root / name)
 
     def gallery(self, found: Sequence[mistakes.ClassifiedPhoto]) -> Figure:
-        return answer_plots.answer_gallery(found, [self.photo(each.name) for each in found])
+        return prediction_plots.prediction_gallery(found, [self.photo(each.name) for each in found])
 
     def first_of_each_class(self, count: int) -> dict[str, list[Image.Image]]:
         photos = self.audit.photos
@@ -148,7 +148,7 @@ def duplicates(run: RunData) -> Figure:
 def saliency(run: RunData) -> Figure:
     found, classes = mistakes.mistakes_and_correct(run.predictions, 6), run.predictions.classes
     photos = [run.photo(each.name) for each in found]
-    return answer_plots.saliency(explain(run.model, found, photos, classes, run.recipe))
+    return prediction_plots.saliency(explain(run.model, found, photos, classes, run.recipe))
 
 
 def embedding(run: RunData) -> Figure:
@@ -163,7 +163,7 @@ def suspects(run: RunData) -> Figure:
     found, _ = suspected_labels(run.predictions)[:12], run.rows
     if not found:
         return style.notice("no label is suspected")
-    return answer_plots.suspected([run.photo(each.name) for each in found], found)
+    return prediction_plots.suspected([run.photo(each.name) for each in found], found)
 
 
 def your_photo(run: RunData) -> Figure:

@@ -11,13 +11,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers.common import files
 from helpers.common.errors import ParameterError, PhotosError
+from helpers.common.files import save_figure
 from helpers.common.text import printable
 from helpers.data.decode import load_photo
 from helpers.inference.predictor import Prediction
 from helpers.inference.summary import UNUSUAL
-from helpers.plots.answers import photo_prediction
+from helpers.plots.predictions import photo_prediction
 from helpers.plots.style import ORANGE, WIDTH, finalize, panels
 
 COLUMNS, ROWS = 6, 7
@@ -126,7 +126,7 @@ def write_pages(path: Path, entries: Sequence[Entry]) -> list[Path]:
     pages = []
     for number, start in enumerate(range(0, len(entries), COLUMNS * ROWS), 1):
         page = path if number == 1 else path.with_stem(f"{path.stem}-{number}")
-        files.save_figure(page, contact_sheet(entries[start : start + COLUMNS * ROWS]))
+        save_figure(page, contact_sheet(entries[start : start + COLUMNS * ROWS]))
         pages.append(page)
     return pages
 

@@ -2,5 +2,5 @@
 
 Closed means that pyplot no longer holds it, so a notebook shows it once, as the cell's value. Read ``style`` first
 (colours, panels, ``finalize``); then ``photos`` (data and augmentation), ``training`` (curves), ``evaluation``
-(confusion, calibration, embedding) and ``answers`` (photos with their predictions).
+(confusion, calibration, embedding) and ``predictions`` (photos with theirs).
 """
