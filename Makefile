@@ -23,6 +23,7 @@ setup: .venv/installed ## create .venv with the pinned packages (once; run and t
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install one, or say make PYTHON=/path/to/python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@$(BIN)/python -m helpers weights mobilenet_v2 || echo "Only runs that start from these weights need them; the demo does not."
 	@touch $@
 
 run: setup ## execute the notebook; PARAMS=notebooks/parameters/seed.yaml DATA=path for another run

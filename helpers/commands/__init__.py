@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": "compare finished runs in a table and a figure",
     "compare": "compare recipes by cross-validation",
     "search": "search for a better recipe",
+    "weights": "fetch a backbone's ImageNet weights, so that later runs need no network",
 }
 STDOUT = 1  # its file descriptor
 
