@@ -84,8 +84,8 @@ def test_a_recipe_that_diverges_gets_no_row_and_the_others_do(copied, protocol, 
         rows, results = compare(table, once, copied)
         assert [row["recipe"] for row in rows] == list(results) == ["seed", "other"]
         said = capsys.readouterr().err
-        assert "wild gets no row: the training loss is no longer a number: lower lr" in said
-        assert "wild flip gets no row: the training loss is no longer a number" in said
+        assert "wild gets no row: the training loss is not finite: lower lr" in said
+        assert "wild flip gets no row: the training loss is not finite" in said
         assert "taught gets no row: its teacher 'wild' diverged" in said
         assert not [path for path in locks._held if path.is_relative_to(copied)]  # another process may continue
         monkeypatch.setattr(folds, "fit", None)  # what diverged is not tried again

@@ -22,7 +22,7 @@ from helpers.data.loading.loaders import make_loaders
 from helpers.evaluation.predictions import predict
 from helpers.runs.history import Epoch
 from helpers.runs.saving import load_best_model
-from helpers.training.loop import fit
+from helpers.training import fit
 from tests.comparison.conftest import INFERENCE, RECIPES, facts_of, small
 from tests.conftest import ROOT
 
