@@ -1,5 +1,10 @@
 """A training that takes a moment: 21 pictures of 16 px, a network of four channels."""
 
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
 import torch
 from torch import nn
 
@@ -11,6 +16,7 @@ from helpers.runs.run import Run
 from helpers.training import fit, make_loss, make_optimizer, make_schedule
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parent.parent
 
 
 def tiny_recipe(**changes):
@@ -69,6 +75,24 @@ def tiny_fit(folder, recipe, log=lambda _: None, after_step=None, model=None):
         optimizer.register_step_post_hook(after_step)
     schedule = make_schedule(optimizer, recipe)
     return fit(model, tiny_loaders(recipe), make_loss(), optimizer, schedule, a_run(folder, recipe), log)
+
+
+def stop_at(step, number=signal.SIGINT):
+    """Called after each step: gives the signal at the n-th."""
+    taken = iter(range(10_000))
+
+    def after_step(*_):
+        if next(taken) == step:
+            signal.raise_signal(number)
+
+    return after_step
+
+
+def start_python(code, *arguments, **options):
+    """Start a Python process in the project's folder."""
+    command = [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(command, cwd=ROOT, text=True, **pipes, **options)
 
 
 def random_model(name, classes, dropout=0.5, seed=0, weights="none", **frozen):

@@ -31,12 +31,6 @@ class WeightEMA:
         """Average in the present weights, after each step. The first call takes them as they are."""
         self.averaged.update_parameters(self.model)
 
-    def state_dict(self) -> dict[str, torch.Tensor]:
-        return self.averaged.state_dict()
-
-    def load_state_dict(self, state: dict[str, torch.Tensor]) -> None:
-        self.averaged.load_state_dict(state)
-
 
 class TTAModel(nn.Module):
     """A model whose logits ``(n, classes)`` are the mean over each image ``(n, 3, S, S)`` and its mirror image."""
@@ -44,7 +38,6 @@ class TTAModel(nn.Module):
     def __init__(self, model: nn.Module) -> None:
         super().__init__()
         self.model = model
-        self.training = model.training  # a new module is in training mode: restoring that would switch dropout on
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return torch.stack([self.model(view).float() for view in (images, images.flip(-1))]).mean(0)

@@ -26,7 +26,8 @@ from helpers.runs.run import Run
 
 COST_SHARE = 0.01  # of the training time, for writing to disk
 DISK_SPEED = 300e6  # bytes per second, until it is measured
-VERSION = 4  # of last.ckpt
+FILES = ("last.ckpt", "previous.ckpt")
+VERSION = 4  # of their content
 
 Log = Callable[[str], None]
 
@@ -70,10 +71,6 @@ class TrainingState:
     epoch_seconds: list[float] = field(default_factory=list)
     seconds: float = 0.0  # of the unfinished epoch
 
-    @property
-    def has_started(self) -> bool:
-        return bool(self.history or self.meter.steps)
-
     def __str__(self) -> str:
         step = f", step {self.meter.steps} of the next" if self.meter.steps else ""
         return f"{len(self.history)} whole epochs{step}"
@@ -93,10 +90,12 @@ class Checkpointer:
     ) -> None:
         """With ``ema``, the averaged weights are saved as the best model's."""
         self.run, self.classes = run, classes
-        self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule} | ({"ema": ema} if ema else {})
-        self.best_model = ema.module if ema else model
+        self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
+        if ema:
+            self.parts["ema"] = ema.averaged
+        self.candidate = ema.module if ema else model  # for the best model
         self.best: dict[str, torch.Tensor] | None = None  # the best epoch's weights
-        self.best_is_new = False
+        self.unsaved_best: Epoch | None = None
         self.unsaved: dict[str, Any] | None = None
         size = sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
         self.cost = 3 * size / DISK_SPEED  # seconds for the model, its momenta, and the best model
@@ -145,8 +144,8 @@ class Checkpointer:
         """Copy everything that resuming needs; with ``is_best``, keep the weights as the best model's."""
         meter, copies = state.meter, {name: _copy_to_cpu(part.state_dict()) for name, part in self.parts.items()}
         if is_best:
-            self.best_is_new = True
-            self.best = _copy_to_cpu(self.best_model.state_dict()) if "ema" in copies else copies["model"]
+            self.unsaved_best = state.history[-1]
+            self.best = _copy_to_cpu(self.candidate.state_dict()) if "ema" in copies else copies["model"]
         self.unsaved = copies | {
             "version": VERSION,
             "history": [list(row) for row in state.history],
@@ -163,36 +162,31 @@ class Checkpointer:
         if snapshot is None:
             return
         start = time.perf_counter()
-        if self.best_is_new:
-            history = History(Epoch(*row) for row in snapshot["history"])
-            self.run.save_best(self.best, history.best, self.classes)
-            self.best_is_new = False
-        folder = self.run.folder
-        tensors.save_tensors(folder / "last.ckpt", snapshot, previous=folder / "previous.ckpt")
+        if self.unsaved_best:
+            self.run.save_best(self.best, self.unsaved_best, self.classes)
+            self.unsaved_best = None
+        last, previous = (self.run.folder / name for name in FILES)
+        tensors.save_tensors(last, snapshot, previous)
         self.last_save = time.perf_counter()
         self.cost = self.last_save - start
         self.seconds += self.cost
 
 
-def _load(run: Run, log: Callable[[str], None]) -> dict[str, Any] | None:
+def _load(run: Run, log: Log) -> dict[str, Any] | None:
     """Load the newest intact checkpoint to the CPU; None if there is none."""
-    damaged = []
-    for name in ("last.ckpt", "previous.ckpt"):
-        path = run.folder / name
-        if not path.exists():
-            continue
+    paths = [run.folder / name for name in FILES if (run.folder / name).exists()]
+    for path in paths:
         try:
             saved = tensors.load_tensors(path)
             if not isinstance(saved, dict) or saved.get("version") != VERSION:
                 raise RunError(f"{path} was written by another version of this project")
         except RunError as error:
-            damaged.append(name)
             log(f"{error}. It is ignored")
             continue
-        if damaged:
-            log(f"{name} is used instead: what came after it is repeated")
+        if path is not paths[0]:
+            log(f"{path.name} is used instead: what came after it is repeated")
         return saved
-    if damaged:
+    if paths:
         log("no checkpoint can be used: the training begins anew")
     return None
 

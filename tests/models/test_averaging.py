@@ -1,6 +1,4 @@
-"""The moving average of the weights, and that it is what is validated, saved and continued."""
-
-import signal
+"""The moving average of the weights is validated and saved; a photo and its mirror image are averaged."""
 
 import pytest
 import torch
@@ -8,10 +6,8 @@ from torch import nn
 
 from helpers.common import tensors
 from helpers.evaluation.predictions import predict
-from helpers.models.averaging import WeightEMA
-from tests.faults.kills import digests
+from helpers.models.averaging import WeightEMA, with_tta
 from tests.tiny import tiny_fit, tiny_loaders, tiny_model, tiny_recipe
-from tests.training.test_checkpointing import stop_at
 
 
 def test_it_begins_with_the_weights_and_then_follows_slowly():
@@ -52,20 +48,20 @@ def test_the_averaged_weights_are_validated_and_saved(tmp_path):
     assert predict(model, tiny_loaders(recipe).val, torch.float32).accuracy == result.history.best.val_accuracy
 
 
-@pytest.mark.parametrize("step", [0, 2, 4, 7])
-@pytest.mark.parametrize(
-    "changes",
-    [
-        {"ema_decay": 0.8},
-        {"mixup": 0.4, "cutmix": 1.0, "optimizer": "adamw"},
-        {"ema_decay": 0.8, "schedule": "onecycle", "label_smoothing": 0.1},
-    ],
-    ids=lambda changes: ",".join(changes),
-)
-def test_interrupted_it_ends_as_if_undisturbed(tmp_path, changes, step):
-    recipe = tiny_recipe(**changes)
-    tiny_fit(tmp_path / "whole", recipe)
-    with pytest.raises(KeyboardInterrupt):
-        tiny_fit(tmp_path / "stopped", recipe, after_step=stop_at(step, signal.SIGINT))
-    tiny_fit(tmp_path / "stopped", recipe)
-    assert digests(tmp_path / "stopped") == digests(tmp_path / "whole")
+class Left(nn.Module):
+    """One logit: how bright the left half is."""
+
+    def forward(self, images):
+        return images[..., : images.shape[-1] // 2].mean((1, 2, 3))[:, None]
+
+
+def test_without_views_the_model_is_used_as_it_is():
+    model = Left()
+    assert with_tta(model, tiny_recipe()) is model
+
+
+def test_mirrored_answers_are_averaged():
+    images = torch.zeros(2, 3, 64, 64)
+    images[0, ..., :32] = 1
+    flipped = with_tta(Left(), tiny_recipe(test_flip=True))(images)
+    assert flipped[:, 0].tolist() == pytest.approx([0.5, 0])

@@ -1,4 +1,4 @@
-"""Interrupted, killed, damaged: the run goes on to the same bits, or says why not."""
+"""Interrupted, killed or damaged: a run resumes bit-identically, or says why not."""
 
 import json
 import os
@@ -6,8 +6,6 @@ import random
 import signal
 import subprocess
 import sys
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,13 +13,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.common import tensors
 from helpers.common.errors import RunError
-from helpers.runs import locks
-from helpers.runs.run import open_run
-from helpers.training import checkpointing, fit, make_optimizer, make_schedule
+from helpers.training import checkpointing, make_optimizer, make_schedule
 from tests.faults.kills import digests, kill_often
-from tests.tiny import a_run, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
-
-ROOT = Path(__file__).parents[2]
+from tests.tiny import a_run, start_python, stop_at, tiny_fit, tiny_model, tiny_recipe
 
 
 def make_checkpointer(folder, recipe):
@@ -31,17 +25,6 @@ def make_checkpointer(folder, recipe):
     return checkpointing.Checkpointer(a_run(folder, recipe), model, optimizer, schedule, ("a", "b"))
 
 
-def stop_at(step, number=signal.SIGINT):
-    """Called after each step: gives the signal at the n-th."""
-    taken = iter(range(10_000))
-
-    def after_step(*_):
-        if next(taken) == step:
-            signal.raise_signal(number)
-
-    return after_step
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
@@ -49,7 +32,7 @@ def whole(tmp_path_factory):
     return digests(folder)
 
 
-def test_killed_at_random_moments_it_ends_as_if_undisturbed(tmp_path, capfd):
+def test_killed_at_random_moments_it_resumes_bit_identically(tmp_path, capfd):
     outcome = kill_often(20, tmp_path, seed=int(os.environ.get("PYTEST_SEED", "7")))
     print(outcome)
     assert outcome.different == []
@@ -57,35 +40,6 @@ def test_killed_at_random_moments_it_ends_as_if_undisturbed(tmp_path, capfd):
     assert outcome.lost == outcome.outside == 0
     assert outcome.most_repeated <= 2
     assert outcome.reads > 20
-
-
-@pytest.mark.parametrize("step", range(9))
-def test_ctrl_c_after_any_step_saves_that_step(tmp_path, whole, step):
-    said = []
-    with pytest.raises(KeyboardInterrupt, match="continues from here"):
-        tiny_fit(tmp_path, tiny_recipe(), said.append, stop_at(step))
-    assert any(line.startswith("interrupted, saved after") for line in said)
-    taken, said = [], []
-    tiny_fit(tmp_path, tiny_recipe(), said.append, lambda *_: taken.append(1))
-    assert len(taken) == 9 - (step + 1)  # none is repeated
-    assert said[0].startswith("continues after") or step == 8
-    assert digests(tmp_path) == whole
-
-
-def test_ctrl_c_twice_stops_at_once(tmp_path):
-    def twice(*_):
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    with pytest.raises(KeyboardInterrupt):
-        tiny_fit(tmp_path, tiny_recipe(), after_step=twice)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_signals_are_handled_as_before_once_training_is_over(tmp_path):
-    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    tiny_fit(tmp_path, tiny_recipe(epochs=1))
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
 
 
 def test_checkpoint_steps_are_the_most_that_are_repeated(tmp_path, monkeypatch):
@@ -98,7 +52,7 @@ def test_checkpoint_steps_are_the_most_that_are_repeated(tmp_path, monkeypatch):
     assert sum(saved) == 2 * 3 + 2  # after each step, and at each end of an epoch
 
 
-def test_what_saving_costs_decides_how_often_it_is_done(tmp_path):
+def test_the_cost_of_saving_decides_how_often_it_is_done(tmp_path):
     checkpointer = make_checkpointer(tmp_path, tiny_recipe())
     checkpointer.cost = 1.0
     checkpointer.last_save -= 99
@@ -160,7 +114,7 @@ def test_if_every_checkpoint_is_damaged_the_training_begins_anew_and_says_so(tmp
     assert digests(tmp_path) == whole
 
 
-def test_every_flipped_bit_of_the_best_model_is_noticed_or_means_nothing(tmp_path):
+def test_every_flipped_bit_of_the_best_model_is_noticed_or_harmless(tmp_path):
     tiny_fit(tmp_path, tiny_recipe(epochs=1))
     path = tmp_path / "best_model.pth"
     content, noticed = path.read_bytes(), 0
@@ -193,7 +147,7 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
         tiny_fit(tmp_path, tiny_recipe(), model=other)
 
 
-def test_going_on_with_another_machine_is_said(tmp_path):
+def test_resuming_on_another_machine_is_logged(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         tiny_fit(tmp_path, tiny_recipe(), after_step=stop_at(4))
     state = tensors.load_tensors(tmp_path / "last.ckpt")
@@ -202,86 +156,6 @@ def test_going_on_with_another_machine_is_said(tmp_path):
     said = []
     assert len(tiny_fit(tmp_path, tiny_recipe(), said.append).history) == 3
     assert any("it was begun on cuda (bfloat16" in line and "goes on with cpu (float32" in line for line in said)
-
-
-def test_a_loss_that_is_no_number_names_epoch_step_and_photos_and_keeps_the_last_good_epoch(tmp_path, whole):
-    recipe, names = tiny_recipe(), tuple(f"class/{i}.jpg" for i in range(21))
-    loaders = replace(tiny_loaders(recipe), train_names=names)
-    model = tiny_model()
-    optimizer = make_optimizer(model, recipe)
-    calls = []
-
-    def poisoned(logits, labels):
-        calls.append(labels)
-        loss = torch.nn.functional.cross_entropy(logits, labels)
-        return loss * float("nan") if len(calls) == 6 else loss  # 3 steps and a validation per epoch: epoch 1, step 1
-
-    with pytest.raises(RunError, match=r"It was nan in epoch 1, step 1, photos class/\d+\.jpg, .* and 4 more") as error:
-        fit(
-            model,
-            loaders,
-            poisoned,
-            optimizer,
-            make_schedule(optimizer, recipe),
-            a_run(tmp_path, recipe),
-            lambda _: None,
-        )
-    assert len(calls) == 6
-    for name in str(error.value).split("photos ")[1].split(" and ")[0].split(", "):
-        assert loaders.train.labels[names.index(name)] in calls[5]
-    tiny_fit(tmp_path, recipe)
-    assert digests(tmp_path) == whole
-
-
-def child(code, *arguments, **options):
-    """A Python process in the project's folder."""
-    return subprocess.Popen(
-        [sys.executable, "-W", "ignore", "-c", code, *map(str, arguments)],
-        cwd=ROOT,
-        text=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        **options,
-    )
-
-
-def test_a_run_folder_belongs_to_one_process_until_that_ends(tmp_path):
-    hold = "import sys; from pathlib import Path; from helpers.runs import locks; locks.hold(Path(sys.argv[1])); "
-    holder = child(hold + "print('held', flush=True); sys.stdin.read()", tmp_path, stdin=subprocess.PIPE)
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RunError, match=rf"in use by another process \(number {holder.pid} on .*, since 20"):
-        locks.hold(tmp_path)
-    holder.kill()  # leaves the files, but not the lock
-    holder.communicate()
-    assert (tmp_path / ".run.lock").exists()
-    locks.hold(tmp_path, patience=1)
-    locks.hold(tmp_path)  # the same process may open its run again
-    second = child(hold, tmp_path)
-    assert "in use by another process" in second.communicate()[1]
-    locks.release(tmp_path)
-
-
-def test_a_second_training_in_the_same_folder_is_refused_and_changes_nothing(tmp_path):
-    recipe = tiny_recipe(run="mine", backbone="resnet18")
-    hold = (
-        "import sys; from pathlib import Path; from helpers.runs import locks; "
-        "locks.hold(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
-    )
-    (tmp_path / "work_dir" / "mine").mkdir(parents=True)
-    holder = child(hold, tmp_path / "work_dir" / "mine", stdin=subprocess.PIPE)
-    holder.stdout.readline()
-    with pytest.raises(RunError, match="mine is in use by another process"):
-        open_run(recipe, tmp_path)
-    assert not (tmp_path / "work_dir" / "mine" / "recipe.json").exists()
-    holder.communicate()
-
-
-def test_what_a_killed_process_had_begun_to_write_is_removed(tmp_path):
-    recipe = tiny_recipe(run="mine")
-    folder = open_run(recipe, tmp_path).folder
-    (folder / ".last.ckpt.123.tmp").write_bytes(b"half")
-    assert not list(open_run(recipe, tmp_path).folder.glob(".*.tmp"))
-    locks.release(folder)
 
 
 FULL = """
@@ -303,7 +177,7 @@ def test_a_quota_stops_the_training_with_path_and_need_and_leaves_the_last_good_
     with pytest.raises(KeyboardInterrupt):
         tiny_fit(tmp_path, tiny_recipe(epochs=6), after_step=stop_at(7))
     before = digests(tmp_path)
-    process = child(FULL, tmp_path, 2000)
+    process = start_python(FULL, tmp_path, 2000)
     said, errors = process.communicate(timeout=100)
     assert process.returncode == 3, errors
     assert str(tmp_path) in said
@@ -354,6 +228,25 @@ def test_a_read_only_folder_is_named(tmp_path):
     assert digests(tmp_path / "run") == before
 
 
+@pytest.mark.parametrize("step", [0, 2, 4, 7])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"ema_decay": 0.8},
+        {"mixup": 0.4, "cutmix": 1.0, "optimizer": "adamw"},
+        {"ema_decay": 0.8, "schedule": "onecycle", "label_smoothing": 0.1},
+    ],
+    ids=lambda changes: ",".join(changes),
+)
+def test_every_kind_of_training_resumes_bit_identically(tmp_path, changes, step):
+    recipe = tiny_recipe(**changes)
+    tiny_fit(tmp_path / "whole", recipe)
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(tmp_path / "stopped", recipe, after_step=stop_at(step, signal.SIGINT))
+    tiny_fit(tmp_path / "stopped", recipe)
+    assert digests(tmp_path / "stopped") == digests(tmp_path / "whole")
+
+
 TWICE = """
 import sys
 from pathlib import Path
@@ -365,8 +258,10 @@ for name in ("a", "b"):
 """
 
 
-def test_two_runs_in_two_processes_are_four_times_the_same(tmp_path):
-    processes = [child(TWICE, tmp_path / str(seed), env=os.environ | {"PYTHONHASHSEED": str(seed)}) for seed in (1, 2)]
+def test_two_runs_in_each_of_two_processes_are_bit_identical(tmp_path):
+    processes = [
+        start_python(TWICE, tmp_path / str(seed), env=os.environ | {"PYTHONHASHSEED": str(seed)}) for seed in (1, 2)
+    ]
     for process in processes:
         assert process.wait(300) == 0, process.stderr.read()
     first, *others = (digests(tmp_path / str(seed) / name) for seed in (1, 2) for name in ("a", "b"))

@@ -1,4 +1,4 @@
-"""The loop: it learns, repeats itself, continues where it stopped, and writes the published log."""
+"""The loop: it learns, is reproducible, resumes where it stopped, and writes the published log."""
 
 import ast
 import hashlib
@@ -32,7 +32,7 @@ def test_it_learns_a_tiny_set_by_heart(tmp_path):
     assert history[-1].train_loss < 0.3 * history[0].train_loss
 
 
-def test_the_same_run_twice_is_the_same_to_the_bit(tmp_path):
+def test_the_same_run_twice_is_bit_identical(tmp_path):
     for name in ("first", "second"):
         tiny_fit(tmp_path / name, tiny_recipe())
     for file in ("history.csv", "best_model.pth"):
@@ -46,7 +46,7 @@ def test_another_seed_is_another_run(tmp_path):
 
 
 @pytest.mark.parametrize("stop_after", [1, 2])
-def test_an_interrupted_run_continues_to_the_same_bits(tmp_path, stop_after):
+def test_an_interrupted_run_resumes_bit_identically(tmp_path, stop_after):
     tiny_fit(tmp_path / "whole", tiny_recipe())
 
     class StoppedError(Exception):
@@ -216,7 +216,7 @@ def test_metrics_are_sums_over_photos_not_means_of_batch_means():
     assert accuracy == 0.5
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_epoch(tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_epoch(tmp_path):
     with pytest.raises(RunError, match="is not finite: lower lr"):
         tiny_fit(tmp_path, tiny_recipe(lr=1e30, epochs=5))
     if (tmp_path / "history.csv").exists():

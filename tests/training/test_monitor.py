@@ -1,0 +1,77 @@
+"""Signals save first, and a loss that is not finite names its photos."""
+
+import signal
+from dataclasses import replace
+
+import pytest
+import torch
+
+from helpers.common.errors import RunError
+from helpers.training import fit, make_optimizer, make_schedule
+from tests.faults.kills import digests
+from tests.tiny import a_run, stop_at, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    tiny_fit(folder, tiny_recipe())
+    return digests(folder)
+
+
+@pytest.mark.parametrize("step", range(9))
+def test_ctrl_c_after_any_step_saves_that_step(tmp_path, whole, step):
+    said = []
+    with pytest.raises(KeyboardInterrupt, match="continues from here"):
+        tiny_fit(tmp_path, tiny_recipe(), said.append, stop_at(step))
+    assert any(line.startswith("interrupted, saved after") for line in said)
+    taken, said = [], []
+    tiny_fit(tmp_path, tiny_recipe(), said.append, lambda *_: taken.append(1))
+    assert len(taken) == 9 - (step + 1)  # none is repeated
+    assert said[0].startswith("continues after") or step == 8
+    assert digests(tmp_path) == whole
+
+
+def test_ctrl_c_twice_stops_at_once(tmp_path):
+    def twice(*_):
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(tmp_path, tiny_recipe(), after_step=twice)
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_signals_are_handled_as_before_once_training_is_over(tmp_path):
+    before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    tiny_fit(tmp_path, tiny_recipe(epochs=1))
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_a_loss_that_is_not_finite_names_epoch_step_and_photos_and_keeps_the_last_good_epoch(tmp_path, whole):
+    recipe, names = tiny_recipe(), tuple(f"class/{i}.jpg" for i in range(21))
+    loaders = replace(tiny_loaders(recipe), train_names=names)
+    model = tiny_model()
+    optimizer = make_optimizer(model, recipe)
+    calls = []
+
+    def poisoned(logits, labels):
+        calls.append(labels)
+        loss = torch.nn.functional.cross_entropy(logits, labels)
+        return loss * float("nan") if len(calls) == 6 else loss  # 3 steps and a validation per epoch: epoch 1, step 1
+
+    with pytest.raises(RunError, match=r"It was nan in epoch 1, step 1, photos class/\d+\.jpg, .* and 4 more") as error:
+        fit(
+            model,
+            loaders,
+            poisoned,
+            optimizer,
+            make_schedule(optimizer, recipe),
+            a_run(tmp_path, recipe),
+            lambda _: None,
+        )
+    assert len(calls) == 6
+    for name in str(error.value).split("photos ")[1].split(" and ")[0].split(", "):
+        assert loaders.train.labels[names.index(name)] in calls[5]
+    tiny_fit(tmp_path, recipe)
+    assert digests(tmp_path) == whole
