@@ -55,7 +55,7 @@ runs: setup ## all finished runs in one table and one figure (work_dir/runs.png)
 	@$(BIN)/python -m helpers runs $(ARGS)
 
 faults: setup ## 200 trainings and notebooks killed and resumed, 20,000 fuzzed inputs; under 30 minutes
-	FUZZ=20000 $(BIN)/python -m pytest -q tests/faults tests/training/test_checkpointing.py \
+	FUZZ=20000 $(BIN)/python -m pytest -q tests/faults tests/training/test_checkpointing.py tests/training/test_monitor.py \
 		tests/data/test_decode.py tests/data/sources/test_archives.py
 	$(BIN)/python -m tests.faults.kills --kills 200 --notebooks 12
 
