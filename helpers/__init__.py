@@ -1,1 +1,6 @@
-"""Small, tested helpers that the notebooks call. Importing this package does nothing else."""
+"""The tested code behind the notebooks, one folder per step.
+
+Start with ``recipe`` (every setting), then follow a photo through ``data``, ``models``, ``training``, ``runs``,
+``evaluation``, ``plots``, ``inference``, ``comparison`` and ``report``. ``commands`` is the command line; ``common``
+serves all of them.
+"""

@@ -45,30 +45,22 @@ def collect_parameters(files: list[str], pairs: list[list[str]], data: str | Non
     """
     parameters: dict[str, Any] = {}
     for file in files:
-        parameters |= _mapping(_text(file), file)
-    for name, value in pairs:
-        parameters[name] = _typed(value)
+        parameters |= _read_yaml(file)
+    parameters |= {name: _typed(value) for name, value in pairs}
     if data:
         parameters["dataset"] = str(Path(data).resolve()) if Path(data).exists() else data
     return parameters
 
 
-def _text(file: str) -> str:
+def _read_yaml(file: str) -> dict[str, Any]:
     try:
-        return Path(file).read_text(encoding="utf-8-sig")
+        values = yaml.safe_load(Path(file).read_text(encoding="utf-8-sig")) or {}
     except FileNotFoundError as error:
         raise ParameterError(f"parameter file {file!r} does not exist: see notebooks/parameters/") from error
-    except UnicodeDecodeError as error:
-        raise ParameterError(f"parameter file {file!r} is not UTF-8 text: save it as UTF-8") from error
-    except (OSError, ValueError) as error:
-        raise ParameterError(f"parameter file {file!r} cannot be read: {error}") from error
-
-
-def _mapping(text: str, file: str) -> dict[str, Any]:
-    try:
-        values = yaml.safe_load(text) or {}
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99
-        raise ParameterError(f"parameter file {file!r} is not YAML: {error}") from error
+    except OSError as error:
+        raise ParameterError(f"parameter file {file!r} cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-99-99, or no UTF-8
+        raise ParameterError(f"parameter file {file!r} is not YAML in UTF-8: {error}") from error
     if not isinstance(values, dict):
         raise ParameterError(f"parameter file {file!r} must hold lines like 'epochs: 25'")
     return {str(name): value for name, value in values.items()}

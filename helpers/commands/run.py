@@ -21,8 +21,11 @@ import psutil
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
 from helpers.common.errors import ParameterError, RunError, UserError
+from helpers.common.text import duration
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
+# Beginnings of papermill's own lines; the others are what the notebook prints.
+DULL = ("Executing ", "Ending Cell", "Input Notebook", "Output Notebook", "Working directory", "<Figure", "<IPython")
 WHEN_INTERRUPTED = "the same command continues"
 
 
@@ -34,7 +37,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     folder = execute(options.notebook, parameters_of(options))
     print(summary(folder))
-    write_report(folder)
+
+    from helpers.report.build import build
+
+    try:
+        print(f"report    {os.path.relpath(build(folder, folder / 'report.pdf').path)}")
+    except UserError as error:  # the run is complete without it
+        print(f"no report: {error}", file=sys.stderr)
     return 0
 
 
@@ -64,7 +73,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     continued = has_recipe(folder)
     print(f"{folder.name}: {'continues an unfinished run' if continued else 'a new run'}", flush=True)
     save_recipe(folder, recipe)  # the folder is taken
-    # Results of a notebook that came to no end would make the kernel choose a new folder. They are written again.
+    # Results left by an unfinished notebook would make the kernel choose a new folder. They are written again.
     (folder / results_file.FILE).unlink(missing_ok=True)
     _run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
@@ -75,32 +84,17 @@ def summary(folder: Path) -> str:
     """Return lines that say where everything is, and which accuracy was reached."""
     from helpers.runs.results import read_results
 
-    results = read_results(folder)
-    where = Path(os.path.relpath(folder))
-    demo = "  (drawn demo photos, not real flowers)" if results["demo"] else ""
-    return "\n".join(
-        [
-            "",
-            f"notebook  {where / 'flower_classification.ipynb'}",
-            f"figures   {where / 'figures'}",
-            f"model     {where / 'best_model.pth'}",
-            f"accuracy  {results['best_val_accuracy']:.2%} of {results['val_photos']} validation photos "
-            f"in the best epoch ({results['best_epoch']}){demo}",
-            f"          95 % interval {results['interval_low']:.1%} to {results['interval_high']:.1%}",
-            f"          {results['last_five_mean']:.2%} on average over the last five epochs",
-            f"training  {results['training_seconds']:.0f} s",
-        ]
-    )
-
-
-def write_report(folder: Path) -> None:
-    """Write ``report.pdf`` into the run's folder. The run is complete without it: what prevents it is printed."""
-    from helpers.report.build import build
-
-    try:
-        print(f"report    {os.path.relpath(build(folder, folder / 'report.pdf').path)}")
-    except UserError as error:
-        print(f"no report: {error}", file=sys.stderr)
+    r, where = read_results(folder), Path(os.path.relpath(folder))
+    photos = r["val_photos"]
+    demo = "  (drawn demo photos, not real flowers)" if r["demo"] else ""
+    return f"""
+notebook  {where / "flower_classification.ipynb"}
+figures   {where / "figures"}
+model     {where / "best_model.pth"}
+accuracy  {r["best_val_accuracy"]:.2%} of {photos} validation photos in the best epoch ({r["best_epoch"]}){demo}
+          95 % interval {r["interval_low"]:.1%} to {r["interval_high"]:.1%}
+          {r["last_five_mean"]:.2%} on average over the last five epochs
+training  {duration(r["training_seconds"])}"""
 
 
 def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
@@ -112,7 +106,7 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for name in ("papermill", "papermill.translators", "traitlets", "asyncio"):
         logging.getLogger(name).setLevel(logging.INFO if name == "papermill" else logging.ERROR)
-    logging.getLogger("papermill").addFilter(_interesting)
+    logging.getLogger("papermill").addFilter(lambda record: not record.getMessage().startswith(DULL))
     try:
         with _interrupts_for_the_kernel():
             papermill.execute_notebook(
@@ -129,7 +123,9 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
     except papermill.PapermillExecutionError as error:
         if error.ename == "KeyboardInterrupt":
             raise KeyboardInterrupt(error.evalue) from error
-        raise _as_user_error(error, folder) from error
+        kind = type(error.ename, (UserError,), {})  # under its own name; the traceback stays in the executed notebook
+        where = os.path.relpath(folder / notebook.name)
+        raise kind(f"{error.evalue}\n(cell {error.exec_count} of {where})") from error
     except OSError as error:
         raise RunError(
             f"{folder / notebook.name} cannot be written ({error.strerror}): free some space or choose another "
@@ -169,16 +165,3 @@ def _interrupts_for_the_kernel() -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _interesting(record: logging.LogRecord) -> bool:
-    """Keep what the notebook prints; drop papermill's own lines about cells, files and folders."""
-    dull = ("Executing ", "Ending Cell", "Input Note", "Output Note", "Working directory", "<Figure", "<IPython")
-    return not record.getMessage().startswith(dull)
-
-
-def _as_user_error(error, folder: Path) -> UserError:
-    """Convert the kernel's error, under its own name; the traceback stays in the executed notebook."""
-    kind = type(error.ename, (UserError,), {})
-    notebook = os.path.relpath(folder / "flower_classification.ipynb")
-    return kind(f"{error.evalue}\n(cell {error.exec_count} of {notebook})")

@@ -1,0 +1,5 @@
+"""What every room uses, in no particular order.
+
+``errors`` (for the user), ``files`` and ``tensors`` (written whole or not at all), ``text``, ``seeding``, ``device``,
+``modules`` (precision and mode of a network), ``distributed`` (several processes), ``progress`` and ``notebook``.
+"""

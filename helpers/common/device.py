@@ -1,4 +1,4 @@
-"""The machine: which device and arithmetic to use, and how to make it repeat itself."""
+"""Device and arithmetic: which to use, and how to get repeatable results from them."""
 
 from __future__ import annotations
 
@@ -18,47 +18,43 @@ from helpers.common.text import counted
 
 
 def pick_device(name: str) -> torch.device:
-    """The device called ``name``; ``auto`` takes the CUDA GPU where there is one.
+    """Return the device called ``name``; ``auto`` is the CUDA GPU where there is one, else the CPU.
 
-    Apple's GPUs have to be asked for (mps): nobody has tried them with this project yet.
+    Apple's GPUs must be named (mps): nobody has tried them with this project yet.
 
     Raises:
-        ParameterError: the device is not there.
+        ParameterError: the device does not exist here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise ParameterError(f"device = {name!r} is unknown: use auto, cpu, cuda, cuda:1 or mps") from error
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
-        raise ParameterError(
-            f"device = {name!r}: PyTorch sees {torch.cuda.device_count()} CUDA devices here. Use device = auto"
-        )
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise ParameterError(f"device = {name!r} is unknown: use auto, cpu, cuda, cuda:1 or mps")
+    gpus = torch.cuda.device_count()
+    if device.type == "cuda" and (device.index or 0) >= gpus:
+        raise ParameterError(f"device = {name!r}: PyTorch sees {counted(gpus, 'CUDA device')} here. Use device = auto")
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ParameterError(f"device = {name!r}: PyTorch finds no Apple GPU here. Use device = auto")
-    if device.type not in ("cpu", "cuda", "mps"):
-        raise ParameterError(f"device = {name!r} is not supported: use auto, cpu, cuda, cuda:1 or mps")
     return device
 
 
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies bfloat16 matrices in hardware, so that it pays."""
+    """Tell whether the device multiplies bfloat16 matrices in hardware."""
     if device.type == "cuda":
         return torch.cuda.get_device_capability(device) >= (8, 0)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and _cpu_has_bf16()
-
-
-def _cpu_has_bf16() -> bool:
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    in_hardware = any(getattr(torch.cpu, probe, lambda: False)() for probe in probes)
+    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported() and in_hardware
 
 
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
-    """The type that convolutions and matrix products are computed in (weights stay float32).
+    """Return the type that convolutions and matrix products are computed in (weights stay float32).
 
     Raises:
-        ParameterError: ``bf16`` was asked for where the hardware would only emulate it.
+        ParameterError: ``bf16`` where the hardware would only emulate it.
     """
     if name == "bf16" and not has_bf16(device):
         raise ParameterError(f"precision = 'bf16': {device} has no bfloat16 arithmetic. Use precision = auto or fp32")
@@ -66,16 +62,16 @@ def pick_precision(name: str, device: torch.device) -> torch.dtype:
 
 
 def prepare(seed: int, deterministic: bool) -> None:
-    """Seed every generator, choose repeatable algorithms, and keep freed memory in the process.
+    """Seed every generator, choose deterministic algorithms, and keep freed memory in the process.
 
-    The last matters on the CPU: glibc gives large freed blocks back to the system, so that each
-    step pays the page faults of its activations anew, up to half of the step's time.
+    The last matters on the CPU: glibc returns large freed blocks to the system, and the page faults of the next
+    step's activations take up to half of its time.
     """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     if deterministic:
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS repeats itself only with this
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # cuBLAS is deterministic only with this
     torch.use_deterministic_algorithms(deterministic)
     torch.utils.deterministic.fill_uninitialized_memory = False  # a debugging aid that costs a pass over memory
     torch.backends.cudnn.benchmark = not deterministic
@@ -83,20 +79,20 @@ def prepare(seed: int, deterministic: bool) -> None:
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's malloc to serve large blocks from the heap and to keep it; False elsewhere."""
+    """Make glibc's malloc serve large blocks from the heap and keep it. Returns whether it did (Linux with glibc)."""
     if not sys.platform.startswith("linux") or platform.libc_ver()[0] != "glibc":
         return False
     mallopt = ctypes.CDLL(None).mallopt
-    trim_threshold, mmap_max = -1, -4  # their numbers in malloc.h
+    trim_threshold, mmap_max = -1, -4  # from malloc.h
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
 
 
 def free_memory(device: torch.device) -> int:
-    """Bytes that this process could still use: on a GPU its own memory, else the machine's or the container's."""
+    """Return the bytes that this process could still use: the GPU's, or else the machine's or the container's."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
     free = psutil.virtual_memory().available
-    try:  # a container's own limit, which the machine's figures do not know
+    try:  # a container's own limit is not in the machine's figures
         limit = int(Path("/sys/fs/cgroup/memory.max").read_text())
         return min(free, limit - int(Path("/sys/fs/cgroup/memory.current").read_text()))
     except (OSError, ValueError):
@@ -104,7 +100,7 @@ def free_memory(device: torch.device) -> int:
 
 
 def describe(device: torch.device) -> str:
-    """The device in words: the GPU's name, or the processor's with its number of threads."""
+    """Return the GPU's name, or the processor's with its number of threads."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     if device.type == "mps":

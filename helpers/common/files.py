@@ -1,4 +1,4 @@
-"""Saving and loading: whole files or none, and nothing but tensors and plain values inside."""
+"""Write files atomically; read and write JSON, figures and checksums."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Return the SHA-256 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -26,7 +26,7 @@ def write_atomically(path: Path, content: bytes | memoryview, previous: Path | N
     """Write a file so that a reader sees the old content or the new, never a part.
 
     Args:
-        previous: where the file that was there before is kept. For a moment then neither is at ``path``.
+        previous: where to keep the old file. For a moment then there is none at ``path``.
 
     Raises:
         RunError: the disk is full, read-only, or otherwise refuses.
@@ -42,7 +42,7 @@ def write_atomically(path: Path, content: bytes | memoryview, previous: Path | N
         os.replace(temporary, path)
         _sync_folder(path.parent)
     except BaseException as error:
-        with contextlib.suppress(OSError):  # a disk that became read-only keeps it
+        with contextlib.suppress(OSError):  # the disk may have become read-only
             temporary.unlink(missing_ok=True)
         if not isinstance(error, OSError):  # an interruption
             raise
@@ -57,7 +57,7 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """The object in a JSON file.
+    """Read the object in a JSON file.
 
     Raises:
         RunError: the file is missing, damaged, or holds something else.
@@ -69,7 +69,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{path} is damaged ({error}): run again") from error
     if not isinstance(value, dict):
-        raise RunError(f"{path} is damaged (an object is needed): run again")
+        raise RunError(f"{path} is damaged (it holds no object): run again")
     return value
 
 

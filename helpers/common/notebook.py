@@ -1,4 +1,4 @@
-"""Showing things in a notebook that are not figures."""
+"""Show source code and Markdown in a notebook; keep its figures small."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 
 def small_figures() -> None:
-    """Store this notebook's figures as JPEG: a page of photos takes a small part of its size as PNG."""
+    """Store this notebook's figures as JPEG, which takes a fraction of a PNG's size for photos."""
     set_matplotlib_formats("jpeg", pil_kwargs={"quality": 80, "subsampling": 2, "optimize": True})
 
 
 def show_source(function: Callable) -> None:
-    """Show the source of a helper, coloured: the code that runs, not a copy of it."""
+    """Show the source of a helper, highlighted: the code that runs, not a copy of it."""
     display(Code(inspect.getsource(function), language="python"))
 
 

@@ -1,4 +1,4 @@
-"""Progress bars, drawn only where a person watches."""
+"""Progress bars, only where a person watches."""
 
 from __future__ import annotations
 
@@ -10,18 +10,16 @@ from tqdm import tqdm
 
 
 def watched() -> bool:
-    """Whether a person sees the output as it comes: JupyterLab, VS Code, or a terminal.
+    """Tell whether a person sees the output as it comes: JupyterLab, VS Code, or a terminal.
 
-    Jupyter's server tells a kernel by JPY_SESSION_NAME which notebook it serves; papermill, nbclient and nbval
-    start kernels without a server. In their logs each update of a bar would be a line.
-    FLOWERS_PROGRESS=0 or 1 decides otherwise.
+    Jupyter's server sets JPY_SESSION_NAME for its kernels; papermill, nbclient and nbval start theirs without a
+    server, and each update of a bar would be a line in their logs. FLOWERS_PROGRESS=0 or 1 overrides this.
     """
-    asked = os.environ.get("FLOWERS_PROGRESS", "")
-    if asked in ("0", "1"):
-        return asked == "1"
+    if (override := os.environ.get("FLOWERS_PROGRESS")) in ("0", "1"):
+        return override == "1"
     return "JPY_SESSION_NAME" in os.environ or "VSCODE_PID" in os.environ or sys.stdout.isatty()
 
 
 def progress(iterable: Iterable, total: int, description: str) -> Iterator:
-    """The same items; with a bar that disappears at the end where a person watches."""
+    """Iterate over the items, with a bar that disappears at the end if a person watches."""
     return iter(tqdm(iterable, description, total, leave=False, file=sys.stdout, disable=not watched()))

@@ -1,4 +1,4 @@
-"""Saving and loading: whole files or none, and nothing but tensors and plain values inside."""
+"""Save and load tensors: atomically, without executing code from the file, and with a check for flipped bits."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ def save_tensors(path: Path, value: Any, previous: Path | None = None) -> None:
     """Save a state dict, or a nest of dicts and lists with tensors and plain values at the leaves.
 
     Args:
-        previous: where the file that was there before is kept.
+        previous: where to keep the old file.
     """
-    buffer = io.BytesIO()  # through memory: a zip named after its file would differ from path to path
+    buffer = io.BytesIO()  # torch.save to a path would put the file's name into the bytes
     torch.save(value, buffer)
     write_atomically(path, buffer.getbuffer(), previous)
 
 
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
-    """Load what ``save_tensors`` saved. Code hidden in the file is refused, not run; so is a file with a flipped bit.
+    """Load what ``save_tensors`` saved.
 
     Raises:
-        RunError: the file is missing, damaged, or holds other things than tensors.
+        RunError: the file is missing, damaged (even by one bit), or holds anything but tensors and plain values.
     """
     try:
-        content = path.read_bytes()  # all at once: a writer may replace the file meanwhile
+        content = path.read_bytes()  # all at once: the file may be replaced meanwhile
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            damaged = archive.testzip()  # torch.save notes a CRC-32 of everything, torch.load does not look at it
+            damaged = archive.testzip()  # torch.save stores a CRC-32 of each part, torch.load ignores it
         if damaged:
             raise ValueError(f"{damaged} was changed")
         return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist: run the training first") from error
-    except Exception as error:  # torch and zipfile raise many kinds for a damaged file
+    except Exception as error:  # torch and zipfile raise many kinds
         raise RunError(f"{path} cannot be loaded ({type(error).__name__}): delete it and run again") from error

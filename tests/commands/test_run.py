@@ -50,7 +50,7 @@ def test_values_are_read_as_papermill_reads_them(text, value):
     assert collect_parameters([], [["x", text]], None) == {"x": value}
 
 
-@pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML"), ("- 1\n", "must hold lines like")])
+@pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML in UTF-8"), ("- 1\n", "must hold lines like")])
 def test_files_that_are_no_parameters_are_named(tmp_path, text, message):
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(ParameterError, match=message):

@@ -35,9 +35,9 @@ def test_free_memory_is_the_container_s_where_that_is_less(monkeypatch):
 FAULTS = """
 import resource, sys, torch
 torch.set_num_threads(1)
-from helpers import machine
+from helpers.common import device
 if sys.argv[1] == "keep":
-    machine.prepare(0, True)
+    device.prepare(0, True)
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 def step():
