@@ -1,5 +1,5 @@
 # Everything the project does, one line each: `make help`.
-# On Windows, or without make, the README gives the same as plain commands.
+# On Windows, or without make, use the plain commands in the README.
 
 PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p; done))
@@ -43,18 +43,18 @@ report: setup ## report/report.pdf from RUN=work_dir/<run>; ARGS='--author "…"
 figures: setup ## draw every figure of a finished run again; RUN=work_dir/<run>, DATA=path if its photos were moved
 	@$(BIN)/python -m helpers figures "$(RUN)" $(if $(DATA),--data "$(DATA)")
 
-predict: setup ## ask a finished run about photos of your own: DATA=photo or folder, RUN=work_dir/<run>
+predict: setup ## classify your own photos with a finished run: DATA=photo or folder, RUN=work_dir/<run>
 	@$(BIN)/python -m helpers predict "$(DATA)" $(if $(RUN),--run "$(RUN)") $(ARGS)
 
-export: setup ## a run's model as files for use elsewhere, checked and timed: RUN=work_dir/<run>, DATA=path if its photos moved
+export: setup ## export a run's model, checked and timed: RUN=work_dir/<run>, DATA=path if its photos were moved
 	@test -n "$(RUN)" || { echo "Name a finished run: make export RUN=work_dir/demo-resnet18"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-export.txt
 	$(BIN)/python -m helpers export "$(RUN)" --onnx --time $(if $(DATA),--data "$(DATA)")
 
-runs: setup ## all finished runs in one table and one figure (work_dir/runs.png); ARGS="--csv" or names of runs
+runs: setup ## compare finished runs in a table and a figure (work_dir/runs.png); ARGS="--csv" or names of runs
 	@$(BIN)/python -m helpers runs $(ARGS)
 
-faults: setup ## 200 trainings and notebooks killed and resumed, 20,000 fuzzed inputs; under 30 minutes
+faults: setup ## kill and resume 200 trainings and notebooks, fuzz 20,000 inputs; under 30 minutes
 	FUZZ=20000 $(BIN)/python -m pytest -q tests/faults tests/training/test_checkpointing.py tests/training/test_monitor.py \
 		tests/data/test_decode.py tests/data/sources/test_archives.py
 	$(BIN)/python -m tests.faults.kills --kills 200 --notebooks 12

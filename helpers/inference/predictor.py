@@ -26,7 +26,7 @@ from helpers.data.loading.loaders import val_batch_size
 from helpers.evaluation import features
 from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import OODDetector
-from helpers.models.averaging import with_tta
+from helpers.models.averaging import with_tta, without_tta
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, read_run
@@ -123,7 +123,7 @@ def check_run(run: FinishedRun) -> tuple[Recipe, ModelFacts]:
 
 def _open_detector(run: FinishedRun, model: nn.Module) -> tuple[OODDetector | None, list[str]]:
     """The best out-of-distribution detector that the run's files allow, and notes on files that are unusable."""
-    layer = find_head(getattr(model, "model", model))[1]
+    layer = find_head(without_tta(model))[1]
     width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
     problems = []
     if (run.folder / out_of_distribution.FILE).exists():
