@@ -22,6 +22,8 @@ STYLES = {BETTER: (GREEN, "^"), WORSE: (ORANGE, "v"), UNDECIDED: (GREY, "o")}
 def differences(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -> Figure:
     """Draw each recipe's paired difference to ``base`` with its 95 % interval, coloured by verdict.
 
+    A difference far outside is an arrow with its number at the edge, so that the rest stays readable.
+
     Args:
         second: the same recipes with another backbone, to be drawn beside them; colours then tell the backbones apart.
     """
@@ -29,15 +31,21 @@ def differences(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] =
     places = {row["recipe"]: y for y, row in enumerate(others)}
     shared = [row for row in second if row["recipe"] in places]
     figure, axes = plt.subplots(figsize=(WIDTH, 1.2 + 0.27 * len(others)))
+    edge = max(1.0, 3 * np.percentile(np.abs(_ends([*others, *shared], "difference")[0]), 90))
     for row in [*others, *shared]:
-        mean, low, high = _ends([row], "difference")
+        mean, low, high = (value.item() for value in _ends([row], "difference"))
         colour, marker = STYLES[verdict(row)]
         y = places[row["recipe"]]
         if shared:
             other = row["backbone"] == shared[0]["backbone"]
             colour, marker, y = COLOURS[other], MARKERS[other], y + (-0.16 if other else 0.16)
-        error = [mean - low, high - mean]
-        axes.errorbar(mean, y, xerr=error, fmt=marker, color=colour, markersize=5, capsize=2, label=row["backbone"])
+        if abs(mean) > edge:
+            x, arrow, side = (-edge, "<", "left") if mean < 0 else (edge, ">", "right")
+            axes.plot(x, y, arrow, color=colour, markersize=5)
+            axes.text(x, y, f"   {mean:+.1f}   ", color=colour, ha=side, va="center", fontsize=8)
+            continue
+        style = {"color": colour, "markersize": 5, "capsize": 2, "label": row["backbone"]}
+        axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt=marker, **style)
     names = [short_name(row["recipe"]) for row in others]
     if shared:
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from helpers.common.errors import ParameterError
 from helpers.comparison.folds import INFERENCE_SETTINGS
@@ -132,16 +132,10 @@ def scaled_down(recipe: Recipe, scale: float, epochs: int) -> Recipe:
     return recipe.with_settings(**cheaper)
 
 
-class Parameters(NamedTuple):
-    """What the parameters cell of ``beyond_the_baseline.ipynb`` asks for."""
+def read_parameters(namespace: dict[str, Any], root: Path) -> tuple[Recipe, Path, Path | None]:
+    """Return the live recipe, the folder of results and that of their photos, from the second notebook's ``globals()``.
 
-    recipe: Recipe  # of the live comparison
-    results: Path  # folder of finished comparisons
-    photos: Path | None  # folder of the photos of these, to show some
-
-
-def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
-    """Return the parameters of the notebook whose ``globals()`` these are; the recipe is scaled to ``image_size``.
+    The recipe is scaled to ``image_size``, what the network sees of the photos stays.
 
     Raises:
         ParameterError: a name is unknown, or a value cannot be used.
@@ -149,9 +143,9 @@ def read_parameters(namespace: dict[str, Any], root: Path) -> Parameters:
     own = ("results", "photos", "folds", "image_size")  # no settings of a recipe, or not as they are
     recipe = Recipe.from_notebook({name: value for name, value in namespace.items() if name not in own})
     size = recipe.with_settings(image_size=namespace["image_size"], val_resize=4096).image_size  # checks it
-    folders = {"results": namespace["results"] or "report/results", "photos": namespace["photos"]}
-    for name, folder in folders.items():
-        if folder and not (root / folder).is_dir():
-            raise ParameterError(f"{name} = {folder!r}: {root / folder} is not a folder")
-    photos = root / folders["photos"] if folders["photos"] else None
-    return Parameters(scaled_down(recipe, size / recipe.image_size, recipe.epochs), root / folders["results"], photos)
+    for name in ("results", "photos"):
+        if namespace[name] and not (root / namespace[name]).is_dir():
+            raise ParameterError(f"{name} = {namespace[name]!r}: {root / namespace[name]} is not a folder")
+    photos = root / namespace["photos"] if namespace["photos"] else None
+    scaled = scaled_down(recipe, size / recipe.image_size, recipe.epochs)
+    return scaled, root / (namespace["results"] or "report/results"), photos

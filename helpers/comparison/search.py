@@ -22,7 +22,7 @@ from helpers.common import files
 from helpers.common.errors import DivergedError, ParameterError, RunError
 from helpers.comparison.folds import IRRELEVANT_SETTINGS, Protocol, plan, read_facts, read_fold, run_fold
 from helpers.comparison.recipes import FIXED, UNTOLD
-from helpers.comparison.results import FOLD_RULE, Row
+from helpers.comparison.results import FOLD_RULE
 from helpers.models.build import ends_in_head
 from helpers.recipe import Recipe
 
@@ -158,22 +158,6 @@ def requeue_abandoned(study: optuna.Study, folder: Path, log: Log = print) -> No
             pass
 
 
-def trial_rows(study: optuna.Study) -> list[Row]:
-    """Return every trial with its settings, state and accuracy (of the first folds, if pruned), the best first."""
-    rows = [
-        {
-            "trial": trial.number,
-            "state": "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower(),
-            "accuracy": trial.value,
-            "folds": len(trial.intermediate_values),
-            "settings": trial.params,
-            **({"start": True} if "start" in trial.user_attrs else {}),
-        }
-        for trial in study.get_trials(deepcopy=False)
-    ]
-    return sorted(rows, key=lambda row: -(row["accuracy"] or -1))
-
-
 def setting_importances(study: optuna.Study) -> dict[str, float]:
     """Return how much of the difference between trials goes with each setting (PED-ANOVA), the largest first.
 
@@ -186,11 +170,25 @@ def setting_importances(study: optuna.Study) -> dict[str, float]:
 
 
 def write_trials(study: optuna.Study, folder: Path, base: Recipe) -> None:
-    """Write ``trials.json``: what was tried, by which code on which machine, and all that the figures need."""
+    """Write ``trials.json``: what was tried, by which code on which machine, and all that the figures need.
+
+    The accuracy of a pruned trial is that of its first folds; the most accurate comes first.
+    """
     preset, cost = Recipe.from_preset(base.preset).to_dict(), Recipe.names("size", "length")
     changed = {
         name: value for name, value in base.to_dict().items() if value != preset[name] and name not in (*cost, *UNTOLD)
     }
+    trials = [
+        {
+            "trial": trial.number,
+            "state": "diverged" if "diverged" in trial.user_attrs else trial.state.name.lower(),
+            "accuracy": trial.value,
+            "folds": len(trial.intermediate_values),
+            "settings": trial.params,
+            **({"start": True} if "start" in trial.user_attrs else {}),
+        }
+        for trial in study.get_trials(deepcopy=False)
+    ]
     facts = [read_facts(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
     commits, machines = (sorted({each[key] for each in facts}) for key in ("commit", "machine"))
     files.write_json(
@@ -204,6 +202,6 @@ def write_trials(study: optuna.Study, folder: Path, base: Recipe) -> None:
             "commit": ", ".join(commits),
             "machine": "; ".join(machines),
             "importances": setting_importances(study),
-            "trials": trial_rows(study),
+            "trials": sorted(trials, key=lambda trial: -(trial["accuracy"] or -1)),
         },
     )

@@ -7,7 +7,6 @@ import pytest
 
 from helpers.common.notebook import show_markdown
 from helpers.comparison import narrative, plots, verdicts
-from helpers.comparison import recipes as comparison_recipes
 from helpers.comparison.results import (
     FOLD_RULE,
     Comparison,
@@ -132,7 +131,7 @@ def test_the_sections_about_results_run_with_all_of_them_and_with_none(tmp_path,
     namespace = {"show_markdown": show_markdown, "plots": plots, "verdicts": verdicts, "read_results": read_results}
     namespace |= {"mistakes_by_class": mistakes_by_class}
     exec(next(source for source in sources if source.startswith("results:")), namespace)
-    namespace["parameters"] = comparison_recipes.read_parameters(namespace | {"results": str(tmp_path)}, ROOT)
+    namespace |= {"results_folder": tmp_path, "photos_folder": None}
     for source in sources[next(i for i, source in enumerate(sources) if "read_results(" in source) :]:
         exec(source, namespace)
     missing = [text for text in said if "has not been run yet" in text]

@@ -29,6 +29,14 @@ def test_two_backbones_are_drawn_beside_each_other():
     assert len({bar.lines[0].get_color() for bar in axes.containers}) == 2
 
 
+def test_a_difference_far_outside_is_an_arrow_and_does_not_squeeze_the_rest():
+    rows = [SEED, *(row(f"seed + {i}", 0.9, 0.01) for i in range(20)), row("seed + far", 0.3, -0.6)]
+    (axes,) = plots.differences(rows).axes
+    assert [text.get_text().strip() for text in axes.texts] == ["-60.0"]
+    assert axes.get_xlim()[0] > -15
+    axes.figure.canvas.draw()
+
+
 def test_mistakes_have_a_bar_for_each_class_and_recipe():
     wrong = {"seed": {"rose": (5.0, 50), "tulip": (1.0, 20)}, "best": {"rose": (2.0, 50), "tulip": (1.0, 20)}}
     (axes,) = plots.mistakes(wrong).axes

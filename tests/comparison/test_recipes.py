@@ -121,9 +121,9 @@ def parameters(**given):
 
 
 def test_the_notebooks_parameters_are_checked():
-    found = recipes.read_parameters(parameters(), ROOT)
-    assert (found.recipe.image_size, found.recipe.val_resize) == (64, 73)
-    assert (found.results, found.photos) == (Path(ROOT) / "report" / "results", None)
+    recipe, results, photos = recipes.read_parameters(parameters(), ROOT)
+    assert (recipe.image_size, recipe.val_resize) == (64, 73)
+    assert (results, photos) == (Path(ROOT) / "report" / "results", None)
     wrong = {"image_size": "64", "results": "nowhere", "photos": "nowhere", "preset": "fastt"}
     for name, value in wrong.items():
         with pytest.raises(ParameterError, match=name):

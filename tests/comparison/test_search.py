@@ -97,7 +97,8 @@ def test_poor_trials_are_pruned_after_their_first_fold(protocol, tmp_path, monke
     search.search(opened, BASE, protocol, tmp_path, 2, said.append)
     assert [trial.state.name for trial in opened.trials] == ["COMPLETE", "PRUNED"]
     assert said[1].startswith("trial 1: pruned after 1 folds")
-    assert [row["folds"] for row in search.trial_rows(opened) if row["state"] == "pruned"] == [1]
+    rows = json.loads((tmp_path / "trials.json").read_text())["trials"]
+    assert [row["folds"] for row in rows if row["state"] == "pruned"] == [1]
 
 
 def test_a_trial_that_diverges_is_pruned_and_the_search_continues(protocol, tmp_path, monkeypatch, quick):
