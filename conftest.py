@@ -4,6 +4,6 @@ collect_ignore = ["work_dir", ".venv"]
 
 
 def pytest_collectstart(collector):
-    """nbval: warnings of libraries go to stderr and differ from machine to machine; do not compare them."""
+    """Keep nbval from comparing stderr: warnings of libraries differ from machine to machine."""
     if hasattr(collector, "skip_compare"):
         collector.skip_compare += ("stderr",)

@@ -25,7 +25,7 @@ def graph():
 
 
 def uphill(graph):
-    """Chains of imports against the direction of ``LAYERS``."""
+    """Imports against the direction of ``LAYERS``."""
     found = graph.find_illegal_dependencies_for_layers(layers=LAYERS, containers={"helpers"})
     return sorted(f"{each.importer} -> {each.imported}" for each in found)
 
@@ -34,7 +34,7 @@ def test_imports_run_downhill(graph):
     assert uphill(graph) == []
 
 
-def test_an_import_turned_round_is_found(graph):
+def test_an_uphill_import_is_found(graph):
     graph.add_import(importer="helpers.data.split", imported="helpers.training.loop")
     assert uphill(graph) == ["helpers.data -> helpers.training"]
     graph.remove_import(importer="helpers.data.split", imported="helpers.training.loop")

@@ -1,4 +1,4 @@
-"""The README's numbers are the ones in a run's results.json, and its commands exist."""
+"""The numbers of the READMEs are those of the results they point to, and the commands exist."""
 
 import json
 import re
@@ -15,7 +15,7 @@ RUNS = sorted((ROOT / "report" / "results").glob("*/results.json"))
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
-def test_every_committed_run_is_quoted_as_it_was(path):
+def test_the_readme_quotes_every_committed_run(path):
     results = json.loads(path.read_text(encoding="utf-8"))
     (row,) = [line for line in README.splitlines() if f"report/results/{path.parent.name}" in line]
     assert (
@@ -29,7 +29,7 @@ def test_every_committed_run_is_quoted_as_it_was(path):
 
 
 @pytest.mark.parametrize("path", RUNS, ids=lambda path: path.parent.name)
-def test_the_committed_numbers_agree_with_each_other(path):
+def test_the_numbers_of_a_committed_run_agree_with_each_other(path):
     results = json.loads(path.read_text(encoding="utf-8"))
     assert results["best_val_accuracy"] == pytest.approx(results["best_val_correct"] / results["val_photos"])
     history = (path.parent / "history.csv").read_text().splitlines()[1:]
@@ -41,24 +41,24 @@ def test_the_committed_numbers_agree_with_each_other(path):
     assert sum(true == call for true, call in called) == results["best_val_correct"]
 
 
-def test_every_make_target_that_the_readme_names_exists():
+def test_every_make_target_in_the_readme_exists():
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"`?make ([a-z]+)", README)) <= targets
 
 
-def test_every_file_that_the_house_names_exists():
+def test_every_file_in_the_readme_exists():
     for name in re.findall(r"^((?:helpers|notebooks|tests|report|benchmarks)/[\w/.]*)", README, re.MULTILINE):
         assert (ROOT / name).exists(), name
 
 
 def comparison(backbone, cost):
-    """The rows of one comparison, as far as all photos were trained on."""
+    """The rows of one comparison that were trained on all photos."""
     rows = json.loads((ROOT / "report" / "results" / "comparison.json").read_text(encoding="utf-8"))
     rows = [row for row in rows if (row["backbone"], row["cost"]) == (backbone, cost)]
     return {row["recipe"]: row for row in rows if row["train_photos"] > 0.7 * row["photos"]}
 
 
-def test_the_comparison_quoted_is_the_committed_one():
+def test_the_readme_quotes_the_committed_comparison():
     rows = comparison("mobilenet_v2", "224 px, 25 epochs")
     quoted = re.findall(r"^\| `(\w+)` \| (\S+ % \(.+?\)) \| (.+?) \| (\d+) s \|$", README, re.MULTILINE)
     assert {name for name, *_ in quoted} == set(rows)
@@ -72,7 +72,7 @@ def test_the_comparison_quoted_is_the_committed_one():
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
-def test_the_single_changes_are_counted_as_they_are_committed(backbone):
+def test_the_readme_counts_the_committed_single_changes(backbone):
     rows = comparison(backbone, "128 px, 8 epochs")
     changes = [row for name, row in rows.items() if name.startswith("seed + ")]
     better = sum(row["difference_low"] > 0 for row in changes)
@@ -85,7 +85,7 @@ def test_the_single_changes_are_counted_as_they_are_committed(backbone):
 
 
 def changed(path):
-    """Whether somebody has measured anew since the last commit."""
+    """Whether a file differs from the last commit, for example after ``make bench``."""
     return bool(
         subprocess.run(["git", "diff", "--quiet", "HEAD", "--", path], cwd=ROOT, capture_output=True).returncode
     )
@@ -93,7 +93,7 @@ def changed(path):
 
 def test_the_benchmarks_readme_quotes_the_committed_results():
     if changed("benchmarks/results/bench.json"):
-        pytest.skip("benchmarks/results/bench.json holds a measurement of your own")
+        pytest.skip("benchmarks/results/bench.json holds your own measurement")
     results = json.loads((ROOT / "benchmarks" / "results" / "bench.json").read_text(encoding="utf-8"))
     text = (ROOT / "benchmarks" / "README.md").read_text(encoding="utf-8")
     rows = re.findall(r"^\| [^|]+ \| `(\w+)` \| (.+) \| (.+) \| (.+) \| [^|]+ \|$", text, re.MULTILINE)

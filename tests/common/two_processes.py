@@ -1,4 +1,4 @@
-"""What test_processes.py runs twice at once: compares a shared step with one process's. Prints JSON."""
+"""Compare steps that two processes share with those of one, for test_distributed.py. Prints JSON."""
 
 import json
 import sys
@@ -9,9 +9,12 @@ from torch import nn
 from torchvision.models import resnet18
 
 from helpers.common import distributed
-from helpers.data.loading.loaders import InMemoryLoader
+from helpers.common.errors import ParameterError
+from helpers.data.loading.loaders import InMemoryLoader, make_loaders
+from helpers.data.split import Split
 from helpers.evaluation.predictions import predict
 from helpers.models import freeze
+from helpers.recipe import Recipe
 from helpers.training.loop import train_one_epoch
 
 
@@ -27,7 +30,7 @@ def gradients(model, images, labels):
 
 
 def compare(photos):
-    """Largest difference of a gradient, in shares of its norm, and of the running statistics."""
+    """Return the largest difference of a gradient, relative to its norm, and of the running statistics."""
     torch.manual_seed(1)
     images, labels = torch.randn(photos, 3, 64, 64), torch.randint(0, 5, (photos,))
     alone, shared = build(), build()
@@ -41,7 +44,7 @@ def compare(photos):
 
 
 def epoch_of(photos, batch_size):
-    """Accuracy and loss of one epoch, and the predictions, as all processes together see them."""
+    """Return loss and accuracy of one epoch, and the predictions, over all processes."""
     torch.manual_seed(2)
     feed = InMemoryLoader(
         torch.randint(0, 256, (photos, 3, 64, 64), dtype=torch.uint8), torch.arange(photos) % 5, batch_size
@@ -55,7 +58,7 @@ def epoch_of(photos, batch_size):
 
 
 def changes_with(**frozen):
-    """Which tensors of a tiny frozen model a shared training step changes, by name."""
+    """Return the names of the tensors that a shared step changes in a tiny, partly frozen model."""
     torch.manual_seed(3)
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Conv2d(4, 4, 3), nn.BatchNorm2d(4))
     model.extend([nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2)])
@@ -65,6 +68,14 @@ def changes_with(**frozen):
     batches = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))]
     train_one_epoch(distributed.wrap_ddp(model), batches, nn.CrossEntropyLoss(), optimizer, torch.float32)
     return [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
+
+
+def refusal():
+    """Return the message that refuses more processes than a batch has photos."""
+    try:
+        make_loaders(None, Split((0, 1, 2), (3,)), Recipe(batch_size=1), torch.device("cpu"))
+    except ParameterError as error:
+        return str(error)
 
 
 def main():
@@ -82,6 +93,7 @@ def main():
         "nothing frozen": changes_with(),
         "norms frozen": changes_with(norms=True),
         "half frozen": changes_with(fraction=0.5),
+        "refusal": refusal(),
         "agreed": distributed.broadcast_object(lambda: f"said by {distributed.rank()}"),
     }
     everyone = [None] * distributed.world_size()
