@@ -20,15 +20,17 @@ from helpers.evaluation.statistics import Interval, wilson_interval
 from helpers.plots.style import BLUE, GREEN, GREY, ORANGE, WIDTH, despine, finalize, series_style, square
 
 THUMBNAIL = 22  # points, 1/72 inch
+READABLE = 20  # classes whose names and counts have room in a confusion matrix
 
 
-def confusion(matrix: torch.Tensor, classes: Sequence[str], annotate: bool = True) -> Figure:
+def confusion(matrix: torch.Tensor, classes: Sequence[str], annotate: bool | None = None) -> Figure:
     """Draw a confusion matrix, coloured by the share of the true class, so that classes of any size compare.
 
     Args:
-        annotate: write counts and class names; there is no room for those of many classes.
+        annotate: write counts and class names; by default for up to ``READABLE`` classes.
     """
-    side = 1.9 + 0.6 * len(classes)
+    annotate = len(classes) <= READABLE if annotate is None else annotate
+    side = 1.9 + 0.6 * min(len(classes), READABLE)
     figure, axes = plt.subplots(figsize=(side + 0.8, side))
     shares = (matrix / matrix.sum(1, keepdim=True).clamp(min=1)).numpy()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
@@ -70,7 +72,7 @@ def reliability(calibration: Calibration) -> Figure:
     figure, grid = plt.subplots(2, 2, figsize=(WIDTH * 0.86, 4.3), sharex=True, sharey="row", height_ratios=(3, 1))
     low, high = calibration.ece_by_chance_low, calibration.ece_by_chance_high
     titles = (
-        f"network: ECE {calibration.ece:.1%}\n({low:.1%} to {high:.1%} if perfectly calibrated)",
+        f"without temperature scaling: ECE {calibration.ece:.1%}\n({low:.1%} to {high:.1%} if perfectly calibrated)",
         f"with temperature scaling: ECE {calibration.ece_after:.1%}\n(fitted to the other half of the photos)",
     )
     parts = zip(grid.T, titles, (calibration.bins, calibration.bins_after), (BLUE, GREEN), strict=True)
@@ -147,7 +149,7 @@ def _points(
         own = points[[photo.label == name for photo in photos]]
         axes.plot(*own.T, linestyle="none", markersize=size, alpha=0.8, label=name, **series_style(label))
     wrong = points[[not photo.correct for photo in photos]]
-    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none", label="mistake")
+    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none", label="mistake (ring, dashed frame)")
     axes.margins(0.06)
     axes.set(xticks=[], yticks=[], xlim=axes.get_xlim(), ylim=axes.get_ylim())  # thumbnails do not change the limits
 

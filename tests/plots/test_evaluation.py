@@ -60,3 +60,9 @@ def test_the_confusion_matrix_writes_every_count():
     assert [text.get_text() for text in axes.texts] == ["5", "1", "0", "7"]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["cat", "dog"]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("predicted", "true")
+
+
+def test_of_many_classes_the_confusion_matrix_is_drawn_without_names_in_a_bounded_size():
+    figure = evaluation.confusion(torch.eye(102), [str(i) for i in range(102)])
+    assert (len(figure.axes[0].texts), len(figure.axes[0].get_xticks())) == (0, 0)
+    assert max(figure.get_size_inches()) < 15
