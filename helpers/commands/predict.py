@@ -8,8 +8,9 @@ not photos are listed and skipped; the exit code is then 1.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tqdm import tqdm
@@ -40,9 +41,9 @@ def run(options: argparse.Namespace) -> int:
     from helpers.inference import contact_sheet, expand_paths, open_predictor, summary
     from helpers.runs.table import find_run
 
-    folder, sheet = find_run(options.run), Path(options.sheet) if options.sheet else None
-    if sheet:
-        contact_sheet.check_path(sheet)
+    table = _output_path("--csv", options.csv)
+    sheet = _output_path("--sheet", options.sheet, contact_sheet.FORMATS)
+    folder = find_run(options.run)
     found = expand_paths(options.photos)
     for problem in found.problems:
         print(problem, file=sys.stderr)
@@ -54,23 +55,36 @@ def run(options: argparse.Namespace) -> int:
     counts = summary.PredictionSummary(predictor.classes, summary.trained_names(folder))
     selection = contact_sheet.SheetSelection(predictor.classes)
     predictions = progress(predictor.predict(found.photos, options.batch_size), len(found.photos), "photos")
-    with summary.csv_writer(options.csv, predictor.classes) as write:
-        seen = _tee(predictions, counts.add, selection.add, write)
-        for line in summary.prediction_table(seen, predictor.classes, found.photos):
-            tqdm.write(line, file=sys.stdout)
+    rows: list[list[str]] = []
+
+    def counted() -> Iterator:
+        for prediction in predictions:
+            counts.add(prediction)
+            selection.add(prediction)
+            if table:
+                rows.append(summary.csv_row(prediction, predictor.classes))
+            yield prediction
+
+    for line in summary.prediction_table(counted(), predictor.classes, found.photos):
+        tqdm.write(line, file=sys.stdout)
     print(f"\n{counts}")
     for line in summary.caveats(counts, predictor):
         print(line)
-    if options.csv:
-        print(f"CSV: {options.csv}")
+    if table:
+        summary.write_csv(table, rows, predictor.classes)
+        print(f"CSV: {table}")
     if selection and not options.no_sheet:
         print(selection.write(sheet or folder / SHEET))
     return 1 if found.problems or counts.unreadable else 0
 
 
-def _tee(predictions: Iterable, *functions: Callable) -> Iterator:
-    """Yield the predictions; pass each to all of these functions as well."""
-    for prediction in predictions:
-        for function in functions:
-            function(prediction)
-        yield prediction
+def _output_path(option: str, name: str | None, suffixes: Sequence[str] = ()) -> Path | None:
+    """Return the path of an output file, checked before the work begins."""
+    if not name:
+        return None
+    path = Path(name)
+    if suffixes and path.suffix.lower() not in suffixes:
+        raise ParameterError(f"{option} {path}: the name must end in one of {', '.join(suffixes)}")
+    if not os.access(path.parent, os.W_OK):
+        raise ParameterError(f"{option} {path}: the folder {path.parent} does not exist or cannot be written")
+    return path

@@ -40,7 +40,7 @@ def expand_paths(named: Iterable[str | Path]) -> InputPhotos:
                 problems.append(f"{printable(name)}: nothing matches this pattern")
         for path in paths:
             if not os.path.lexists(path):
-                problems.append(_missing(path))
+                problems.append(printable(f"{path} does not exist{did_you_mean_path(path)}"))
             elif not path.is_dir():
                 photos[path] = None
             elif found := list(_photos_below(path, problems, skipped)):
@@ -66,10 +66,6 @@ def _photos_below(root: Path, problems: list[str], skipped: Counter[str]) -> Ite
                 yield Path(folder, name)
             else:
                 skipped[suffix or "without a suffix"] += 1
-
-
-def _missing(path: Path) -> str:
-    return f"{printable(str(path))} does not exist{did_you_mean_path(path)}"
 
 
 def _unreadable(error: OSError) -> str:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import os
+import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
-from helpers.common.errors import ParameterError, PhotosError
+from helpers.common.errors import PhotosError
+from helpers.common.files import write_atomically
 from helpers.common.text import counted, printable
 from helpers.data.split import read_rows
 from helpers.evaluation.published import species
@@ -139,47 +139,23 @@ def sunflower_warning(summary: PredictionSummary) -> str:
     )
 
 
-@contextlib.contextmanager
-def csv_writer(name: str | None, classes: tuple[str, ...]) -> Iterator[Callable[[Prediction], None]]:
-    """Yield a function that writes a prediction as a row. The file appears once all rows are written.
-
-    Raises:
-        ParameterError: the file cannot be written.
-    """
-    if name is None:
-        yield lambda prediction: None
-        return
-    path, temporary = Path(name), Path(f"{name}.{os.getpid()}.tmp")
-    with _write_errors(path):
-        file = temporary.open("w", encoding="utf-8", errors="surrogateescape", newline="")
-    rows = csv.writer(file, lineterminator="\n")
-
-    def write(row: list[str]) -> None:
-        with _write_errors(path):
-            rows.writerow(row)
-
-    try:
-        write(["name", "class", "like_none", "problem", *classes])
-        yield lambda prediction: write(_csv_row(prediction, classes))
-        with _write_errors(path):
-            file.close()
-            os.replace(temporary, path)
-    finally:
-        file.close()
-        temporary.unlink(missing_ok=True)
-
-
-@contextlib.contextmanager
-def _write_errors(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise ParameterError(f"--csv {path} cannot be written ({error.strerror}): choose another place") from error
-
-
-def _csv_row(prediction: Prediction, classes: tuple[str, ...]) -> list[str]:
+def csv_row(prediction: Prediction, classes: tuple[str, ...]) -> list[str]:
+    """The prediction as a row of the CSV file."""
     path = str(prediction.path)
     if prediction.error:
         return [path, "", "", printable(prediction.error), *("" for _ in classes)]
     probabilities = [f"{value:.6g}" for value in prediction.probabilities.tolist()]
     return [path, classes[prediction.ranked[0]], "yes" if prediction.is_ood else "no", "", *probabilities]
+
+
+def write_csv(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> None:
+    """Write rows of ``csv_row`` below their header.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["name", "class", "like_none", "problem", *classes])
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))

@@ -12,32 +12,20 @@ from torchvision.transforms import v2
 
 from helpers.common.seeding import derive_seed
 from helpers.data.augmentation import denormalize, five_augmentations, train_transform, val_transform
-from helpers.plots.style import SIDE, WIDTH, finalize, gallery, notice, panels, square
+from helpers.plots.style import SIDE, finalize, gallery, notice, panels, picture_rows, square
 from helpers.recipe import Recipe
 
 
 def class_samples(rows: dict[str, Sequence[Image.Image]]) -> Figure:
     """Draw one row of photos per class, labelled with its name."""
-    columns = max(map(len, rows.values()))
-    figure, grid = panels(len(rows), columns, height=len(rows) * (WIDTH - 1) / columns)
-    for axes_row, (name, photos) in zip(grid, rows.items(), strict=True):
-        for axes, photo in zip(axes_row, photos, strict=False):
-            axes.imshow(square(photo, 160))
-        axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=11)
-    return finalize(figure)
+    return picture_rows({name: [square(photo, 160) for photo in photos] for name, photos in rows.items()})
 
 
 def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
     """Draw the photo, each of the five augmentations alone, and six outcomes of all together."""
-    figure, grid = panels(2, 6, height=3.2)
-    for axes, (name, picture) in zip(grid[0], _one_at_a_time(photo, recipe, seed), strict=True):
-        axes.imshow(picture)
-        axes.set_title(name, fontsize=9)
-    for i, axes in enumerate(grid[1]):
-        axes.imshow(transformed(train_transform(recipe), photo, derive_seed(seed, "all", i)))
-    grid[0][0].set_ylabel("one at a time", fontsize=10)
-    grid[1][0].set_ylabel("all together", fontsize=10)
-    return finalize(figure)
+    names, alone = zip(*_one_at_a_time(photo, recipe, seed), strict=True)
+    together = [transformed(train_transform(recipe), photo, derive_seed(seed, "all", i)) for i in range(6)]
+    return picture_rows({"one at a time": alone, "all together": together}, names)
 
 
 def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
@@ -57,17 +45,13 @@ def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Fig
 
 def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
     """Draw the photo, its CenterCrop for training, and its validation image, each with the share that is photo."""
-    share = filled_share(*photo.size, recipe.crop_size)
-    pictures = {
-        f"photo, {photo.width} × {photo.height} px": photo,
-        f"training: {share:.0%} of the image is photo": v2.CenterCrop(recipe.crop_size)(photo),
-        "validation: all of the image is photo": transformed(val_transform(recipe), photo, 0),
-    }
-    figure, grid = panels(1, 3, height=3.0)
-    for axes, (title, picture) in zip(grid[0], pictures.items(), strict=True):
-        axes.imshow(picture)
-        axes.set_title(title, fontsize=10)
-    return finalize(figure)
+    crop, val = v2.CenterCrop(recipe.crop_size)(photo), transformed(val_transform(recipe), photo, 0)
+    titles = (
+        f"photo, {photo.width} × {photo.height} px",
+        f"training: {filled_share(*photo.size, recipe.crop_size):.0%} of the image is photo",
+        "validation: all of the image is photo",
+    )
+    return gallery((photo, crop, val), titles, columns=3)
 
 
 def filled_share(width: int, height: int, crop_size: int) -> float:
@@ -108,18 +92,11 @@ def pairs(photos: Sequence[tuple[Image.Image, Image.Image]], captions: Sequence[
 
 def what_the_network_sees(photos: dict[str, Image.Image], recipe: Recipe) -> Figure:
     """Draw a photo of each class, its training image in two epochs, and its validation image."""
-    rows = {"training": (train_transform(recipe), 1), "another epoch": (train_transform(recipe), 2)}
+    transforms = {"training": (train_transform(recipe), 1), "another epoch": (train_transform(recipe), 2)}
     if not recipe.augmentation:
-        rows = {"training": (train_transform(recipe), 1)}
-    rows["validation"] = (val_transform(recipe), 0)
-    columns = max(len(photos), 5)
-    figure, grid = panels(len(rows) + 1, columns, height=(len(rows) + 1) * 0.85 * WIDTH / columns)
-    for column, (name, photo) in zip(grid.T, photos.items(), strict=False):
-        whole = ImageOps.pad(photo, (2 * SIDE, 2 * SIDE), color="white")
-        images = [transformed(transform, photo, seed) for transform, seed in rows.values()]
-        for axes, picture in zip(column, [whole, *images], strict=True):
-            axes.imshow(picture)
-        column[0].set_title(name, fontsize=10)
-    for axes, name in zip(grid[:, 0], ["photo", *rows], strict=True):
-        axes.set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
-    return finalize(figure)
+        del transforms["another epoch"]
+    transforms["validation"] = (val_transform(recipe), 0)
+    rows: dict[str, Sequence] = {"photo": [ImageOps.pad(photo, (224, 224), color="white") for photo in photos.values()]}
+    for name, (transform, seed) in transforms.items():
+        rows[name] = [transformed(transform, photo, seed) for photo in photos.values()]
+    return picture_rows(rows, tuple(photos))

@@ -101,7 +101,7 @@ def test_the_newest_finished_run_is_the_default(folder, finished, capsys, monkey
     [
         (["--sheet", "sheet.doc"], "must end in one of"),
         (["--sheet", "no/where/sheet.jpg"], "does not exist"),
-        (["--csv", "no/where/all.csv"], "cannot be written"),
+        (["--csv", "no/where/all.csv"], "the folder no/where does not exist or cannot be written"),
         (["--batch-size", "0"], "at least 1"),
         (["--device", "tpu"], "'tpu' is unknown"),
     ],

@@ -1,5 +1,7 @@
 """Contact sheets, tested by their data."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -18,13 +20,13 @@ def test_of_many_photos_the_least_certain_are_shown(tmp_path):
     selection = contact_sheet.SheetSelection(("a", "b"), most=3)
     for i, (probability, is_ood) in enumerate([(0.9, False), (0.6, False), (0.99, True), (0.7, False), (0.95, False)]):
         selection.add(prediction(tmp_path / f"{i}.jpg", [probability, 1 - probability], is_ood))
-    assert sorted(entry.name for _, entry in selection._heap) == ["1.jpg", "2.jpg", "3.jpg"]
+    assert sorted(each.path.name for _, each in selection._heap) == ["1.jpg", "2.jpg", "3.jpg"]
     assert selection.write(tmp_path / "s.jpg").endswith("s.jpg (the 3 least certain of 5 photos)")
 
 
 def test_unusual_photos_are_framed_and_labelled():
-    entries = [contact_sheet.Entry(np.zeros((8, 8, 3), np.uint8), f"{i}.jpg", "rose 51%", i == 1) for i in range(3)]
-    first, second, _ = contact_sheet.contact_sheet(entries).axes
+    predictions = [prediction(Path(f"{i}.jpg"), [0.51, 0.49], i == 1) for i in range(3)]
+    first, second, _ = contact_sheet.contact_sheet(predictions, ("rose", "tulip")).axes
     assert (first.get_title(), first.get_xlabel()) == ("rose 51%", "0.jpg")
     assert "like none of the classes?" in second.get_xlabel()
     assert second.spines["top"].get_visible()
@@ -33,8 +35,7 @@ def test_unusual_photos_are_framed_and_labelled():
 
 def test_pages_are_numbered(tmp_path, monkeypatch):
     monkeypatch.setattr(contact_sheet, "ROWS", 1)
-    entries = [contact_sheet.Entry(np.zeros((8, 8, 3), np.uint8), "a.jpg", "rose 51%", False)] * 7
-    pages = contact_sheet.write_pages(tmp_path / "s.jpg", entries)
+    pages = contact_sheet.write_pages(tmp_path / "s.jpg", [prediction(Path("a.jpg"), [0.51, 0.49])] * 7, ("a", "b"))
     assert [page.name for page in pages] == ["s.jpg", "s-2.jpg"]
     assert all(Image.open(page).format == "JPEG" for page in pages)
 

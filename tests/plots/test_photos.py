@@ -34,7 +34,7 @@ def test_the_augmentation_grid_shows_the_five_methods_and_is_repeatable(smooth_p
 
 def test_class_samples_has_a_row_per_class(smooth_photos):
     figure = photos.class_samples({"a": smooth_photos[:3], "b": smooth_photos[:2]})
-    assert len(figure.axes) == 6
+    assert [len(axes.images) for axes in figure.axes] == [1, 1, 1, 0, 0, 1, 1, 0, 0, 0]
     assert [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()] == ["a", "b"]
 
 

@@ -14,6 +14,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -76,14 +77,8 @@ def require_onnx() -> None:
     Raises:
         ParameterError: one is missing; the message says how to install it.
     """
-    try:
-        import onnx  # noqa: F401
-        import onnxruntime  # noqa: F401
-        import onnxscript  # noqa: F401
-    except ImportError as error:
-        raise ParameterError(
-            f"--onnx needs the package {error.name}: python -m pip install -r requirements-export.txt"
-        ) from error
+    if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
+        raise ParameterError(f"--onnx needs the package {missing[0]}: python -m pip install -r requirements-export.txt")
 
 
 def save_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
