@@ -114,7 +114,7 @@ def introduction(facts: Facts) -> list[Block]:
         )
     n, optimism = len(facts.comparison) - 1, ""
     if facts.results["epochs"] > 1:
-        optimism = " and, beside the best epoch, the mean of the last ones, which shows how optimistic the choice is"
+        optimism = " and, beside the best epoch, the mean of the last ones, which shows how optimistic the best is"
     contributions = {
         "a reproducible run: one seed drives all random choices, and all numbers are computed from its files;": True,
         f"accuracies with 95 % intervals{optimism};": True,
