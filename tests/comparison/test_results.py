@@ -1,5 +1,6 @@
 """Results read back: rows of other conditions are never mixed, and damage is named."""
 
+import inspect
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from helpers.common.errors import ParameterError
 from helpers.comparison import results
 from helpers.comparison.results import Comparison, Results, merge_rows, read_photos, read_rows
+from helpers.data import split
 from tests.comparison.made_up import ROWS, SEED, row, rows_of, some_photos
 from tests.conftest import ROOT
 
@@ -110,3 +112,8 @@ def test_committed_results_say_which_folds_they_had():
         assert list(comparison.with_photos.values()) == comparison.rows
         held_out = {row["fold"] for row in comparison.photos if not np.isnan(row["seed"])}
         assert len(held_out) == comparison.conditions.folds
+
+
+def test_the_rule_of_the_folds_is_named_as_the_code_makes_them():
+    new = "StratifiedGroupKFold" in inspect.getsource(split.stratified_folds)
+    assert ("StratifiedGroupKFold" if new else "greedy, before StratifiedGroupKFold") == results.FOLD_RULE
