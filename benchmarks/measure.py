@@ -38,7 +38,8 @@ from helpers.data.split import Split, split_photos  # noqa: E402
 from helpers.models.depthwise import StridedDepthwise  # noqa: E402
 from helpers.recipe import Recipe  # noqa: E402
 from helpers.runs.run import open_run  # noqa: E402
-from helpers.training import FitResult, assemble, fit, make_loss, train_one_epoch  # noqa: E402
+from helpers.training import assemble, fit, make_loss, train_one_epoch  # noqa: E402
+from helpers.training.loop import FitResult  # noqa: E402
 
 ALL_IMPORTED = time.time()
 

@@ -13,7 +13,7 @@ from helpers.common import device
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import InMemoryLoader
-from helpers.models import build_model
+from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.training import make_loss, make_optimizer, make_schedule, train_one_epoch
 

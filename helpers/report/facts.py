@@ -14,7 +14,8 @@ from helpers.common.text import spelled
 from helpers.data.split import read_rows
 from helpers.evaluation.published import are_the_flowers, paper, written_name
 from helpers.evaluation.statistics import wilson_interval
-from helpers.models import build_model, count_parameters, describe_head, original_head
+from helpers.models import count_parameters, describe_head, original_head
+from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.report.markup import literal
 from helpers.runs.finished import FinishedRun

@@ -1,21 +1,12 @@
-"""Training: loss, optimizer, schedule, and the loop.
+"""Train the model: loss, optimizer, schedule, and the loop.
 
-Read ``optimization`` (the graded loss and optimizer), ``loop`` (the graded steps), ``setup`` (what is trained),
-``linear_probe`` and ``targets`` (features, MixUp, distillation), then ``monitor`` and ``checkpointing`` (resuming).
+Read in this order: ``optimization`` (the graded loss and optimizer), ``loop`` (the graded steps), ``setup`` (what is
+trained), ``targets`` and ``linear_probe`` (MixUp, distillation, frozen features), ``monitor``, ``checkpointing`` and
+``out_of_memory`` (how a run survives), and ``train`` (a whole run, on one process or several).
 """
 
-from helpers.training.loop import FitResult, fit, train_one_epoch
+from helpers.training.loop import fit, train_one_epoch
 from helpers.training.optimization import learning_rates, make_loss, make_optimizer, make_schedule
-from helpers.training.setup import Training, assemble
+from helpers.training.setup import assemble
 
-__all__ = [
-    "FitResult",
-    "Training",
-    "assemble",
-    "fit",
-    "learning_rates",
-    "make_loss",
-    "make_optimizer",
-    "make_schedule",
-    "train_one_epoch",
-]
+__all__ = ["assemble", "fit", "learning_rates", "make_loss", "make_optimizer", "make_schedule", "train_one_epoch"]

@@ -18,8 +18,8 @@ from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.loading.loaders import Batches, Loaders, make_loaders
 from helpers.data.split import Split
-from helpers.models import build_model, with_tta
-from helpers.models.averaging import WeightEMA
+from helpers.models.averaging import WeightEMA, with_tta
+from helpers.models.build import build_model
 from helpers.runs.run import Run
 from helpers.training.checkpointing import Checkpointer, Log
 from helpers.training.linear_probe import AUGMENTED_PASSES, fit_head, select_trained_part

@@ -13,7 +13,8 @@ from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.predictions import predict
-from helpers.models import build_model, with_tta
+from helpers.models import with_tta
+from helpers.models.build import build_model
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 from helpers.runs.run import open_run
