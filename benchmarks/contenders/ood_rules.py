@@ -31,7 +31,7 @@ from helpers.data.audit import Audit
 from helpers.data.loading.canvases import val_picture, val_pictures
 from helpers.data.loading.loaders import InMemoryLoader, val_batch_size
 from helpers.data.sources import garden
-from helpers.evaluation.features import Activations, look_at_all
+from helpers.evaluation.features import Activations, collect_activations
 from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import MAX_TRAIN_PHOTOS
 from helpers.recipe import Recipe
@@ -224,7 +224,7 @@ def other_pictures() -> Iterator[tuple[str, list[Image.Image]]]:
 def features_of(model: torch.nn.Module, pictures: torch.Tensor) -> torch.Tensor:
     """Return the frozen backbone's features of decoded pictures, float32 ``(n, k)``."""
     loader = InMemoryLoader(pictures, torch.zeros(len(pictures)), val_batch_size(CPU))
-    return look_at_all(model, loader.epoch(), cpu_precision()).features.clone()
+    return collect_activations(model, loader.epoch(), cpu_precision()).features.clone()
 
 
 def auroc(ordinary: torch.Tensor, unusual: torch.Tensor) -> float:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.common.errors import ParameterError, PhotosError
+from helpers.common.files import csv_text, write_atomically
 from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.image_folder import PhotoSet
@@ -72,14 +72,9 @@ def split_photos(audit: Audit, train_fraction: float, seed: int) -> Split:
 
 def write_split(path: Path, photos: PhotoSet, split: Split) -> None:
     """``split.csv``: a row (name, class, subset) per photo, in the PhotoSet's order."""
-    from helpers.common.files import write_atomically  # brings torch, which finding and splitting photos do without
-
     side = {i: name for name in ("train", "val") for i in getattr(split, name)}
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "class", "subset"])
-    writer.writerows([photos.names[i], photos.classes[photos.labels[i]], side[i]] for i in sorted(side))
-    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    rows = [[photos.names[i], photos.classes[photos.labels[i]], side[i]] for i in sorted(side)]
+    write_atomically(path, csv_text([["name", "class", "subset"], *rows]).encode("utf-8", "surrogateescape"))
 
 
 def read_split(path: Path, photos: PhotoSet) -> Split:

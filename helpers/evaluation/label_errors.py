@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ import numpy as np
 import torch
 
 from helpers.common.errors import RunError
-from helpers.common.files import write_atomically
+from helpers.common.files import csv_text, write_atomically
 from helpers.evaluation.predictions import FILE, StoredPredictions, read_predictions
 
 
@@ -82,11 +81,8 @@ def read_fold_predictions(folder: Path) -> StoredPredictions:
 
 def write_suspects(path: Path, suspects: list[Suspect]) -> None:
     """Write a CSV file, probabilities with four digits."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(Suspect._fields)
-    writer.writerows([*each[:3], *(round(share, 4) for share in each[3:])] for each in suspects)
-    write_atomically(path, text.getvalue().encode())
+    rows = [[*each[:3], *(round(share, 4) for share in each[3:])] for each in suspects]
+    write_atomically(path, csv_text([Suspect._fields, *rows]).encode())
 
 
 def read_suspects(path: Path) -> list[Suspect]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from torch import nn
 
 from helpers.common import distributed
 from helpers.common.errors import RunError
-from helpers.common.files import write_atomically
+from helpers.common.files import csv_text, write_atomically
 from helpers.common.modules import autocast, evaluation_mode
 
 FILE = "predictions.csv"
@@ -46,21 +45,20 @@ class Predictions:
 
 
 @torch.inference_mode()
-def predict(model: nn.Module, feed, precision: torch.dtype) -> Predictions:
+def predict(model: nn.Module, loader, precision: torch.dtype) -> Predictions:
     """Run the model over one epoch of a loader, without gradients or randomness.
 
     The model's train/eval mode is restored afterwards.
     """
     logits, labels = [], []
     with evaluation_mode(model):
-        for images, truth in feed.epoch():
+        for images, truth in loader.epoch():
             with autocast(images.device, precision):
                 logits.append(model(images).float())
             labels.append(truth)
-    together = (
-        distributed.gather_in_order(torch.cat(part), len(feed.labels), feed.batch_size) for part in (logits, labels)
-    )
-    return Predictions(*(part.cpu() for part in together))
+    together = (torch.cat(rows) for rows in (logits, labels))
+    gathered = (distributed.gather_in_order(rows, len(loader.labels), loader.batch_size) for rows in together)
+    return Predictions(*(rows.cpu() for rows in gathered))
 
 
 @dataclass(frozen=True)
@@ -73,19 +71,17 @@ class StoredPredictions:
     labels: torch.Tensor  # int64 (n,), the true classes
 
     def as_predictions(self) -> Predictions:
-        """The same with logits: logarithms of the probabilities, which is all that softmax leaves of them."""
+        """Return them with log-probabilities as logits, since softmax leaves nothing else of these."""
         return Predictions(self.probabilities.clamp_min(1e-12).log().float(), self.labels)
 
 
 def save_predictions(folder: Path, predictions: Predictions, names: Sequence[str], classes: tuple[str, ...]) -> None:
     """Write ``predictions.csv``: a row per photo with its true class, predicted class and probabilities."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "class", "predicted", *classes])
+    rows = [["name", "class", "predicted", *classes]]
     columns = (predictions.labels, predictions.predicted, predictions.probabilities)
     for name, label, predicted, row in zip(names, *(column.tolist() for column in columns), strict=True):
-        writer.writerow([name, classes[label], classes[predicted], *(f"{p:.6g}" for p in row)])
-    write_atomically(folder / FILE, text.getvalue().encode())
+        rows.append([name, classes[label], classes[predicted], *(f"{p:.6g}" for p in row)])
+    write_atomically(folder / FILE, csv_text(rows).encode())
 
 
 def read_predictions(folder: Path) -> StoredPredictions:

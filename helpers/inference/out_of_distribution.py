@@ -34,7 +34,7 @@ from helpers.data.loading.canvases import val_pictures
 from helpers.data.loading.loaders import InMemoryLoader, Loaders, val_batch_size
 from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.split import Split
-from helpers.evaluation.features import Activations, look_at_all
+from helpers.evaluation.features import Activations, collect_activations
 from helpers.recipe import Recipe
 from helpers.runs.finished import OWN_TRANSFORM
 from helpers.runs.run import Run
@@ -192,7 +192,7 @@ def fit_ood_detector(
         files.write_atomically(run.folder / OWN_TRANSFORM, f"{transform}\n".encode())
     train = training_photos(audit, split, feeds.kind, run, cache, transform)
     activations = [
-        look_at_all(model, progress(feed.epoch(), len(feed), description), run.precision)
+        collect_activations(model, progress(feed.epoch(), len(feed), description), run.precision)
         for feed, description in ((train, "training photos"), (feeds.val, "validation photos"))
     ]
     vim = fit_vim(*activations)

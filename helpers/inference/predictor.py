@@ -23,7 +23,7 @@ from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from helpers.data.decode import load_photo
 from helpers.data.loading import batch_augmentation, canvases
 from helpers.data.loading.loaders import val_batch_size
-from helpers.evaluation import features
+from helpers.evaluation.features import Activations, activations
 from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import OODDetector
 from helpers.models.averaging import with_tta, without_tta
@@ -80,9 +80,9 @@ class Predictor:
             return []
         stacked = torch.from_numpy(np.stack(pictures)).to(self.device)
         images = batch_augmentation.normalize(stacked).contiguous(memory_format=torch.channels_last)
-        activations = features.look(self.model, images, self.precision)
-        flags = self.detector.is_ood(activations).tolist() if self.detector else [False] * len(pictures)
-        return list(zip(activations.logits.softmax(1), flags, strict=True))
+        found = Activations(*(part.cpu() for part in activations(self.model, images, self.precision)))
+        flags = self.detector.is_ood(found).tolist() if self.detector else [False] * len(pictures)
+        return list(zip(found.logits.softmax(1), flags, strict=True))
 
 
 def open_predictor(folder: Path, device: str = "auto") -> Predictor:

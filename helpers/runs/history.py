@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
 from helpers.common.errors import RunError
-from helpers.common.files import write_atomically
+from helpers.common.files import csv_text, write_atomically
 
 FILE = "history.csv"
 
@@ -43,11 +42,8 @@ class History(list[Epoch]):
 
     def save(self, folder: Path) -> None:
         """Write ``history.csv``, numbers in full: reading gives the same floats."""
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(Epoch._fields)
-        writer.writerows([row.epoch, *map(repr, row[1:])] for row in self)
-        write_atomically(folder / FILE, text.getvalue().encode())
+        rows = [Epoch._fields, *([row.epoch, *map(repr, row[1:])] for row in self)]
+        write_atomically(folder / FILE, csv_text(rows).encode())
 
     @classmethod
     def read(cls, folder: Path) -> History:

@@ -6,12 +6,11 @@ photos, their paired difference. Nothing but the run folders' JSON and CSV files
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import textwrap
 from typing import Any
 
+from helpers.common.files import csv_text
 from helpers.common.text import align, duration
 from helpers.runs.table import Row, Table
 
@@ -34,12 +33,8 @@ def as_csv(table: Table) -> str:
     lines = [row.to_dict() for row in table.rows]
     settings = list(table.differing)
     plain = [name for name in lines[0] if name != "settings"]
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([*plain, *settings])
-    for line in lines:
-        writer.writerow([*(line[name] for name in plain), *(line["settings"].get(name) for name in settings)])
-    return text.getvalue()
+    rows = [[*(line[name] for name in plain), *(line["settings"].get(name) for name in settings)] for line in lines]
+    return csv_text([[*plain, *settings], *rows])
 
 
 def as_json(table: Table) -> str:

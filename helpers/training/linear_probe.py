@@ -40,9 +40,9 @@ def select_trained_part(
     head = head_module(model) if recipe.frozen_backbone and not recipe.augmentation else None
     if head is None:
         return model, loaders
-    train = backbone_features(model, head, loaders.train, precision)
+    train = backbone_features(model, loaders.train, precision)
     # The mean over views of a linear layer's inputs gives the mean of its logits.
-    val = backbone_features(with_tta(model, recipe), head, loaders.val, precision)
+    val = backbone_features(with_tta(model, recipe), loaders.val, precision)
     return head, Loaders(
         FeatureLoader(*train, loaders.train.batch_size, recipe.seed),
         FeatureLoader(*val, loaders.val.batch_size),
@@ -72,7 +72,7 @@ def fit_head(model: nn.Module, loader, precision: torch.dtype, passes: int = AUG
         raise ParameterError(
             "linear_probe_first: this backbone averages behind its head. Set linear_probe_first to False"
         )
-    parts = [backbone_features(model, head, loader, precision, epoch) for epoch in range(passes)]
+    parts = [backbone_features(model, loader, precision, epoch) for epoch in range(passes)]
     # cat copies: autograd cannot use inference tensors.
     features, labels = (torch.cat(part) for part in zip(*parts, strict=True))
     layer = find_head(model)[1]

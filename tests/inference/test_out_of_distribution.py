@@ -10,7 +10,7 @@ from torch.nn.functional import normalize
 from benchmarks.contenders import ood_rules as measured
 from helpers.common.errors import RunError
 from helpers.common.tensors import save_tensors
-from helpers.evaluation.features import Activations, look
+from helpers.evaluation.features import Activations, activations
 from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import ViM, fit_max_softmax, fit_vim, residual_norm
 from helpers.models.averaging import TTAModel
@@ -88,7 +88,7 @@ def test_photos_off_the_plane_are_flagged():
 def test_every_backbone_gives_its_features_and_logits(backbone):
     model = random_model(backbone, 3).eval().requires_grad_(False)
     images = torch.randn(2, 3, 64, 64)
-    found = look(model, images, torch.float32)
+    found = activations(model, images, torch.float32)
     assert torch.allclose(found.logits, model(images), atol=1e-6)
     assert found.features.shape == (2, {"mobilenet_v2": 1280}.get(backbone, 512))
     layer = find_head(model)[1]
@@ -100,8 +100,8 @@ def test_every_backbone_gives_its_features_and_logits(backbone):
 def test_features_and_logits_are_averaged_over_views():
     model = random_model("resnet18", 3).eval()
     images = torch.randn(2, 3, 64, 64)
-    found = look(TTAModel(model), images, torch.float32)
-    one, other = (look(model, each, torch.float32) for each in (images, images.flip(-1)))
+    found = activations(TTAModel(model), images, torch.float32)
+    one, other = (activations(model, each, torch.float32) for each in (images, images.flip(-1)))
     assert torch.allclose(found.features, (one.features + other.features) / 2, atol=1e-5)
     assert torch.allclose(found.logits, (one.logits + other.logits) / 2, atol=1e-5)
 

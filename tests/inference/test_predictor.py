@@ -16,7 +16,7 @@ from helpers.data.augmentation import val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
 from helpers.data.split import split_photos
-from helpers.evaluation.features import look
+from helpers.evaluation.features import activations
 from helpers.inference import open_predictor, out_of_distribution
 from helpers.inference.export.preprocessing import describe_model
 from tests.conftest import ROOT, colourful
@@ -130,7 +130,7 @@ def test_a_run_with_its_own_validation_transform_is_used_with_a_note(tmp_path):
     audit, transform = audit_photos(find_photos(photos)), upside_down(predictor.recipe)
     split = split_photos(audit, predictor.recipe.train_fraction, 0)
     images = torch.stack([transform(load_photo(audit.photos.path(i))) for i in split.train])
-    features = normalize(look(predictor.model, images, torch.float32).features)
+    features = normalize(activations(predictor.model, images, torch.float32).features)
     assert torch.allclose(detector.centre, features.mean(0), atol=1e-5)  # training photos were upside down, too
 
 
