@@ -29,15 +29,15 @@ def run(options: argparse.Namespace) -> int:
     from helpers.recipe import Recipe
     from helpers.runs.run import project_root, work_folder
     from helpers.runs.table import load_run_table, run_folders
-    from helpers.runs.table_text import as_csv, as_json, as_text
+    from helpers.runs.table_text import format_csv, format_json, format_text
 
     default = work_folder(Recipe(), project_root(Path(__file__).parent))
     work_dir = Path(options.work_dir) if options.work_dir else default
     table = load_run_table(run_folders(work_dir, options.runs))
     if not table.rows:
-        raise RunError("\n".join([f"{work_dir}: no finished run to compare (make run makes one)", *table.others]))
+        raise RunError("\n".join([f"{work_dir}: no finished run to compare (make run makes one)", *table.notes]))
     figure = Path(options.figure) if options.figure else default / "runs.png"
     save_figure(figure, compare_runs(table.rows))
-    print(as_json(table) if options.json else as_csv(table).rstrip() if options.csv else as_text(table))
+    print(format_json(table) if options.json else format_csv(table).rstrip() if options.csv else format_text(table))
     print(f"figure: {os.path.relpath(figure)}", file=sys.stderr)
     return 0

@@ -1,8 +1,7 @@
-"""Finished runs as rows to be compared: read from their folders, grouped by the photos they were examined on."""
+"""Finished runs as rows of a table: found by name, grouped by their photos, compared within each group."""
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +15,13 @@ from helpers.common.text import did_you_mean_path
 from helpers.evaluation import statistics
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.recipe import Recipe
+from helpers.runs import history, recipe_file, results, saving
 from helpers.runs.finished import FinishedRun, read_run
 from helpers.runs.history import History
 from helpers.runs.run import project_root, work_folder
 
-# Of other folders in work_dir none has these directly: cache, photos, comparison-…/<row>/fold-…, browser/<run>, …
-TRACES = ("recipe.json", "results.json", "history.csv", "best_model.json")  # a folder with one of them is of a run
+TRACES = (recipe_file.FILE, results.FILE, history.FILE, saving.FACTS)  # a folder that holds one of them is a run's
+UNLISTED = (*Recipe.names("place"), "dataset", "backbone", "epochs")  # have columns of their own, or change nothing
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Row:
     """One finished run. Accuracies and differences are shares in [0, 1]."""
 
     name: str
-    group: str  # A, B: which photos; "A split 2": the same photos, split otherwise
+    group: str  # A, B: which photos; "A split 2": the same photos, split differently
     dataset: str  # its name without the folder
     demo: bool
     backbone: str
@@ -39,39 +39,37 @@ class Row:
     best: float  # accuracy of the best epoch
     low: float  # its 95 % interval, Wilson's
     high: float
-    last_five: float | None  # mean accuracy of the last five epochs
-    seconds: float | None  # of training
+    last_five: float  # mean accuracy of the last five epochs
+    seconds: float  # of training
     device: str
     finished: float  # when results.json was written, seconds since 1970
     settings: dict[str, Any]  # the recipe, without what stands above
+    fingerprint: str  # of the photos
     history: History | None
     predictions: StoredPredictions | None
     difference: statistics.Estimate | None = None  # to the first row of the group, paired by photo
-    p_value: float | None = None  # McNemar's, raised for the number of rows (Holm)
-    why_no_difference: str = ""
+    p_value: float | None = None  # McNemar's, adjusted for the number of rows (Holm)
+    no_difference: str = ""  # why there is none
 
     def to_dict(self) -> dict[str, Any]:
-        """What can be written down: everything but history and predictions."""
-        left_out = ("history", "predictions", "difference")
-        plain = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in left_out}
+        """Return what can be written down: all but history and predictions."""
+        left_out = ("fingerprint", "history", "predictions", "difference")
         mean, low, high = self.difference or (None, None, None)
+        plain = {name: value for name, value in vars(self).items() if name not in left_out}
         return plain | {"difference": mean, "difference_low": low, "difference_high": high}
 
 
 @dataclass(frozen=True)
 class Table:
-    """The rows, in groups; real photos first."""
+    """The rows by group, real photos first."""
 
     rows: tuple[Row, ...]
-    others: tuple[str, ...]  # in sentences: folders that are no rows, and what is doubtful about some that are
+    notes: tuple[str, ...]  # in sentences: folders without a row, and doubts about some that have one
 
     @property
     def groups(self) -> dict[str, Row]:
         """The first row of each group."""
-        firsts: dict[str, Row] = {}
-        for row in self.rows:
-            firsts.setdefault(row.group, row)
-        return firsts
+        return {row.group: row for row in reversed(self.rows)}
 
     @property
     def differing(self) -> tuple[str, ...]:
@@ -81,31 +79,29 @@ class Table:
 
 
 def run_folders(work_dir: Path, names: Sequence[str] = ()) -> list[Path]:
-    """The folders called so, as paths or in ``work_dir``; without names all folders of runs in it, by name.
+    """Find the runs with these names, paths or folders in ``work_dir``; without names all runs in it.
 
     Raises:
         RunError: there is no such folder.
     """
-    if not names:
-        if not work_dir.is_dir():
-            raise RunError(f"{work_dir} does not exist: make run makes a run in work_dir, or name another folder")
-        return sorted(each for each in work_dir.iterdir() if any((each / trace).is_file() for trace in TRACES))
-    return list(dict.fromkeys(find_run(name, work_dir) for name in names))
+    if names:
+        return list(dict.fromkeys(find_run(name, work_dir) for name in names))
+    if not work_dir.is_dir():
+        raise RunError(f"{work_dir} does not exist: make run makes a run in work_dir, or name another folder")
+    return sorted(each for each in work_dir.iterdir() if any((each / trace).is_file() for trace in TRACES))
 
 
 def find_run(name: str | None, work_dir: Path | None = None) -> Path:
-    """A run's folder: a path, or a name in ``work_dir``; without a name the newest finished one, which is said.
+    """Find a run's folder by its path, or its name in ``work_dir`` (default: the project's).
 
-    Args:
-        name: None and an empty one, which would be the folder one is in, are no name.
-        work_dir: folder of runs; by default the project's.
+    Without a name (None or empty) it is the newest finished run, which is printed.
 
     Raises:
         RunError: there is none.
     """
     work_dir = work_dir or work_folder(Recipe(), project_root(Path(__file__).parent))
     if not name:
-        finished = sorted(work_dir.glob("*/results.json"), key=lambda path: path.stat().st_mtime)
+        finished = sorted(work_dir.glob(f"*/{results.FILE}"), key=lambda path: path.stat().st_mtime)
         if not finished:
             raise RunError(f"there is no finished run in {work_dir}: `make run` makes one, or name a run's folder")
         print(f"no run given: {finished[-1].parent.name} is the newest finished one", flush=True)
@@ -118,43 +114,45 @@ def find_run(name: str | None, work_dir: Path | None = None) -> Path:
 
 
 def load_run_table(folders: Iterable[Path]) -> Table:
-    """The finished runs of the folders as rows; the first of each group is what the others are compared with."""
-    runs, others = [], []
+    """Read the finished runs and compare each with the first of its group."""
+    rows, notes = [], []
     for folder in folders:
         try:
             run = read_run(folder)
-            runs.append((run, _row(run)))
-            others += run.notes
+            rows.append(_row(run))
+            notes += run.notes
         except RunError as error:
-            others.append(str(error))
-        except (KeyError, TypeError, ValueError) as error:
-            others.append(f"{folder / 'results.json'} is damaged ({type(error).__name__}: {error}): run again")
-    rows = _grouped(runs)
-    first: dict[str, Row] = {}
-    compared = [_against(row, first.setdefault(row.group, row)) for row in rows]
-    return Table(_raised(compared), tuple(others))
+            notes.append(str(error))
+        except (TypeError, ValueError) as error:
+            notes.append(f"{folder / results.FILE} is damaged ({type(error).__name__}: {error}): run again")
+    grouped = _grouped(rows)
+    firsts = Table(grouped, ()).groups
+    compared = [_compared(row, firsts[row.group]) for row in grouped]
+    adjusted = iter(statistics.holm([row.p_value for row in compared if row.p_value is not None]))
+    compared = [row if row.p_value is None else replace(row, p_value=next(adjusted)) for row in compared]
+    return Table(tuple(compared), tuple(notes))
 
 
 def _row(run: FinishedRun) -> Row:
     r, recipe = run.results, run.recipe.to_dict() if run.recipe else {}
-    columns = {f.name for f in dataclasses.fields(Row)}
     return Row(
         name=run.folder.resolve().name,
         group="",
-        dataset=re.split(r"[/\\]", str(r.get("dataset", "unknown")).rstrip("/\\"))[-1],
+        dataset=re.split(r"[/\\]", str(r["dataset"]).rstrip("/\\"))[-1],
         demo=bool(r["demo"]),
-        backbone=str(r.get("backbone", "unknown")),
+        backbone=str(r["backbone"]),
         photos=int(r["photos"]),
         val_photos=int(r["val_photos"]),
-        epochs=int(r.get("epochs", len(run.history or ()))),
+        epochs=int(r["epochs"]),
         best=float(r["best_val_accuracy"]),
         low=float(r["interval_low"]),
         high=float(r["interval_high"]),
-        last_five=r.get("last_five_mean"),
-        seconds=r.get("training_seconds"),
+        last_five=float(r["last_five_mean"]),
+        seconds=float(r["training_seconds"]),
         device=_device(run.environment),
-        finished=(run.folder / "results.json").stat().st_mtime,
-        settings={name: recipe[name] for name in recipe if name not in columns.union(Recipe.names("place"))},
+        finished=(run.folder / results.FILE).stat().st_mtime,
+        settings={name: value for name, value in recipe.items() if name not in UNLISTED},
+        fingerprint=run.environment.get("data_fingerprint") or f"unknown, {run.folder}",  # then comparable with none
         history=run.history,
         predictions=run.predictions,
     )
@@ -162,64 +160,44 @@ def _row(run: FinishedRun) -> Row:
 
 def _device(environment: dict[str, Any]) -> str:
     """The machine in short, such as ``AMD EPYC, 2 threads, bf16``."""
-    name = re.sub(
-        r"\((R|TM)\)|@.*GHz|\b(CPU|Processor|NVIDIA|\d+-Core)\b", "", str(environment.get("device_name", "–"))
-    )
+    name = str(environment.get("device_name", "–"))
+    name = re.sub(r"\((R|TM)\)|@.*GHz|\b(CPU|Processor|NVIDIA|\d+-Core)\b", "", name)
     precision = {"bfloat16": ", bf16", "float32": ", fp32"}.get(environment.get("precision"), "")
     return re.sub(r"\s+", " ", name).replace(" ,", ",").strip() + precision
 
 
-def _grouped(runs: list[tuple[FinishedRun, Row]]) -> list[Row]:
-    """The rows with their groups: a letter for each set of photos, a number for each further split of it."""
-    runs = sorted(runs, key=lambda pair: pair[1].demo)  # stable: real photos first
-    letters: dict[str, str] = {}
-    splits: dict[str, list[frozenset[str]]] = {}
-    rows = []
-    for run, row in runs:
-        # What does not say which photos it saw is a group by itself: it can be compared with nothing.
-        photos = run.environment.get("data_fingerprint") or f"unknown, {run.folder}"
-        letter = letters.setdefault(photos, _letter(len(letters)))
-        rows.append(replace(row, group=letter + _split_of(run.predictions, splits.setdefault(letter, []))))
-    order = list(dict.fromkeys(row.group for row in rows))
-    letter_order = list(letters.values())
-    return sorted(rows, key=lambda row: (letter_order.index(row.group.split(" ")[0]), order.index(row.group)))
+def _grouped(rows: list[Row]) -> tuple[Row, ...]:
+    """The rows with their groups, in order: a letter for each set of photos, a number for each further split of it."""
+    splits: dict[str, list[frozenset[str]]] = {}  # of each set of photos: the validation photos' names
+    for row in sorted(rows, key=lambda row: row.demo):
+        known = splits.setdefault(row.fingerprint, [])
+        if row.predictions and frozenset(row.predictions.names) not in known:
+            known.append(frozenset(row.predictions.names))
+
+    def place(row: Row) -> tuple[int, int]:
+        known = splits[row.fingerprint]
+        split = known.index(frozenset(row.predictions.names)) if row.predictions else len(known)
+        return list(splits).index(row.fingerprint), split
+
+    def name(row: Row) -> str:
+        letter, split = place(row)
+        ending = " split unknown" if row.predictions is None else f" split {split + 1}" if split else ""
+        return (chr(ord("A") + letter) if letter < 26 else f"A{letter}") + ending
+
+    return tuple(replace(row, group=name(row)) for row in sorted(rows, key=place))
 
 
-def _split_of(called: StoredPredictions | None, known: list[frozenset[str]]) -> str:
-    """Which of the known splits of its photos a run was examined on, as an ending for its group's name."""
-    if called is None:
-        return " split unknown"
-    names = frozenset(called.names)
-    if names not in known:
-        known.append(names)
-    number = known.index(names) + 1
-    return f" split {number}" if number > 1 else ""
-
-
-def _letter(number: int) -> str:
-    return chr(ord("A") + number) if number < 26 else f"A{number}"
-
-
-def _against(row: Row, first: Row) -> Row:
+def _compared(row: Row, first: Row) -> Row:
     """The row with its paired difference to the first of its group."""
-    if row.predictions is None or first.predictions is None:  # they are of one group, so of both
-        return replace(row, why_no_difference="no predictions")
+    if row.predictions is None:  # nor has the first, then
+        return replace(row, no_difference="no predictions")
     if row is first:
-        return replace(row, why_no_difference="first")
-    mine, its = (_right(each.predictions) for each in (row, first))
+        return replace(row, no_difference="first")
+    mine, base = (
+        dict(zip(each.names, each.probabilities.argmax(1).eq(each.labels).tolist(), strict=True))
+        for each in (row.predictions, first.predictions)
+    )
     names = sorted(mine)
-    right, base = (np.array([answers[name] for name in names], dtype=float) for answers in (mine, its))
-    gain = statistics.difference(right, base, np.arange(len(names)))
-    return replace(row, difference=gain, p_value=statistics.mcnemar(right, base))
-
-
-def _raised(rows: Sequence[Row]) -> tuple[Row, ...]:
-    """The rows with their p-values raised for how many there are: among many, one is soon small by chance."""
-    raised = iter(statistics.holm([row.p_value for row in rows if row.p_value is not None]))
-    return tuple(row if row.p_value is None else replace(row, p_value=next(raised)) for row in rows)
-
-
-def _right(called: StoredPredictions) -> dict[str, bool]:
-    """For each photo whether the call was right."""
-    right = called.probabilities.argmax(1) == called.labels
-    return dict(zip(called.names, right.tolist(), strict=True))
+    correct, before = (np.array([each[name] for name in names], dtype=float) for each in (mine, base))
+    gain = statistics.difference(correct, before, np.arange(len(names)))
+    return replace(row, difference=gain, p_value=statistics.mcnemar(correct, before))

@@ -56,7 +56,7 @@ def test_runs_on_the_same_photos_are_compared_photo_by_photo(tmp_path):
     assert 0 <= second.difference.low < 3 / 8 < second.difference.high
     assert second.p_value == pytest.approx(2 / 2**3)  # three photos gained, none lost
     assert table.differing == ("lr",)
-    assert table.others == ()
+    assert table.notes == ()
 
 
 def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
@@ -65,7 +65,7 @@ def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
     table = load_run_table(run_folders(tmp_path))
     # Of two: the smaller, 2 / 2**8, counts twice, the larger, 2 / 2**6, once.
     assert [row.p_value for row in table.rows] == [None, pytest.approx(2 * 2 / 2**8), pytest.approx(2 / 2**6)]
-    assert "chosen on these very photos" in table_text.as_text(table)
+    assert "p-values are optimistic" in table_text.format_text(table)
 
 
 def test_an_empty_work_folder_in_the_environment_means_the_usual_one(tmp_path, monkeypatch):
@@ -110,10 +110,10 @@ def test_other_photos_other_splits_and_the_demo_are_kept_apart(tmp_path):
         ("a-demo", "C"),
     ]
     assert not any(row.difference for row in table.rows)
-    text = table_text.as_text(table)
+    text = table_text.format_text(table)
     assert "C: demo, 40 drawings, 8 of them for validation (the demo: says nothing about real flowers)" in text
     assert "another letter) cannot be compared" in text
-    assert "Of another split" in text
+    assert "Runs on another split" in text
     assert "paired" not in text
 
 
@@ -126,7 +126,7 @@ def test_a_run_that_does_not_say_what_it_saw_is_compared_with_none(tmp_path):
     (made(tmp_path, "c", [1, 0] * 4) / "predictions.csv").unlink()
     made(tmp_path, "d", [1, 0] * 4)
     rows = {row.name: row for row in load_run_table(run_folders(tmp_path)).rows}
-    assert (rows["c"].group, rows["c"].why_no_difference) == ("C split unknown", "no predictions")
+    assert (rows["c"].group, rows["c"].no_difference) == ("C split unknown", "no predictions")
     assert rows["d"].group == "C"
 
 
@@ -140,7 +140,7 @@ def test_unfinished_damaged_and_edited_runs_are_named(tmp_path):
     nothing.write_text(nothing.read_text().replace('"interval_low": 0.2', '"interval_low": null'))
     table = load_run_table(run_folders(tmp_path))
     assert [row.name for row in table.rows] == ["edited", "good"]
-    text = table_text.as_text(table)
+    text = table_text.format_text(table)
     for words in ("unfinished holds a run that is not finished", "damaged/results.json is damaged"):
         assert words in text
     assert "edited/results.json was changed after the run wrote it" in text
@@ -160,7 +160,7 @@ def test_folders_that_are_no_runs_are_passed_over(tmp_path):
 def test_the_table_is_aligned_and_says_what_the_runs_are(tmp_path):
     made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
     made(tmp_path, "longer-name", [1, 1, 1, 1, 1, 0, 0, 0], lr=0.5, weights="/elsewhere/mine.pth")
-    lines = table_text.as_text(load_run_table(run_folders(tmp_path))).splitlines()
+    lines = table_text.format_text(load_run_table(run_folders(tmp_path))).splitlines()
     assert lines[1].split() == (
         ["a", "A", "resnet18", "2", "50.00", "20.0", "to", "90.0", "40.00", "1", "min", "23", "s"]
         + ["AMD", "EPYC", "7,", "2", "threads,", "bf16", "first"]
@@ -174,7 +174,7 @@ def test_the_table_is_aligned_and_says_what_the_runs_are(tmp_path):
 def test_of_too_many_runs_each_setting_is_a_sentence(tmp_path):
     for i in range(14):
         made(tmp_path, f"run-{i:02}", [1, 0], lr=0.5 if i % 2 else 0.05)
-    text = table_text.as_text(load_run_table(run_folders(tmp_path)))
+    text = table_text.format_text(load_run_table(run_folders(tmp_path)))
     assert "lr                0.05: run-00, run-02, run-04" in text
     assert max(len(line) for line in text.split("settings that differ")[1].splitlines()) <= table_text.WIDTH
 
