@@ -132,15 +132,15 @@ def augment(repetitions: int, folder: str) -> dict[str, Any]:
     photos = [load_photo(audit.photos.path(i)) for i in split.train[:64]]
     literal = data_transforms()["train"]
     canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
-    frames = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
+    half_sizes = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
     augmenter = batch_augmentation.Augmenter(recipe, torch.device("cpu"))
 
     def ours() -> None:
-        draws = batch_augmentation.sample_params(recipe, len(photos), generator(0))
-        plan = batch_augmentation.prepare_params(draws, frames, recipe, torch.device("cpu"))
+        params = batch_augmentation.sample_params(recipe, len(photos), generator(0))
+        prepared = batch_augmentation.prepare_params(params, half_sizes, recipe, torch.device("cpu"))
         for start in range(0, len(photos), 32):
             rows = slice(start, start + 32)
-            augmenter(canvases[rows], {name: part[rows] for name, part in plan.items()})
+            augmenter(canvases[rows], {name: part[rows] for name, part in prepared.items()})
 
     theirs, mine = [], []
     for _ in range(repetitions + 1):
@@ -210,7 +210,7 @@ def stream(limit: float, folder: str, workers: int = 2) -> dict[str, Any]:
             pass
     return {
         "kind": loaders.kind,
-        "decoded_megabytes": decoded_bytes(split, recipe) / 1e6,
+        "decoded_megabytes": decoded_bytes(len(split.train), len(split.val), recipe) / 1e6,
         "peak_megabytes": memory.peak - before,
     }
 

@@ -45,9 +45,9 @@ def tiny_loaders(recipe, n=21):
     canvases = canvases.to(torch.uint8)
     offset = (side - 16) // 2
     pictures = canvases[:, :, offset : offset + 16, offset : offset + 16].contiguous()
-    frames = torch.full((n, 2), 100.0)
+    half_sizes = torch.full((n, 2), 100.0)
     return Loaders(
-        AugmentingLoader(canvases, frames, labels, recipe),
+        AugmentingLoader(canvases, half_sizes, labels, recipe),
         InMemoryLoader(pictures, labels, 64),
         ("below", "above"),
         "resident",

@@ -1,35 +1,72 @@
-"""The audit: every photo opened once, before anything is learned from it."""
+"""Audit the photos before anything is learned from them: which are readable, how large, and which are duplicates."""
 
 from __future__ import annotations
 
 import hashlib
-import warnings
 from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import scipy.fft
+from PIL import Image
 
 from helpers.common.errors import PhotosError
+from helpers.common.files import file_digest
 from helpers.common.text import printable
-from helpers.data.decode import load_photo
 from helpers.data.image_folder import PhotoSet
+from helpers.data.loading.array_cache import Arrays, new_entries, read_entry
+from helpers.data.loading.derived import VERSION, Derived, fill
+from helpers.recipe import Recipe
 
 Group = tuple[int, ...]  # positions in Audit.photos
 
 
 @dataclass(frozen=True)
 class Audit:
-    """The readable photos, and what was found out about all."""
+    """The readable photos, and what was found out about all files."""
 
-    photos: PhotoSet
-    unreadable: tuple[tuple[str, str], ...]  # (name, reason), left out of photos
+    found: PhotoSet  # all files
+    rows: tuple[int, ...]  # (n,) positions of the readable photos in found, ascending
+    unreadable: tuple[tuple[str, str], ...]  # (name, reason) of the others
     sizes: np.ndarray  # int64 (n, 2): width and height in px, upright
     hashes: tuple[str, ...]  # (n,) SHA-256 of the files
-    duplicates: tuple[Group, ...]  # byte-identical photos within one class
-    cross_class_duplicates: tuple[Group, ...]  # byte-identical photos in several classes
-    fingerprint: str  # SHA-256 over all names and contents: the same for the same data
+    perceptual_hashes: np.ndarray  # bool (n, 64)
+    key: str  # names the cache's entries for these files
+    made: dict[Path, Arrays] = field(default_factory=dict, repr=False)  # entries that were made with this audit
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"made": {}}  # other processes read them from the cache
+
+    @cached_property
+    def photos(self) -> PhotoSet:
+        return self.found.subset(self.rows)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 over the names and contents of the readable photos: the same for the same data."""
+        return _sha256(sorted(_lines(self.photos.names, self.hashes)))
+
+    @cached_property
+    def duplicates(self) -> tuple[Group, ...]:
+        """Byte-identical photos within one class."""
+        return tuple(group for group in self._identical if len({self.photos.labels[i] for i in group}) == 1)
+
+    @cached_property
+    def cross_class_duplicates(self) -> tuple[Group, ...]:
+        """Byte-identical photos in several classes."""
+        return tuple(group for group in self._identical if len({self.photos.labels[i] for i in group}) > 1)
+
+    @cached_property
+    def _identical(self) -> list[Group]:
+        groups = defaultdict(list)
+        for i, digest in enumerate(self.hashes):
+            groups[digest].append(i)
+        return [tuple(group) for group in groups.values() if len(group) > 1]
 
     def table(self) -> list[tuple[str, ...]]:
         """A header, a row per class and a last one for all, as text.
@@ -66,59 +103,93 @@ class Audit:
         return f"{names} = … ({len(group)} in all)" if len(group) > 4 else names
 
 
-def audit_photos(photos: PhotoSet, workers: int | None = None) -> Audit:
-    """Open and hash every photo, in ``workers`` threads (default: one per core and a few).
+def audit_photos(
+    photos: PhotoSet, recipe: Recipe | None = None, cache: Path | None = None, workers: int | None = None
+) -> Audit:
+    """Hash every file and decode every photo once.
+
+    Args:
+        recipe: with a cache, the arrays that its loaders need are made from the same decoded pixels.
+        cache: folder that keeps the audit and decoded photos from run to run; None keeps nothing.
+        workers: threads; None: one per core and a few.
 
     Raises:
         PhotosError: a class has no readable photo.
     """
-    # Pillow and hashlib let other threads run meanwhile. Pillow's doubts about EXIF and sizes are silenced here
-    # and not by each thread: filters are the process's, and threads would restore each other's.
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")
-        findings = list(pool.map(_examine, [photos.path(i) for i in range(len(photos))]))
-    unreadable = tuple((printable(photos.names[i]), f.reason) for i, f in enumerate(findings) if f.reason)
-    readable = [i for i, finding in enumerate(findings) if not finding.reason]
-    kept = photos.subset(readable)
-    for name, count in kept.counts().items():
+    with ThreadPoolExecutor(workers) as pool:  # hashlib lets other threads run meanwhile
+        hashes, problems = zip(*pool.map(_hash_file, map(photos.path, range(len(photos)))), strict=True)
+    key = _sha256(_lines(photos.names, hashes))[:16]
+    facts, made = _decode(photos, hashes, key, recipe, cache, workers)
+    reasons = [a or b.decode(errors="ignore") for a, b in zip(problems, facts["reason"].tolist(), strict=True)]
+    unreadable = tuple((printable(photos.names[i]), reason) for i, reason in enumerate(reasons) if reason)
+    rows = [i for i, reason in enumerate(reasons) if not reason]
+    for name, count in photos.subset(rows).counts().items():
         if count == 0:
             raise PhotosError(f"class {name!r} in {photos.root} has no readable photo; the first: {unreadable[0][1]}")
-    hashes = tuple(findings[i].digest for i in readable)
-    within, across = _duplicates(kept, hashes)
-    sizes = np.array([findings[i].size for i in readable], dtype=np.int64)
-    return Audit(kept, unreadable, sizes, hashes, within, across, _fingerprint(kept, hashes))
+    kept = tuple(hashes[i] for i in rows)
+    sizes, perceptual = facts["size"][rows], facts["perceptual_hash"][rows]
+    return Audit(photos, tuple(rows), unreadable, sizes, kept, perceptual, key, made)
 
 
-@dataclass(frozen=True)
-class _Finding:
-    digest: str = ""
-    size: tuple[int, int] = (0, 0)
-    reason: str = ""
-
-
-def _examine(path: Path) -> _Finding:
+def _hash_file(path: Path) -> tuple[str, str]:
+    """The file's SHA-256, or nothing and the reason why it cannot be read."""
     if printable(path.name) != path.name:
-        return _Finding(reason="its name is not UTF-8 text: rename it")
+        return "", "its name is not UTF-8 text: rename it"
     try:
-        return _Finding(hashlib.sha256(path.read_bytes()).hexdigest(), load_photo(path).size)
-    except PhotosError as error:
-        reason = str(error).removeprefix(str(path)).removeprefix(" is not a readable photo")
-        return _Finding(reason=reason.removeprefix(":").strip())
+        return file_digest(path), ""
     except OSError as error:
-        return _Finding(reason=error.strerror or type(error).__name__)
+        return "", error.strerror or type(error).__name__
 
 
-def _duplicates(photos: PhotoSet, hashes: tuple[str, ...]) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
-    groups = defaultdict(list)
-    for i, digest in enumerate(hashes):
-        groups[digest].append(i)
-    same = [tuple(group) for group in groups.values() if len(group) > 1]
-    across = tuple(g for g in same if len({photos.labels[i] for i in g}) > 1)
-    return tuple(g for g in same if g not in across), across
+def perceptual_hash(photo: Image.Image) -> np.ndarray:
+    """Hash what a photo shows: bool ``(64,)``, the low frequencies above their median (pHash; Zauner, 2010)."""
+    pixels = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.LANCZOS))
+    low = scipy.fft.dctn(pixels)[:8, :8].ravel()
+    return low > np.median(low)
 
 
-def _fingerprint(photos: PhotoSet, hashes: tuple[str, ...]) -> str:
-    lines = sorted(f"{name}\t{digest}\n" for name, digest in zip(photos.names, hashes, strict=True))
+def _write_facts(photo: Image.Image, arrays: Arrays, row: int) -> None:
+    arrays["size"][row], arrays["perceptual_hash"][row] = photo.size, perceptual_hash(photo)
+
+
+# "reason" says why a file is not a photo.
+FACTS = Derived(
+    "audit", {"size": ((2,), "int64"), "perceptual_hash": ((64,), "bool"), "reason": ((), "S200")}, _write_facts
+)
+
+
+def _decode(
+    photos: PhotoSet, hashes: Sequence[str], key: str, recipe: Recipe | None, cache: Path | None, workers: int | None
+) -> tuple[Arrays, dict[Path, Arrays]]:
+    """``FACTS`` of each file: from the cache, or from one pass over the photos, and what else that pass made."""
+    entries = {}
+    if cache:
+        entry = cache / f"{FACTS.name}-{key}"
+        if facts := read_entry(entry, FACTS.shapes_of(len(photos)), VERSION):
+            return facts, {}
+        entries = {entry: FACTS} | _missing_entries(recipe, len(photos), key, cache)
+    with new_entries({entry: each.shapes_of(len(photos)) for entry, each in entries.items()}, VERSION) as made:
+        tables = {FACTS: FACTS.zeros(len(photos))} | {entries[entry]: arrays for entry, arrays in made.items()}
+        paths = [(row, photos.path(row)) for row, digest in enumerate(hashes) if digest]
+        for row, reason in fill(paths, list(tables.items()), workers).items():
+            tables[FACTS]["reason"][row] = reason.encode()[:200]
+    return tables[FACTS], made
+
+
+def _missing_entries(recipe: Recipe | None, photos: int, key: str, cache: Path) -> dict[Path, Derived]:
+    if recipe is None:
+        return {}
+    from helpers.data.loading.loaders import derived_for  # brings torch, which an audit does without
+
+    entries = {cache / f"{derived.name}-{key}": derived for derived in derived_for(recipe, photos)}
+    return {entry: derived for entry, derived in entries.items() if not entry.exists()}
+
+
+def _lines(names: Sequence[str], hashes: Sequence[str]) -> list[str]:
+    return [f"{name}\t{digest}\n" for name, digest in zip(names, hashes, strict=True)]
+
+
+def _sha256(lines: Iterable[str]) -> str:
     return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
 
 

@@ -1,9 +1,12 @@
-"""One photo from disk to pixels, as a person would expect to see it."""
+"""Decode photos to 8-bit RGB, upright, whatever their format: one, or each of many once."""
 
 from __future__ import annotations
 
 import threading
-from contextlib import nullcontext
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +14,83 @@ from PIL import Image, ImageOps
 
 from helpers.common.errors import PhotosError
 
-MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today does
-
-
-LARGE = 25_000_000  # pixels; larger photos are decoded one after the other, or several threads would need gigabytes
-
+MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
+LARGE = 25_000_000  # pixels; larger photos are decoded one at a time, or several threads would need gigabytes
+# Other formats are not tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG includes the MPO files of phones
 
 _one_at_a_time = threading.Lock()
 
 
-# No others are tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG: MPO of phones too
-
-
 def load_photo(path: Path | str) -> Image.Image:
-    """The photo as 8-bit RGB, upright.
+    """Decode a photo as 8-bit RGB, upright.
 
     EXIF orientation is applied, 16-bit values are scaled (not cut off), transparency is laid over
-    white, and of an animation the first frame is taken.
+    white, and the first frame of an animation is taken.
 
     Raises:
-        PhotosError: the file is missing, damaged, no picture, or larger than ``MAX_PIXELS``.
+        PhotosError: the file is missing, damaged, not a photo, or larger than ``MAX_PIXELS``.
     """
-    try:
-        with Image.open(path, formats=FORMATS) as photo:
-            if photo.width * photo.height > MAX_PIXELS:
-                raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
-            with _one_at_a_time if photo.width * photo.height > LARGE else nullcontext():
+    with _decoded(path) as photo:
+        return photo
+
+
+def decode_each(
+    paths: Iterable[tuple[int, Path]], use: Callable[[int, Image.Image], None], workers: int | None = None
+) -> dict[int, str]:
+    """Decode each photo once, in threads, and call ``use(row, photo)``.
+
+    Args:
+        paths: pairs of row and path.
+        workers: threads; None: one per core and a few.
+
+    Returns:
+        Why a row has no photo, for the files that are not photos.
+
+    Raises:
+        PhotosError: a file cannot be read at the moment, or memory is short: not the file's fault.
+    """
+    problems = {}
+
+    def one(item: tuple[int, Path]) -> None:
+        row, path = item
+        try:
+            with _decoded(path) as photo:
+                use(row, photo)
+        except PhotosError as error:
+            if isinstance(error.__cause__, MemoryError) or getattr(error.__cause__, "errno", None):
+                raise
+            problems[row] = str(error).removeprefix(str(path)).removeprefix(" is not a readable photo").lstrip(": ")
+
+    # Pillow's warnings about EXIF data and sizes are silenced here, not in the threads: filters belong to the process,
+    # and threads would restore each other's.
+    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
+        warnings.simplefilter("ignore")
+        for _ in pool.map(one, paths):  # Pillow decodes and resizes without holding the interpreter's lock
+            pass
+    return problems
+
+
+@contextmanager
+def _decoded(path: Path | str) -> Iterator[Image.Image]:
+    """The photo; while the block runs no other thread decodes a large one."""
+    with ExitStack() as stack:
+        try:
+            with Image.open(path, formats=FORMATS) as photo:
+                if photo.width * photo.height > MAX_PIXELS:
+                    raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
+                if photo.width * photo.height > LARGE:
+                    stack.enter_context(_one_at_a_time)
                 photo.load()
                 ImageOps.exif_transpose(photo, in_place=True)
-                return _to_rgb(photo)
-    except PhotosError:
-        raise
-    except FileNotFoundError as error:
-        raise PhotosError(f"{path} does not exist: check the path") from error
-    except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …
-        raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
+                photo = _to_rgb(photo)
+        except PhotosError:
+            raise
+        except FileNotFoundError as error:
+            raise PhotosError(f"{path} does not exist: check the path") from error
+        except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …
+            raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
+        yield photo
 
 
 def _to_rgb(photo: Image.Image) -> Image.Image:
@@ -59,15 +103,15 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(photo: Image.Image) -> Image.Image:
-    """Greyscale of more than 8 bits: Pillow's own conversion would cut off at 255.
+    """Scale greyscale of more than 8 bits; Pillow's own conversion would cut it off at 255.
 
-    White is the format's (1 for fractions, 65,535 for 16 bits and what fits into them), so that a dark photo stays
-    dark; larger values have no known white, and the largest of them is taken.
+    White is the format's (1 for fractions, 65,535 for 16 bits and whatever fits into them), so that a dark photo stays
+    dark. Larger values have no known white: the largest one is taken.
     """
     values = np.nan_to_num(np.asarray(photo, dtype=np.float64), posinf=0.0)
     largest = values.max(initial=0)
-    top = 1.0 if photo.mode.startswith("F") and largest <= 1 else max(65535.0, largest)
-    return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8))
+    white = 1.0 if photo.mode.startswith("F") and largest <= 1 else max(65535.0, largest)
+    return Image.fromarray((values.clip(0, white) * (255 / white)).round().astype(np.uint8))
 
 
 def _reason(path: Path | str, error: Exception) -> str:
@@ -76,7 +120,7 @@ def _reason(path: Path | str, error: Exception) -> str:
     if Path(path).stat().st_size == 0:
         return "the file is empty"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "no picture format that is known"
-    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit is higher, and looked at earlier
+        return "not a known image format"
+    if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit is higher, but checked earlier
         return f"more than {MAX_PIXELS:,} pixels"
     return str(error) or type(error).__name__

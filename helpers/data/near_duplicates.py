@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
-import imagehash
 import numpy as np
 
 from helpers.data.audit import Audit
-from helpers.data.decode import load_photo
 from helpers.data.split import Split
 
 # Bits of 64 in which two photos' hashes may differ. Looked at, pair by pair, on the 1,607 real photos: up to 8 all
 # three pairs show the same; at 10 and 12, nine of 28 are of one class, and five of these show the same sunflowers.
 DISTANCE, DISTANCE_WITHIN_CLASS = 8, 12
-
-
-def perceptual_hashes(audit: Audit, workers: int | None = None) -> np.ndarray:
-    """A hash of what each photo shows, bool ``(n, 64)``: signs of the low frequencies (pHash, Zauner, 2010)."""
-
-    def one(index: int) -> np.ndarray:
-        return imagehash.phash(load_photo(audit.photos.path(index))).hash.ravel()
-
-    with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
-        warnings.simplefilter("ignore")  # Pillow's doubts; the audit has told them
-        return np.stack(list(pool.map(one, range(len(audit.photos)))))
 
 
 def near_pairs(hashes: np.ndarray, distance: int) -> list[tuple[int, int, int]]:
@@ -57,7 +42,7 @@ def near_duplicates(audit: Audit) -> list[Pair]:
     """Identical files, then near-duplicates, the nearest first; between classes only the nearest count."""
     labels = audit.photos.labels
     identical = [pair for files in (*audit.duplicates, *audit.cross_class_duplicates) for pair in _links(files)]
-    near = near_pairs(perceptual_hashes(audit), DISTANCE_WITHIN_CLASS)
+    near = near_pairs(audit.perceptual_hashes, DISTANCE_WITHIN_CLASS)
     return [Pair(i, j, 0, True) for i, j in identical] + [
         Pair(i, j, bits, False)
         for i, j, bits in near

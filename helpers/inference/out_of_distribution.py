@@ -29,7 +29,7 @@ from helpers.common import files, tensors
 from helpers.common.errors import RunError
 from helpers.common.progress import progress
 from helpers.data.audit import Audit
-from helpers.data.augmentation import val_transform
+from helpers.data.augmentation import is_recipes, val_transform
 from helpers.data.loading.canvases import val_pictures
 from helpers.data.loading.loaders import InMemoryLoader, Loaders, val_batch_size
 from helpers.data.loading.streaming import StreamingLoader
@@ -205,7 +205,7 @@ def own_transform(feeds: Loaders, recipe: Recipe) -> v2.Transform | None:
     if not isinstance(feeds.val, StreamingLoader):
         return None
     transform = feeds.val.dataset.transform
-    return None if repr(transform) == repr(val_transform(recipe)) else transform
+    return None if is_recipes(transform, val_transform(recipe)) else transform
 
 
 def training_photos(

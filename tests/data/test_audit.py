@@ -30,7 +30,7 @@ def test_unreadable_files_are_left_out_and_named(planted):
     assert len(audit.photos) == 10
     assert dict(audit.unreadable) == {
         "rose/empty.jpg": "the file is empty",
-        "rose/words.jpg": "no picture format that is known",
+        "rose/words.jpg": "not a known image format",
     }
 
 

@@ -95,7 +95,7 @@ def test_a_truncated_photo_is_refused_by_name(tmp_path, noise_photo, share, suff
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"", "the file is empty"), (b"these are words", "no picture format"), (None, "does not exist")],
+    [(b"", "the file is empty"), (b"these are words", "not a known image format"), (None, "does not exist")],
 )
 def test_files_that_are_no_photos_are_refused_with_the_reason(tmp_path, content, reason):
     if content is not None:
@@ -142,7 +142,7 @@ def test_what_only_bears_the_name_of_a_photo_is_not_executed(tmp_path):
     """A PostScript program named .jpg must not reach Ghostscript."""
     Image.new("RGB", (4, 4)).save(tmp_path / "a.eps")
     (tmp_path / "a.eps").rename(tmp_path / "a.jpg")
-    with pytest.raises(PhotosError, match="no picture format that is known"):
+    with pytest.raises(PhotosError, match="not a known image format"):
         decode.load_photo(tmp_path / "a.jpg")
 
 

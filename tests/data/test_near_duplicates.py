@@ -11,7 +11,6 @@ from helpers.data.near_duplicates import (
     in_words,
     near_duplicates,
     near_pairs,
-    perceptual_hashes,
     rank_pairs,
 )
 from helpers.data.split import Split
@@ -65,7 +64,8 @@ def test_pairs_are_found_in_blocks_as_one_by_one(monkeypatch):
 
 
 def test_hashes_do_not_depend_on_the_number_of_threads(audit):
-    assert np.array_equal(perceptual_hashes(audit, 1), perceptual_hashes(audit, 4))
+    one, four = (audit_photos(audit.found, workers=workers) for workers in (1, 4))
+    assert np.array_equal(one.perceptual_hashes, four.perceptual_hashes)
 
 
 def test_on_the_real_photos(real_folder):

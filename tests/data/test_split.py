@@ -1,6 +1,5 @@
 """Splits: exact sizes, the same shares, duplicates on one side, repeatable."""
 
-import hashlib
 import shutil
 from pathlib import Path
 
@@ -22,8 +21,9 @@ def paper_audit(duplicates=(), across=()):
     labels = tuple(label for label, count in enumerate(PUBLISHED.values()) for _ in range(count))
     n = len(labels)
     photos = PhotoSet(Path("x"), tuple(PUBLISHED), tuple(f"{i}.jpg" for i in range(n)), labels, (None,) * n)
-    hashes = tuple(hashlib.sha256(str(i).encode()).hexdigest() for i in range(n))
-    return Audit(photos, (), np.ones((n, 2), dtype=np.int64), hashes, tuple(duplicates), tuple(across), "")
+    first = {i: group[0] for group in (*duplicates, *across) for i in group}
+    hashes = tuple(str(first.get(i, i)) for i in range(n))
+    return Audit(photos, tuple(range(n)), (), np.ones((n, 2), np.int64), hashes, np.zeros((n, 64), bool), "")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])

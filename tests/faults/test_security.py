@@ -25,7 +25,7 @@ from helpers.commands.parameters import collect_parameters
 from helpers.common import tensors
 from helpers.common.errors import ParameterError, RunError, WeightsError
 from helpers.common.files import file_digest
-from helpers.data.loading.array_cache import cached_arrays
+from helpers.data.loading.array_cache import new_entries, read_entry
 from helpers.models.weights import read_weights
 
 ROOT = Path(__file__).parents[2]
@@ -150,16 +150,13 @@ def test_code_in_the_photo_cache_is_refused_without_running(tmp_path, payload):
     canary, entry = tmp_path / "canary", tmp_path / "entry"
     shapes = {"squares": ((1,), "uint8")}
 
-    def build(arrays):
-        arrays["squares"][:] = 9
-
-    cached_arrays(entry, shapes, "1", build)
+    with new_entries({entry: shapes}, "1") as fresh:
+        fresh[entry]["squares"][:] = 9
     (entry / "squares.npy").write_bytes(npy(payloads(canary)[payload]))
     facts = entry / "facts.json"
     facts.write_text(re.sub(r"[0-9a-f]{64}", file_digest(entry / "squares.npy"), facts.read_text()))
     said = []
-    arrays = cached_arrays(entry, shapes, "1", build, said.append)
-    assert arrays["squares"].tolist() == [9]
+    assert read_entry(entry, shapes, "1", said.append) is None
     assert "cannot be used" in said[0]
     assert not canary.exists()
 

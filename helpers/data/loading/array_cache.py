@@ -1,57 +1,69 @@
-"""Arrays kept on disk: built in a folder aside and renamed, checked when read, safe to delete.
+"""Arrays cached on disk: built in a temporary folder and renamed, checked when read, safe to delete.
 
-An entry is a folder ``<name>/`` with one ``.npy`` file per array and ``facts.json``, which holds the
-SHA-256 of each. What is damaged or was made by another version is built again.
+An entry is a folder with one ``.npy`` file per array and ``facts.json``, which holds their SHA-256. A damaged entry, or
+one that another version made, is built again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
+import math
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from helpers.common.files import file_digest
+
 Arrays = dict[str, np.ndarray]
-
-
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # name → shape and dtype
 
 
-def cached_arrays(
-    entry: Path, shapes: Shapes, version: str, build: Callable[[Arrays], None], log: Callable[[str], None] = print
-) -> Arrays | None:
-    """The entry's arrays, mapped from disk, read-only; ``build`` fills them in place if they have to be made.
+def read_entry(entry: Path, shapes: Shapes, version: str, log: Callable[[str], None] = print) -> Arrays | None:
+    """Map an entry's arrays from disk, read-only; None if there is none that can be used.
 
     Args:
-        entry: the entry's folder. Its name must say all that the contents depend on.
-        version: of what makes the contents. An entry of another version is built again.
-        log: is told why an entry that was there is not used, or why none can be kept.
-
-    Returns:
-        None if no entry can be written: the disk is full or read-only. No half entry is left.
+        entry: its folder. The name must say everything that the contents depend on.
+        version: of the code that makes the contents. An entry of another version is removed.
+        log: is told why an existing entry is not used.
     """
-    if entry.exists():
-        try:
-            return _read(entry, shapes, version)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log(f"{entry} cannot be used ({error}): it is made again")
-            shutil.rmtree(entry, ignore_errors=True)
-    try:
-        return _write(entry, shapes, version, build)
-    except OSError as error:
-        needed = sum(_bytes(*shape) for shape in shapes.values())
-        log(
-            f"decoded photos are not cached: {entry.parent} cannot be written ({error.strerror or error}; "
-            f"{needed / 1e9:.2f} GB needed). This run goes on without, and decodes them again next time"
-        )
+    if not entry.exists():
         return None
+    try:
+        return _read(entry, shapes, version)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log(f"{entry} cannot be used ({error}): it is made again")
+        shutil.rmtree(entry, ignore_errors=True)
+        return None
+
+
+@contextmanager
+def new_entries(
+    entries: Mapping[Path, Shapes], version: str, log: Callable[[str], None] = print
+) -> Iterator[dict[Path, Arrays]]:
+    """Give arrays to be filled in the block; they are kept as entries if it ends without an error.
+
+    Entries that cannot be written (the disk is full or read-only) are left out; ``log`` is told why. Nothing else is
+    left behind. The arrays stay valid after the block.
+    """
+    with ExitStack() as stack:
+        fresh: dict[Path, tuple[Path, Arrays]] = {}
+        for entry, shapes in entries.items():
+            try:
+                fresh[entry] = _allocate(entry, shapes, stack)
+            except OSError as error:
+                log(_not_kept(entry, shapes, error))
+        yield {entry: arrays for entry, (_, arrays) in fresh.items()}
+        for entry, (folder, arrays) in fresh.items():
+            try:
+                _finish(folder, arrays, version, entry)
+            except OSError as error:
+                log(_not_kept(entry, entries[entry], error))
 
 
 def _read(entry: Path, shapes: Shapes, version: str) -> Arrays:
@@ -59,7 +71,7 @@ def _read(entry: Path, shapes: Shapes, version: str) -> Arrays:
     if facts["version"] != version:
         raise ValueError(f"made by {facts['version']}, this is {version}")
     with ThreadPoolExecutor() as pool:
-        digests = dict(zip(shapes, pool.map(_digest, (entry / f"{name}.npy" for name in shapes)), strict=True))
+        digests = dict(zip(shapes, pool.map(file_digest, (entry / f"{name}.npy" for name in shapes)), strict=True))
     if damaged := [name for name in shapes if digests[name] != facts["sha256"][name]]:
         raise ValueError(f"{damaged[0]}.npy is damaged")
     arrays = {name: np.load(entry / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in shapes}
@@ -69,39 +81,39 @@ def _read(entry: Path, shapes: Shapes, version: str) -> Arrays:
     return arrays
 
 
-def _write(entry: Path, shapes: Shapes, version: str, build: Callable[[Arrays], None]) -> Arrays:
+def _allocate(entry: Path, shapes: Shapes, stack: ExitStack) -> tuple[Path, Arrays]:
+    """A folder beside the entry's place, removed with the stack, and arrays in it, mapped for writing.
+
+    Their room on the disk is reserved first: to find it full while writing would kill the process.
+    """
     entry.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{entry.name}.", dir=entry.parent))
+    beside = TemporaryDirectory(prefix=f".{entry.name}.", dir=entry.parent, ignore_cleanup_errors=True)
+    folder = Path(stack.enter_context(beside))
+    arrays = {}
+    for name, (shape, dtype) in shapes.items():
+        path = folder / f"{name}.npy"
+        arrays[name] = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+        if hasattr(os, "posix_fallocate"):
+            with open(path, "r+b") as file:
+                os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+    return folder, arrays
+
+
+def _finish(folder: Path, arrays: Arrays, version: str, entry: Path) -> None:
+    for array in arrays.values():
+        array.flush()
+    facts = {"version": version, "sha256": {name: file_digest(folder / f"{name}.npy") for name in arrays}}
+    (folder / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
     try:
-        arrays = {name: _allocate(aside / f"{name}.npy", *shape) for name, shape in shapes.items()}
-        build(arrays)
-        for array in arrays.values():
-            array.flush()
-        facts: dict[str, Any] = {"version": version, "sha256": {n: _digest(aside / f"{n}.npy") for n in shapes}}
-        (aside / "facts.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-        try:
-            os.rename(aside, entry)
-        except OSError:
-            if not entry.is_dir():  # otherwise another process was faster, with the same contents
-                raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-    return _read(entry, shapes, version)
+        os.rename(folder, entry)
+    except OSError:
+        if not entry.is_dir():  # otherwise another process was faster, with the same contents
+            raise
 
 
-def _allocate(path: Path, shape: tuple[int, ...], dtype: str) -> np.memmap:
-    """A file mapped for writing. Its room is reserved first: a disk found full later would kill the process."""
-    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
-    if hasattr(os, "posix_fallocate"):
-        with open(path, "r+b") as file:
-            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
-    return array
-
-
-def _digest(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _bytes(shape: tuple[int, ...], dtype: str) -> int:
-    return int(np.prod(shape)) * np.dtype(dtype).itemsize
+def _not_kept(entry: Path, shapes: Shapes, error: OSError) -> str:
+    needed = sum(math.prod(shape) * np.dtype(dtype).itemsize for shape, dtype in shapes.values())
+    return (
+        f"decoded photos are not cached: {entry.parent} cannot be written ({error.strerror or error}; "
+        f"{needed / 1e9:.2f} GB needed). This run goes on without, and the next one decodes them again"
+    )

@@ -1,9 +1,9 @@
-"""The training augmentation for whole batches, on the device where the network runs.
+"""The training augmentation for whole batches, on the network's device.
 
-Each photo is decoded once to uint8 at the scale at which the network sees it. Rotation, crop
-and flips are then one affine map, hence one bilinear sampling; brightness, contrast and
-saturation are matrices over the colour channels, collapsed into one before and one after the
-hue shift. Every photo of a batch gets its own parameters (torchvision's v2 gives a batch one).
+Each photo is decoded once, to uint8 at the scale at which the network sees it. Rotation, crop and flips are then one
+affine map, hence one bilinear sampling; brightness, contrast and saturation are matrices over the colour channels,
+collapsed into one before and one after the hue shift. Every photo of a batch gets its own parameters (torchvision's v2
+gives a batch one).
 """
 
 from __future__ import annotations
@@ -20,8 +20,6 @@ from helpers.data.loading.canvases import canvas_sides
 from helpers.recipe import Recipe
 
 GREY = (0.299, 0.587, 0.114)  # ITU-R BT.601 luma, as Pillow and torchvision weigh the channels
-
-
 BRIGHTNESS, CONTRAST, SATURATION, HUE = range(4)
 
 
@@ -39,7 +37,7 @@ class AugmentationParams:
 
 
 def sample_params(recipe: Recipe, n: int, generator: torch.Generator) -> AugmentationParams:
-    """Random choices for ``n`` photos, distributed as those of ``augment.train_transform``."""
+    """Draw the random choices for ``n`` photos, distributed as those of ``augmentation.train_transform``."""
     uniform = torch.rand(n, 7, generator=generator, dtype=torch.float64).float()
     jitter = torch.tensor([recipe.brightness, recipe.contrast, recipe.saturation])
     chance = torch.tensor([recipe.horizontal_flip, recipe.vertical_flip])
@@ -55,22 +53,22 @@ def sample_params(recipe: Recipe, n: int, generator: torch.Generator) -> Augment
     )
 
 
-def boxes(draws: torch.Tensor, aspect: torch.Tensor, area: tuple[float, float], ratio: float) -> torch.Tensor:
-    """Random boxes within frames, as torchvision's ``RandomResizedCrop`` and ``RandomErasing`` draw them.
+def boxes(uniform: torch.Tensor, aspect: torch.Tensor, area: tuple[float, float], ratio: float) -> torch.Tensor:
+    """Choose random boxes in photos, as torchvision's ``RandomResizedCrop`` and ``RandomErasing`` do.
 
     Args:
-        draws: uniform in [0, 1], ``(n, 11, 2)``: ten tries for area and shape, then the place.
-        aspect: width to height of the frames ``(n,)``.
-        area: smallest and largest share of the frame.
+        uniform: random numbers in [0, 1], ``(n, 11, 2)``: ten tries for area and shape, then the place.
+        aspect: width to height of the photos ``(n,)``.
+        area: smallest and largest share of the photo.
         ratio: the largest width to height, and the inverse of the smallest.
 
     Returns:
-        float32 ``(n, 4)``: centre x, y in [-1, 1], half width and half height as shares of the frame's. The first
+        float32 ``(n, 4)``: centre x, y in [-1, 1], half width and half height as shares of the photo's. The first
         try that fits counts; if none does, the largest central box of an allowed shape.
     """
-    share = area[0] + draws[:, :10, 0] * (area[1] - area[0])
-    shape = torch.exp((2 * draws[:, :10, 1] - 1) * math.log(ratio)) / aspect[:, None]
-    sides = torch.stack([(share * shape).sqrt(), (share / shape).sqrt()], dim=2)  # (n, 10, 2) shares of the frame's
+    share = area[0] + uniform[:, :10, 0] * (area[1] - area[0])
+    shape = torch.exp((2 * uniform[:, :10, 1] - 1) * math.log(ratio)) / aspect[:, None]
+    sides = torch.stack([(share * shape).sqrt(), (share / shape).sqrt()], dim=2)  # (n, 10, 2) shares of the photo's
     fits = (sides <= 1).all(2)
     first = fits.int().argmax(1)
     chosen = sides[torch.arange(len(sides)), first]
@@ -78,26 +76,26 @@ def boxes(draws: torch.Tensor, aspect: torch.Tensor, area: tuple[float, float], 
     central = torch.stack([bound, 1 / bound], dim=1).clamp(max=1)
     found = fits.any(1)[:, None]
     chosen = torch.where(found, chosen, central)
-    place = torch.where(found, 2 * draws[:, 10] - 1, 0.0) * (1 - chosen)
+    place = torch.where(found, 2 * uniform[:, 10] - 1, 0.0) * (1 - chosen)
     return torch.cat([place, chosen], dim=1)
 
 
-def affine_boxes(draws: AugmentationParams, frames: torch.Tensor, recipe: Recipe) -> torch.Tensor:
-    """Rotation, random resized crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
-    aspect = frames[:, 0] / frames[:, 1]
-    place, half = boxes(draws.box, aspect, (recipe.crop_scale, 1.0), 4 / 3).split(2, dim=1)
-    radians = torch.deg2rad(draws.angle)
+def affine_boxes(params: AugmentationParams, half_sizes: torch.Tensor, recipe: Recipe) -> torch.Tensor:
+    """Express rotation, random resized crop and flips as maps from output to canvas, float32 ``(n, 2, 3)``."""
+    aspect = half_sizes[:, 0] / half_sizes[:, 1]
+    place, half = boxes(params.box, aspect, (recipe.crop_scale, 1.0), 4 / 3).split(2, dim=1)
+    radians = torch.deg2rad(params.angle)
     cos, sin = torch.cos(radians), torch.sin(radians)
     turn = torch.stack([cos, -sin / aspect, sin * aspect, cos], dim=1).view(-1, 2, 2)
-    stretch = torch.diag_embed(half * (1.0 - 2.0 * draws.flip.float()))
+    stretch = torch.diag_embed(half * (1.0 - 2.0 * params.flip.float()))
     return torch.cat([turn @ stretch, turn @ place[:, :, None]], dim=2)
 
 
-def affine(draws: AugmentationParams, recipe: Recipe) -> torch.Tensor:
-    """Rotation, central crop and flips as maps from output to canvas coordinates, float32 ``(n, 2, 3)``."""
-    radians = torch.deg2rad(draws.angle)
+def affine(params: AugmentationParams, recipe: Recipe) -> torch.Tensor:
+    """Express rotation, central crop and flips as maps from output to canvas, float32 ``(n, 2, 3)``."""
+    radians = torch.deg2rad(params.angle)
     cos, sin = torch.cos(radians), torch.sin(radians)
-    sign = 1.0 - 2.0 * draws.flip.float()
+    sign = 1.0 - 2.0 * params.flip.float()
     scale = recipe.image_size / canvas_sides(recipe)[0]
     maps = torch.zeros(len(radians), 2, 3)
     maps[:, 0, 0], maps[:, 0, 1] = cos * sign[:, 0], -sin * sign[:, 1]
@@ -105,21 +103,21 @@ def affine(draws: AugmentationParams, recipe: Recipe) -> torch.Tensor:
     return maps * scale
 
 
-def colour_maps(draws: AugmentationParams) -> tuple[torch.Tensor, torch.Tensor]:
-    """The linear colour operations before and after the hue shift.
+def colour_maps(params: AugmentationParams) -> tuple[torch.Tensor, torch.Tensor]:
+    """Collapse the linear colour operations before and after the hue shift.
 
     Returns:
-        Two float32 tensors ``(n, 3, 4)``. The first three columns multiply the channels; the last
-        multiplies the photo's mean grey, which contrast mixes in. (Mean grey is linear in the
-        pixels, so it needs measuring once before and once after the hue shift, not per operation.)
+        Two float32 tensors ``(n, 3, 4)``. The first three columns multiply the channels; the last multiplies the
+        photo's mean grey, which contrast mixes in. (Mean grey is linear in the pixels, so it is measured once before
+        and once after the hue shift, not per operation.)
     """
     grey = torch.tensor(GREY)
-    maps = [torch.eye(3, 4).repeat(len(draws.hue), 1, 1) for _ in range(2)]
-    gains = [torch.ones(len(draws.hue), 1, 1) for _ in range(2)]  # mean grey, relative to the measured
-    after_hue = torch.zeros(len(draws.hue), dtype=torch.bool)
-    for operation in draws.order.T:
+    maps = [torch.eye(3, 4).repeat(len(params.hue), 1, 1) for _ in range(2)]
+    gains = [torch.ones(len(params.hue), 1, 1) for _ in range(2)]  # mean grey, relative to the measured
+    after_hue = torch.zeros(len(params.hue), dtype=torch.bool)
+    for operation in params.order.T:
         brightness, contrast, saturation = (
-            torch.where(operation == which, draws.factor[:, which], 1.0).view(-1, 1, 1)
+            torch.where(operation == which, params.factor[:, which], 1.0).view(-1, 1, 1)
             for which in (BRIGHTNESS, CONTRAST, SATURATION)
         )
         for side, here in ((0, ~after_hue), (1, after_hue)):
@@ -135,7 +133,7 @@ def colour_maps(draws: AugmentationParams) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def shift_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
-    """Turn the hue of ``(n, 3, H, W)`` images in [0, 1] by ``turns`` ``(n,)``, in the HSV model.
+    """Shift the hue of ``(n, 3, H, W)`` images in [0, 1] by ``turns`` ``(n,)``, in the HSV model.
 
     Channel ``c`` of a colour with hue ``h`` (sixths of a turn), value ``v`` and chroma ``d`` is
     ``v - d * clamp(min(k, 4 - k), 0, 1)`` with ``k = (offset_c + h) mod 6``.
@@ -159,11 +157,11 @@ def shift_hue(images: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
 
 
 class Augmenter:
-    """Applies draws to canvases: uint8 ``(n, 3, side, side)`` → float32 ``(n, 3, S, S)``, normalized."""
+    """Augment canvases: uint8 ``(n, 3, side, side)`` → float32 ``(n, 3, S, S)``, normalized."""
 
     def __init__(self, recipe: Recipe, device: torch.device) -> None:
         self.size = recipe.image_size
-        # Small groups keep the intermediate pictures in the processor's cache; a GPU wants them all.
+        # Small groups keep the intermediate images in the processor's cache; a GPU takes all at once.
         self.group = 2 if device.type == "cpu" else 1024
         mean = torch.tensor(IMAGENET_MEAN, device=device).view(3, 1)
         std = torch.tensor(IMAGENET_STD, device=device).view(3, 1)
@@ -171,27 +169,28 @@ class Augmenter:
         self.mean, self.std = mean, std
         self.low, self.high = -mean / std, (1 - mean) / std
 
-    def __call__(self, canvases: torch.Tensor, plan: dict[str, torch.Tensor]) -> torch.Tensor:
-        """Args: canvases, and the rows of an ``prepare_params`` that belong to them (same device)."""
+    def __call__(self, canvases: torch.Tensor, prepared: dict[str, torch.Tensor]) -> torch.Tensor:
+        """Augment canvases with their rows of ``prepare_params``, on the same device."""
         images = torch.empty(len(canvases), 3, self.size, self.size, device=canvases.device).to(
             memory_format=torch.channels_last if canvases.device.type != "cpu" else torch.contiguous_format
         )
         for start in range(0, len(canvases), self.group):
             part = slice(start, start + self.group)
-            images[part] = self._augment(canvases[part], {name: rows[part] for name, rows in plan.items()})
+            images[part] = self._augment(canvases[part], {name: rows[part] for name, rows in prepared.items()})
         return images
 
-    def _augment(self, canvases: torch.Tensor, plan: dict[str, torch.Tensor]) -> torch.Tensor:
+    def _augment(self, canvases: torch.Tensor, prepared: dict[str, torch.Tensor]) -> torch.Tensor:
         n = len(canvases)
-        grid = _grid(plan["affine"], self.size)
+        grid = _grid(prepared["affine"], self.size)
         images = F.grid_sample(canvases.float().div_(255), grid, mode="bilinear", align_corners=False)
-        images.mul_(plan["columns"].view(n, 1, 1, -1)).mul_(plan["rows"].view(n, 1, -1, 1))
-        images = self._recolour(images.flatten(2), plan["before_hue"]).clamp_(0, 1)
-        images = shift_hue(images.view(n, 3, self.size, self.size), plan["hue"]).flatten(2)
-        images = self._recolour(images, plan["after_hue"], normalize=True)
+        images.mul_(prepared["columns"].view(n, 1, 1, -1)).mul_(prepared["rows"].view(n, 1, -1, 1))
+        images = self._recolour(images.flatten(2), prepared["before_hue"]).clamp_(0, 1)
+        images = shift_hue(images.view(n, 3, self.size, self.size), prepared["hue"]).flatten(2)
+        images = self._recolour(images, prepared["after_hue"], normalize=True)
         images = images.clamp_(self.low, self.high).view(n, 3, self.size, self.size)
-        if "erased_columns" in plan:
-            images.masked_fill_(plan["erased_columns"].view(n, 1, 1, -1) & plan["erased_rows"].view(n, 1, -1, 1), 0)
+        if "erased_columns" in prepared:
+            columns, rows = prepared["erased_columns"], prepared["erased_rows"]
+            images.masked_fill_(columns.view(n, 1, 1, -1) & rows.view(n, 1, -1, 1), 0)
         return images
 
     def _recolour(self, pixels: torch.Tensor, maps: torch.Tensor, normalize: bool = False) -> torch.Tensor:
@@ -204,26 +203,26 @@ class Augmenter:
 
 
 def prepare_params(
-    draws: AugmentationParams, frames: torch.Tensor, recipe: Recipe, device: torch.device
+    params: AugmentationParams, half_sizes: torch.Tensor, recipe: Recipe, device: torch.device
 ) -> dict[str, torch.Tensor]:
-    """All that ``Augmenter`` needs for photos with these frames ``(n, 2)``, sent to the device at once."""
-    before, after = colour_maps(draws)
-    plan = {"before_hue": before, "hue": draws.hue, "after_hue": after}
-    if recipe.crop == "random_resized":  # a box within the frame: nothing of it lies outside
-        plan["affine"] = affine_boxes(draws, frames, recipe)
-        plan["columns"] = plan["rows"] = torch.ones(len(frames), recipe.image_size)
+    """Turn random choices into what ``Augmenter`` needs for photos of half sizes ``(n, 2)``, on the device."""
+    before, after = colour_maps(params)
+    prepared = {"before_hue": before, "hue": params.hue, "after_hue": after}
+    if recipe.crop == "random_resized":  # a box within the photo: nothing of it is black
+        prepared["affine"] = affine_boxes(params, half_sizes, recipe)
+        prepared["columns"] = prepared["rows"] = torch.ones(len(half_sizes), recipe.image_size)
     else:
-        plan["affine"] = affine(draws, recipe)
-        plan["columns"], plan["rows"] = (_inside(half, recipe.image_size) for half in frames.T)
-    if draws.erase is not None:
-        plan["erased_columns"], plan["erased_rows"] = erased(draws.erase, recipe)
-    return {name: rows.to(device, non_blocking=True) for name, rows in plan.items()}
+        prepared["affine"] = affine(params, recipe)
+        prepared["columns"], prepared["rows"] = (_inside(half, recipe.image_size) for half in half_sizes.T)
+    if params.erase is not None:
+        prepared["erased_columns"], prepared["erased_rows"] = erased(params.erase, recipe)
+    return {name: rows.to(device, non_blocking=True) for name, rows in prepared.items()}
 
 
-def erased(draws: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
-    """Which columns and which rows of each picture the blank rectangle covers, bool ``(n, image_size)`` each."""
-    place, half = boxes(draws[:, 1:], torch.ones(len(draws)), (0.02, 0.33), 1 / 0.3).split(2, dim=1)
-    half = torch.where(draws[:, 0, :1] < recipe.random_erasing, half, -1.0)
+def erased(uniform: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.Tensor]:
+    """Find the columns and the rows of each image that the blank rectangle covers, bool ``(n, image_size)`` each."""
+    place, half = boxes(uniform[:, 1:], torch.ones(len(uniform)), (0.02, 0.33), 1 / 0.3).split(2, dim=1)
+    half = torch.where(uniform[:, 0, :1] < recipe.random_erasing, half, -1.0)
     size = recipe.image_size
     centres = (torch.arange(size) * 2 + 1) / size - 1
     return tuple((centres - place[:, i, None]).abs() < half[:, i, None] for i in range(2))
@@ -244,5 +243,5 @@ def _grid(maps: torch.Tensor, size: int) -> torch.Tensor:
 
 
 def normalize(pictures: torch.Tensor) -> torch.Tensor:
-    """uint8 ``(n, 3, H, W)`` → float32, scaled to [0, 1] and normalized as ``augment.val_transform`` does."""
+    """Normalize uint8 ``(n, 3, H, W)`` as ``augmentation.val_transform`` does, to float32."""
     return T.normalize(T.to_dtype(pictures, torch.float32, scale=True), list(IMAGENET_MEAN), list(IMAGENET_STD))

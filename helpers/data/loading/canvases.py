@@ -1,34 +1,46 @@
-"""Photos decoded once, to what the network will see of them, in memory; kept on disk for the next run."""
+"""What the network may see of each photo, decoded to uint8 and kept in memory and on disk."""
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
-import PIL
 import torch
 from PIL import Image
-from torchvision.transforms.v2 import functional as T
+from torchvision.transforms import v2
 
+from helpers.common.errors import PhotosError
 from helpers.data.audit import Audit
 from helpers.data.augmentation import val_geometry
-from helpers.data.decode import load_photo
-from helpers.data.loading.array_cache import Arrays, Shapes, cached_arrays
+from helpers.data.loading.array_cache import Arrays, new_entries, read_entry
+from helpers.data.loading.derived import VERSION, Derived, fill
 from helpers.recipe import Recipe
+
+BICUBIC = Image.Resampling.BICUBIC  # sharper than torchvision's bilinear by about as much as later sampling smooths
 
 
 def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
-    """What training may see of a photo: PIL RGB → uint8 ``(3, side, side)``, black outside it."""
+    """The part of a photo that training may see: PIL RGB → uint8 ``(3, side, side)``, black outside the photo."""
+    canvas = np.zeros((3, *[canvas_sides(recipe)[0]] * 2), np.uint8)
+    _draw_canvas(photo, recipe, canvas)
+    return canvas
+
+
+def _draw_canvas(photo: Image.Image, recipe: Recipe, canvas: np.ndarray) -> None:
+    """Draw a photo on its canvas, which is black."""
     side, full = canvas_sides(recipe)
-    if recipe.crop == "random_resized":  # the whole photo, squeezed into a square: any part may be asked for
-        return _pixels(photo.resize((side, side), Image.Resampling.BICUBIC))
-    canvas = T.center_crop(photo, [full, full])
-    # Bicubic is sharper than torchvision's bilinear by about as much as the sampling that follows smooths.
-    return _pixels(canvas.resize((side, side), Image.Resampling.BICUBIC))
+    if recipe.crop == "random_resized":  # the whole photo, squeezed into a square: any part may be needed
+        canvas[:] = _pixels(photo.resize((side, side), BICUBIC))
+        return
+    left, top = (_crop_start(length, full) for length in photo.size)
+    (x0, x1), (y0, y1) = (_reach(start, length, recipe) for start, length in zip((left, top), photo.size, strict=True))
+    part = photo.crop([start + place * full // side for start, place in ((left, x0), (top, y0), (left, x1), (top, y1))])
+    for size in ((x1 - x0, part.height), (x1 - x0, y1 - y0)):  # across, then down: else the order depends on the shape
+        part = part.resize(size, BICUBIC)
+    canvas[:, y0:y1, x0:x1] = _pixels(part)
 
 
 def half_size(photo: Image.Image, recipe: Recipe) -> np.ndarray:
@@ -36,16 +48,13 @@ def half_size(photo: Image.Image, recipe: Recipe) -> np.ndarray:
 
     torchvision's rotation keeps the photo's frame: what turns out of it is lost, and black.
     """
-    if recipe.crop == "random_resized":
-        return np.asarray(photo.size, dtype=np.float32) / 2
-    return np.asarray(photo.size, dtype=np.float32) * (recipe.image_size / recipe.crop_size / 2)
+    scale = 1.0 if recipe.crop == "random_resized" else recipe.image_size / recipe.crop_size
+    return np.asarray(photo.size, dtype=np.float32) * (scale / 2)
 
 
 def val_picture(photo: Image.Image, recipe: Recipe) -> np.ndarray:
     """What validation sees of a photo: PIL RGB → uint8 ``(3, val_size, val_size)``."""
-    for transform in val_geometry(recipe):
-        photo = transform(photo)
-    return _pixels(photo)
+    return _pixels(v2.Compose(val_geometry(recipe))(photo))
 
 
 def canvas_sides(recipe: Recipe) -> tuple[int, int]:
@@ -62,70 +71,100 @@ def canvas_sides(recipe: Recipe) -> tuple[int, int]:
     return side, round(side * recipe.crop_size / recipe.image_size)
 
 
+def _crop_start(length: int, full: int) -> int:
+    """Where torchvision's central crop begins, along one side; negative where the photo is smaller."""
+    return round((length - full) / 2) if length >= full else -((full - length) // 2)
+
+
+def _reach(start: int, length: int, recipe: Recipe) -> tuple[int, int]:
+    """The pixels of the canvas, along one side, that are not black for certain: the others need no computing.
+
+    The part has to be resized bit for bit as the whole would be: it begins where the scale comes to whole pixels, and
+    where the scale has no exact binary fraction, it is the whole.
+    """
+    side, full = canvas_sides(recipe)
+    step = Fraction(full, side).denominator
+    if step & (step - 1):
+        return 0, side
+    # The bicubic kernel reaches over 2 px of the coarser scale, and what it reaches to needs as many neighbours.
+    margin = 5 * max(1, full / side)
+    first, last = (-start - margin) * side / full, (length - start + margin) * side / full
+    return max(0, math.floor(first / step) * step), min(side, math.ceil(last / step) * step)
+
+
 def _pixels(photo: Image.Image) -> np.ndarray:
-    return np.ascontiguousarray(np.asarray(photo, dtype=np.uint8).transpose(2, 0, 1))
+    return np.asarray(photo, dtype=np.uint8).transpose(2, 0, 1)
 
 
-# To be raised whenever load_photo, train_canvas, frame or val_picture give other pixels than before.
-VERSION = f"decoded photos 1, Pillow {PIL.__version__}"
+def train_arrays(recipe: Recipe) -> Derived:
+    """``canvases``, uint8 ``(n, 3, side, side)``, and ``half_sizes``, float32 ``(n, 2)``."""
+    side, _ = canvas_sides(recipe)
+
+    def write(photo: Image.Image, arrays: Arrays, row: int) -> None:
+        _draw_canvas(photo, recipe, arrays["canvases"][row])
+        arrays["half_sizes"][row] = half_size(photo, recipe)
+
+    kind = "whole" if recipe.crop == "random_resized" else recipe.crop_size
+    shapes = {"canvases": ((3, side, side), "uint8"), "half_sizes": ((2,), "float32")}
+    return Derived(f"train-{recipe.image_size}-{side}-{kind}", shapes, write)
 
 
-def train_canvases(
-    audit: Audit, rows: Sequence[int], recipe: Recipe, cache: Path | None = None
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """What training may see of the photos ``rows`` of the audit.
+def val_arrays(recipe: Recipe) -> Derived:
+    """``pictures``, uint8 ``(n, 3, val_size, val_size)``."""
+    geometry = v2.Compose(val_geometry(recipe))
+
+    def write(photo: Image.Image, arrays: Arrays, row: int) -> None:
+        arrays["pictures"][row] = _pixels(geometry(photo))
+
+    shapes = {"pictures": ((3, recipe.val_size, recipe.val_size), "uint8")}
+    return Derived(f"val-{recipe.val_size}-{recipe.val_resize}", shapes, write)
+
+
+def val_pictures(audit: Audit, photos: Sequence[int], recipe: Recipe, cache: Path | None = None) -> torch.Tensor:
+    """What validation sees of these photos of the audit: uint8 ``(n, 3, val_size, val_size)``."""
+    return decoded_photos(audit, [(val_arrays(recipe), photos)], cache)[0]["pictures"]
+
+
+def decoded_photos(
+    audit: Audit, wanted: Sequence[tuple[Derived, Sequence[int]]], cache: Path | None = None
+) -> list[dict[str, torch.Tensor]]:
+    """The arrays of each ``(derived, photos)``, for these positions in the audit's photos.
 
     Args:
         cache: folder that keeps decoded photos from run to run; None keeps nothing.
 
-    Returns:
-        Canvases, uint8 ``(n, 3, side, side)``, and frames, float32 ``(n, 2)``: see ``resident``.
+    Raises:
+        PhotosError: a photo cannot be decoded any more.
     """
-    side, _ = canvas_sides(recipe)
-    parts = {"canvases": ((3, side, side), "uint8"), "frames": ((2,), "float32")}
-
-    def store(arrays: Arrays, row: int, path: Path) -> None:
-        photo = load_photo(path)
-        arrays["canvases"][row] = train_canvas(photo, recipe)
-        arrays["frames"][row] = half_size(photo, recipe)
-
-    kind = "whole" if recipe.crop == "random_resized" else recipe.crop_size
-    name = f"train-{recipe.image_size}-{side}-{kind}"
-    arrays = _decoded(audit, rows, parts, store, name, cache)
-    return arrays["canvases"], arrays["frames"]
-
-
-def val_pictures(audit: Audit, rows: Sequence[int], recipe: Recipe, cache: Path | None = None) -> torch.Tensor:
-    """What validation sees of the photos ``rows`` of the audit: uint8 ``(n, 3, val_size, val_size)``."""
-    parts = {"pictures": ((3, recipe.val_size, recipe.val_size), "uint8")}
-
-    def store(arrays: Arrays, row: int, path: Path) -> None:
-        arrays["pictures"][row] = val_picture(load_photo(path), recipe)
-
-    return _decoded(audit, rows, parts, store, f"val-{recipe.val_size}-{recipe.val_resize}", cache)["pictures"]
+    kept = _cached(audit, [derived for derived, _ in wanted], cache) if cache else {}
+    result = []
+    for derived, photos in wanted:
+        if derived.name in kept:  # the cache holds all photos, so that another split finds them there too
+            rows = np.array(audit.rows)[list(photos)]
+            arrays = {name: array[rows] for name, array in kept[derived.name].items()}
+        else:
+            arrays = derived.zeros(len(photos))
+            _fill([(row, audit.photos.path(i)) for row, i in enumerate(photos)], [(derived, arrays)])
+        result.append({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return result
 
 
-def _decoded(audit: Audit, rows: Sequence[int], parts: Shapes, store, name: str, cache: Path | None):
-    """The chosen rows as tensors. The cache holds all photos, so that another split finds them there too."""
-    if cache is not None:
-        every = range(len(audit.photos))
-        shapes = {part: ((len(every), *shape), dtype) for part, (shape, dtype) in parts.items()}
-        entry = cache / f"{name}-{_key(audit)}"
-        arrays = cached_arrays(entry, shapes, VERSION, lambda arrays: _decode(audit, every, arrays, store))
-        if arrays is not None:
-            return {part: torch.from_numpy(array[np.asarray(rows)]) for part, array in arrays.items()}
-    arrays = {part: np.empty((len(rows), *shape), dtype) for part, (shape, dtype) in parts.items()}
-    _decode(audit, rows, arrays, store)
-    return {part: torch.from_numpy(array) for part, array in arrays.items()}
+def _cached(audit: Audit, wanted: Iterable[Derived], cache: Path) -> dict[str, Arrays]:
+    """The arrays of all files, by the name of what they are; without those for which the disk has no room."""
+    entries = {cache / f"{derived.name}-{audit.key}": derived for derived in wanted}
+    shapes = {entry: derived.shapes_of(len(audit.found)) for entry, derived in entries.items()}
+    kept = {}
+    for entry in entries:
+        if arrays := audit.made.get(entry) or read_entry(entry, shapes[entry], VERSION):
+            kept[entry] = arrays
+    with new_entries({entry: shapes[entry] for entry in entries if entry not in kept}, VERSION) as fresh:
+        if fresh:
+            tables = [(entries[entry], arrays) for entry, arrays in fresh.items()]
+            _fill([(row, audit.found.path(row)) for row in audit.rows], tables)
+    return {entries[entry].name: arrays for entry, arrays in (kept | fresh).items()}
 
 
-def _decode(audit: Audit, rows: Sequence[int], arrays: Arrays, store) -> None:
-    with ThreadPoolExecutor() as pool:  # Pillow decodes and resizes without holding the interpreter's lock
-        paths = [audit.photos.path(i) for i in rows]
-        list(pool.map(lambda row: store(arrays, row, paths[row]), range(len(rows))))
-
-
-def _key(audit: Audit) -> str:
-    """The data's fingerprint and the photos' order, shortened."""
-    text = "\n".join([audit.fingerprint, *audit.photos.names])
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+def _fill(paths: list[tuple[int, Path]], tables: list[tuple[Derived, Arrays]]) -> None:
+    if problems := fill(paths, tables):
+        row, reason = min(problems.items())
+        raise PhotosError(f"{dict(paths)[row]} is not a readable photo any more: {reason}")

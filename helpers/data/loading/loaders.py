@@ -1,7 +1,7 @@
-"""Feeds: what brings batches of photos to the network, from memory or from disk.
+"""Data loaders: batches of photos for the network, from memory or streamed from disk.
 
-All kinds yield ``(images, labels)`` on the device: float32 ``(n, 3, S, S)``, normalized, and
-int64 ``(n,)``. Which one serves changes the speed, not the meaning: same transforms, same order.
+All loaders yield ``(images, labels)`` on the device: float32 ``(n, 3, S, S)``, normalized, and int64 ``(n,)``. The
+choice changes the speed, not the meaning: same transforms, same order.
 """
 
 from __future__ import annotations
@@ -14,13 +14,14 @@ import torch
 from torchvision.transforms import v2
 
 from helpers.common import distributed
-from helpers.common.device import free_memory
+from helpers.common.device import free_memory, pick_device
 from helpers.common.errors import ParameterError
 from helpers.common.seeding import generator
 from helpers.data.audit import Audit
-from helpers.data.augmentation import train_transform, val_transform
+from helpers.data.augmentation import is_recipes, train_transform, val_transform
 from helpers.data.loading import batch_augmentation
-from helpers.data.loading.canvases import canvas_sides, train_canvases, val_pictures
+from helpers.data.loading.canvases import canvas_sides, decoded_photos, train_arrays, val_arrays
+from helpers.data.loading.derived import Derived
 from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.split import Split
 from helpers.recipe import Recipe
@@ -38,7 +39,7 @@ class InMemoryLoader:
         return -(-len(self.labels) // self.batch_size)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Batches:
-        """Every photo once, from batch ``start`` on; the same for the same seed and epoch."""
+        """Yield every photo once, from batch ``start`` on; the same for the same seed and epoch."""
         order = epoch_order(len(self.labels), self.seed, epoch).to(self.labels.device)
         for share in distributed.shares(len(order), self.batch_size)[start:]:
             yield self.images(order[share]), self.labels[order[share]]
@@ -50,8 +51,8 @@ class InMemoryLoader:
 class AugmentingLoader:
     """Canvases in memory, augmented in batches on the device."""
 
-    def __init__(self, canvases: torch.Tensor, frames: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
-        self.canvases, self.frames, self.labels, self.recipe = canvases, frames, labels, recipe
+    def __init__(self, canvases: torch.Tensor, half_sizes: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
+        self.canvases, self.half_sizes, self.labels, self.recipe = canvases, half_sizes, labels, recipe
         self.batch_size, self.device = recipe.batch_size, canvases.device
         self.augment = batch_augmentation.Augmenter(recipe, self.device)
 
@@ -59,27 +60,27 @@ class AugmentingLoader:
         return -(-len(self.labels) // self.batch_size)
 
     def epoch(self, epoch: int, start: int = 0) -> Batches:
-        """Every photo once, shuffled and augmented, from batch ``start`` on; the same for the same seed and epoch."""
+        """Yield every photo once, shuffled and augmented, from batch ``start`` on; the same for the same epoch."""
         n, seed = len(self.labels), self.recipe.seed
         order = epoch_order(n, seed, epoch)
-        draws = batch_augmentation.sample_params(self.recipe, n, generator(seed, "augmentation", epoch))
-        plan = batch_augmentation.prepare_params(draws, self.frames[order], self.recipe, self.device)
+        params = batch_augmentation.sample_params(self.recipe, n, generator(seed, "augmentation", epoch))
+        prepared = batch_augmentation.prepare_params(params, self.half_sizes[order], self.recipe, self.device)
         order = order.to(self.device)
         for share in distributed.shares(n, self.batch_size)[start:]:
-            images = self.augment(self.canvases[order[share]], {name: part[share] for name, part in plan.items()})
+            images = self.augment(self.canvases[order[share]], {name: rows[share] for name, rows in prepared.items()})
             yield images.contiguous(memory_format=torch.channels_last), self.labels[order[share]]
 
 
 @dataclass(frozen=True)
 class Loaders:
-    """The training and the validation feed of a run, and how they are fed."""
+    """The training and the validation loader of a run."""
 
     train: AugmentingLoader | InMemoryLoader | StreamingLoader
     val: InMemoryLoader | StreamingLoader
     classes: tuple[str, ...]
     kind: str  # resident or stream
     why: str
-    train_names: tuple[str, ...] = ()  # of the training photos, in the feed's order
+    train_names: tuple[str, ...] = ()  # of the training photos, in the order of train.labels
 
     def __str__(self) -> str:
         return (
@@ -96,13 +97,13 @@ def make_loaders(
     val: v2.Transform | None = None,
     cache: Path | None = None,
 ) -> Loaders:
-    """Feeds for this split, by default with the recipe's own transforms.
+    """Make the loaders of a split.
 
-    ``pipeline = auto`` keeps the decoded photos in memory if they take no more than ``memory_limit_gb``
-    and half of what is free on the device, and if the transforms are the recipe's; otherwise photos
-    are streamed from disk.
+    ``pipeline = auto`` keeps the decoded photos in memory if they take at most ``memory_limit_gb`` and half of what is
+    free on the device, and if the transforms are the recipe's; otherwise photos are streamed from disk.
 
     Args:
+        train, val: transforms; None: the recipe's.
         cache: folder that keeps decoded photos from run to run; None keeps nothing.
 
     Raises:
@@ -110,64 +111,83 @@ def make_loaders(
             processes than a batch has photos.
     """
     _check_processes(split, recipe)
-    own = _same(train, train_transform(recipe)) and _same(val, val_transform(recipe))
-    listed = recipe.augmentation and recipe.auto_augment != "none"
-    if recipe.pipeline == "resident" and not own:
-        raise ParameterError("pipeline = 'resident' knows the recipe's own transforms only: use pipeline = stream")
-    names = tuple(audit.photos.names[i] for i in split.train)
-    needed = decoded_bytes(split, recipe)
-    allowed = min(recipe.memory_limit_gb * 1e9, free_memory(device) / 2)
-    if recipe.pipeline == "resident" or (recipe.pipeline == "auto" and own and not listed and needed <= allowed):
-        feeds = _resident(audit, split, recipe, device, cache)
-        why = f"{needed / 1e9:.2f} GB of decoded photos in memory"
-        return Loaders(*feeds, audit.photos.classes, "resident", why, names)
-    too_large = f"{needed / 1e9:.2f} GB decoded, {allowed / 1e9:.2f} GB allowed"
-    why = {"stream": "as asked", "auto": too_large if own else "the transforms are your own"}
-    if listed:
-        why["auto"] = "auto_augment takes photos one by one"
-    streams = (
-        StreamingLoader(audit.photos, split.train, train or train_transform(recipe), recipe, device, shuffle=True),
-        StreamingLoader(audit.photos, split.val, val or val_transform(recipe), recipe, device, shuffle=False),
-    )
-    return Loaders(*streams, audit.photos.classes, "stream", why[recipe.pipeline], names)
+    recipes = train_transform(recipe), val_transform(recipe)
+    train, val = train or recipes[0], val or recipes[1]
+    own = not (is_recipes(train, recipes[0]) and is_recipes(val, recipes[1]))
+    kind, why = _choose_pipeline(recipe, len(split.train), len(split.val), device, own)
+    if kind == "resident":
+        loaders = _resident(audit, split, recipe, device, cache)
+    else:
+        loaders = (
+            StreamingLoader(audit.photos, split.train, train, recipe, device, shuffle=True),
+            StreamingLoader(audit.photos, split.val, val, recipe, device, shuffle=False),
+        )
+    return Loaders(*loaders, audit.photos.classes, kind, why, tuple(audit.photos.names[i] for i in split.train))
 
 
-def decoded_bytes(split: Split, recipe: Recipe) -> int:
-    """What the photos of this split take in memory when they are resident."""
+def derived_for(recipe: Recipe, photos: int) -> list[Derived]:
+    """What the recipe's loaders will keep of so many photos; nothing if they stream."""
+    train = int(recipe.train_fraction * photos)
+    if _choose_pipeline(recipe, train, photos - train, pick_device(recipe.device))[0] == "stream":
+        return []
+    return [train_arrays(recipe), val_arrays(recipe)] if recipe.augmentation else [val_arrays(recipe)]
+
+
+def decoded_bytes(train: int, val: int, recipe: Recipe) -> int:
+    """Bytes of memory for so many decoded training and validation photos."""
     side = canvas_sides(recipe)[0] if recipe.augmentation else recipe.val_size
-    return 3 * (len(split.train) * side**2 + len(split.val) * recipe.val_size**2)
+    return 3 * (train * side**2 + val * recipe.val_size**2)
+
+
+def _choose_pipeline(recipe: Recipe, train: int, val: int, device: torch.device, own: bool = False) -> tuple[str, str]:
+    """``resident`` or ``stream``, and why.
+
+    Args:
+        train, val: numbers of photos.
+        own: whether a transform is not the recipe's.
+    """
+    needed = decoded_bytes(train, val, recipe)
+    allowed = min(recipe.memory_limit_gb * 1e9, free_memory(device) / 2)
+    if recipe.pipeline == "stream":
+        return "stream", "as the recipe says"
+    if own and recipe.pipeline == "resident":
+        raise ParameterError("pipeline = resident takes the recipe's own transforms only: use pipeline = stream")
+    if own:
+        return "stream", "the transforms are your own"
+    if recipe.auto_augment != "none":
+        return "stream", "auto_augment takes photos one by one"
+    if recipe.pipeline == "auto" and needed > allowed:
+        return "stream", f"{needed / 1e9:.2f} GB decoded, {allowed / 1e9:.2f} GB allowed"
+    return "resident", f"{needed / 1e9:.2f} GB of decoded photos in memory"
 
 
 def epoch_order(photos: int, seed: int | None, epoch: int) -> torch.Tensor:
-    """int64 ``(photos,)``: a permutation that follows from seed and epoch; without a seed, as they are."""
+    """int64 ``(photos,)``: a permutation that follows from seed and epoch; without a seed, ascending."""
     if seed is None:
         return torch.arange(photos)
     return torch.randperm(photos, generator=generator(seed, "order", epoch))
 
 
 def val_batch_size(device: torch.device) -> int:
-    """Photos per batch where no gradients are kept: as many as the processor's cache likes, or a GPU's threads."""
+    """Photos per batch where no gradients are kept: few enough for the processor's cache, or enough to fill a GPU."""
     return 64 if device.type == "cpu" else 512
 
 
 def _resident(
     audit: Audit, split: Split, recipe: Recipe, device: torch.device, cache: Path | None
 ) -> tuple[AugmentingLoader | InMemoryLoader, InMemoryLoader]:
+    seen = train_arrays(recipe) if recipe.augmentation else val_arrays(recipe)
+    wanted = [(seen, split.train), (val_arrays(recipe), split.val)]
+    train_photos, val_photos = decoded_photos(audit, wanted, cache)
     train_labels, val_labels = (
         torch.tensor([audit.photos.labels[i] for i in part], device=device) for part in (split.train, split.val)
     )
     if recipe.augmentation:
-        canvases, frames = train_canvases(audit, split.train, recipe, cache)
-        train = AugmentingLoader(canvases.to(device), frames, train_labels, recipe)
+        canvases = train_photos["canvases"].to(device)
+        train = AugmentingLoader(canvases, train_photos["half_sizes"], train_labels, recipe)
     else:
-        pictures = val_pictures(audit, split.train, recipe, cache).to(device)
-        train = InMemoryLoader(pictures, train_labels, recipe.batch_size, recipe.seed)
-    pictures = val_pictures(audit, split.val, recipe, cache).to(device)
-    return train, InMemoryLoader(pictures, val_labels, val_batch_size(device))
-
-
-def _same(given: v2.Transform | None, own: v2.Transform) -> bool:
-    return given is None or repr(given) == repr(own)
+        train = InMemoryLoader(train_photos["pictures"].to(device), train_labels, recipe.batch_size, recipe.seed)
+    return train, InMemoryLoader(val_photos["pictures"].to(device), val_labels, val_batch_size(device))
 
 
 def _check_processes(split: Split, recipe: Recipe) -> None:

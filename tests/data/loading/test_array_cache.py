@@ -30,8 +30,15 @@ def entry(tmp_path):
     return tmp_path / "cache" / "entry"
 
 
-def fetch(entry, build, version="1", said=None):
-    return array_cache.cached_arrays(entry, SHAPES, version, build, (said if said is not None else []).append)
+def fetch(entry, build, version="1", said=None, shapes=SHAPES):
+    """The entry's arrays, read or made; None if it cannot be written."""
+    log = (said if said is not None else []).append
+    if (arrays := array_cache.read_entry(entry, shapes, version, log)) is None:
+        with array_cache.new_entries({entry: shapes}, version, log) as fresh:
+            if fresh:
+                build(fresh[entry])
+        arrays = fresh.get(entry)
+    return arrays
 
 
 def test_built_once_and_the_same_when_read(entry):
@@ -45,6 +52,7 @@ def test_built_once_and_the_same_when_read(entry):
 
 
 def test_the_arrays_cannot_be_changed_by_accident(entry):
+    fetch(entry, Builder())
     with pytest.raises(ValueError, match="read-only"):
         fetch(entry, Builder())["squares"][0] = 7
 
@@ -126,7 +134,7 @@ def test_a_really_full_disk_is_said_and_leaves_nothing(tmp_path):
     try:
         said = []
         shapes = {"large": ((1000, 1000), "uint8")}
-        assert array_cache.cached_arrays(disk / "entry", shapes, "1", lambda arrays: None, said.append) is None
+        assert fetch(disk / "entry", Builder(), said=said, shapes=shapes) is None
         assert "No space left on device" in said[0]
         assert list(disk.iterdir()) == []
     finally:
@@ -156,3 +164,21 @@ def test_deleting_it_during_use_harms_nobody(entry):
     arrays = fetch(entry, Builder())
     shutil.rmtree(entry)
     assert arrays["squares"][3, 0] == 9
+
+
+def test_entries_are_made_together_and_one_without_room_is_left_out(entry, monkeypatch):
+    reserve, said = os.posix_fallocate, []
+
+    def nearly_full(file, start, length):
+        if length > 1000:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        reserve(file, start, length)
+
+    monkeypatch.setattr(os, "posix_fallocate", nearly_full)
+    large = entry.parent / "large"
+    with array_cache.new_entries({large: {"a": ((2000,), "uint8")}, entry: SHAPES}, "1", said.append) as fresh:
+        assert list(fresh) == [entry]
+        Builder()(fresh[entry])
+    assert len(said) == 1
+    assert [path.name for path in entry.parent.iterdir()] == ["entry"]
+    assert array_cache.read_entry(entry, SHAPES, "1")["squares"][3, 0] == 9

@@ -23,46 +23,46 @@ SEED = Recipe.from_preset("seed")
 CPU = torch.device("cpu")
 
 
-def literally(photo, draws, i, recipe=SEED):
+def literally(photo, params, i, recipe=SEED):
     """The seed recipe's training transforms with given parameters, by torchvision's functions."""
-    photo = T.center_crop(T.rotate(photo, float(draws.angle[i])), [recipe.crop_size] * 2)
-    photo = T.horizontal_flip(photo) if draws.flip[i, 0] else photo
-    photo = T.vertical_flip(photo) if draws.flip[i, 1] else photo
+    photo = T.center_crop(T.rotate(photo, float(params.angle[i])), [recipe.crop_size] * 2)
+    photo = T.horizontal_flip(photo) if params.flip[i, 0] else photo
+    photo = T.vertical_flip(photo) if params.flip[i, 1] else photo
     operations = (T.adjust_brightness, T.adjust_contrast, T.adjust_saturation, T.adjust_hue)
-    values = [*draws.factor[i].tolist(), float(draws.hue[i])]
-    for operation in draws.order[i].tolist():
+    values = [*params.factor[i].tolist(), float(params.hue[i])]
+    for operation in params.order[i].tolist():
         photo = operations[operation](photo, values[operation])
     return T.resize(T.to_dtype(T.to_image(photo), torch.float32, scale=True), [recipe.image_size] * 2, antialias=True)
 
 
 def neutral(n, **changes):
     """Draws that change nothing, except for what is given."""
-    draws = batch_augmentation.AugmentationParams(
+    params = batch_augmentation.AugmentationParams(
         angle=torch.zeros(n),
         flip=torch.zeros(n, 2, dtype=torch.bool),
         factor=torch.ones(n, 3),
         hue=torch.zeros(n),
         order=torch.arange(4).repeat(n, 1),
     )
-    return dataclasses.replace(draws, **changes)
+    return dataclasses.replace(params, **changes)
 
 
-def ours(photos, draws, recipe=SEED):
+def ours(photos, params, recipe=SEED):
     canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
-    frames = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
-    plan = batch_augmentation.prepare_params(draws, frames, recipe, CPU)
-    return denormalize(batch_augmentation.Augmenter(recipe, CPU)(canvases, plan))
+    half_sizes = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
+    prepared = batch_augmentation.prepare_params(params, half_sizes, recipe, CPU)
+    return denormalize(batch_augmentation.Augmenter(recipe, CPU)(canvases, prepared))
 
 
-def difference(photos, draws):
-    expected = torch.stack([literally(photo, draws, i) for i, photo in enumerate(photos)])
-    return 255 * (ours(photos, draws) - expected).abs().mean().item()
+def difference(photos, params):
+    expected = torch.stack([literally(photo, params, i) for i, photo in enumerate(photos)])
+    return 255 * (ours(photos, params) - expected).abs().mean().item()
 
 
-def only(draws, n, column):
+def only(params, n, column):
     factor = torch.ones(n, 3)
-    factor[:, column] = draws.factor[:, column]
-    return neutral(n, factor=factor, order=draws.order)
+    factor[:, column] = params.factor[:, column]
+    return neutral(n, factor=factor, order=params.order)
 
 
 @pytest.fixture(scope="module", params=["drawn", "real"])
@@ -86,17 +86,17 @@ def photos(request, smooth_photos):
 )
 def test_same_parameters_same_picture(photos, operation, tolerance):
     n = len(photos)
-    draws = batch_augmentation.sample_params(SEED, n, generator(3))
+    params = batch_augmentation.sample_params(SEED, n, generator(3))
     chosen = {
         "nothing": neutral(n),
-        "rotation": neutral(n, angle=draws.angle),
-        "flips": neutral(n, flip=draws.flip),
-        "brightness": only(draws, n, batch_augmentation.BRIGHTNESS),
-        "contrast": only(draws, n, batch_augmentation.CONTRAST),
-        "saturation": only(draws, n, batch_augmentation.SATURATION),
-        "hue": neutral(n, hue=draws.hue),
-        "colour": neutral(n, factor=draws.factor, hue=draws.hue, order=draws.order),
-        "all": draws,
+        "rotation": neutral(n, angle=params.angle),
+        "flips": neutral(n, flip=params.flip),
+        "brightness": only(params, n, batch_augmentation.BRIGHTNESS),
+        "contrast": only(params, n, batch_augmentation.CONTRAST),
+        "saturation": only(params, n, batch_augmentation.SATURATION),
+        "hue": neutral(n, hue=params.hue),
+        "colour": neutral(n, factor=params.factor, hue=params.hue, order=params.order),
+        "all": params,
     }[operation]
     assert difference(photos, chosen) < tolerance
 
@@ -108,18 +108,18 @@ def sharpness(pictures):
 
 def test_as_sharp_as_torchvision_makes_it(real_photos):
     """Sampling twice would blur; a network trained on blurred photos is examined on sharp ones."""
-    draws = batch_augmentation.sample_params(SEED, len(real_photos), generator(3))
-    literal = torch.stack([literally(photo, draws, i) for i, photo in enumerate(real_photos)])
-    assert sharpness(ours(real_photos, draws)) == pytest.approx(sharpness(literal), rel=0.05)
+    params = batch_augmentation.sample_params(SEED, len(real_photos), generator(3))
+    literal = torch.stack([literally(photo, params, i) for i, photo in enumerate(real_photos)])
+    assert sharpness(ours(real_photos, params)) == pytest.approx(sharpness(literal), rel=0.05)
 
 
 def test_a_wrong_sign_would_be_noticed(smooth_photos):
     """The comparison can fail: the mirrored angle is far outside the tolerance."""
     n = len(smooth_photos)
-    draws = neutral(n, angle=torch.full((n,), 20.0))
+    params = neutral(n, angle=torch.full((n,), 20.0))
     mirrored = neutral(n, angle=torch.full((n,), -20.0))
     expected = torch.stack([literally(photo, mirrored, i) for i, photo in enumerate(smooth_photos)])
-    assert 255 * (ours(smooth_photos, draws) - expected).abs().mean().item() > 4
+    assert 255 * (ours(smooth_photos, params) - expected).abs().mean().item() > 4
 
 
 def test_validation_pictures_are_exactly_the_literal_ones(photos):
@@ -129,22 +129,22 @@ def test_validation_pictures_are_exactly_the_literal_ones(photos):
 
 
 def test_each_photo_of_a_batch_gets_its_own_parameters(smooth_photos):
-    draws = batch_augmentation.sample_params(SEED, 4, generator(0))
-    images = ours([smooth_photos[0]] * 4, draws)
+    params = batch_augmentation.sample_params(SEED, 4, generator(0))
+    images = ours([smooth_photos[0]] * 4, params)
     assert all(not torch.equal(images[0], other) for other in images[1:])
 
 
 def test_draws_are_distributed_as_torchvisions():
-    draws = batch_augmentation.sample_params(SEED, 20_000, generator(1))
-    assert -30 <= draws.angle.min() < -29.9
-    assert 29.9 < draws.angle.max() <= 30
-    assert draws.flip.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
-    assert draws.factor.mean(0).tolist() == pytest.approx([1, 1, 1], abs=0.01)
-    assert draws.factor.min() >= 0.8
-    assert draws.factor.max() <= 1.2
-    assert draws.hue.min() >= -0.1
-    assert draws.hue.max() <= 0.1
-    orders, counts = draws.order.unique(dim=0, return_counts=True)
+    params = batch_augmentation.sample_params(SEED, 20_000, generator(1))
+    assert -30 <= params.angle.min() < -29.9
+    assert 29.9 < params.angle.max() <= 30
+    assert params.flip.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
+    assert params.factor.mean(0).tolist() == pytest.approx([1, 1, 1], abs=0.01)
+    assert params.factor.min() >= 0.8
+    assert params.factor.max() <= 1.2
+    assert params.hue.min() >= -0.1
+    assert params.hue.max() <= 0.1
+    orders, counts = params.order.unique(dim=0, return_counts=True)
     assert len(orders) == 24
     assert counts.float().std() / counts.float().mean() < 0.1
 
@@ -188,17 +188,17 @@ def test_the_grid_is_the_library_s():
 WHOLE = Recipe.from_preset("seed", crop="random_resized", crop_scale=0.3, rotation=0.0)
 
 
-def random_resized(photo, draws, i, recipe):
+def random_resized(photo, params, i, recipe):
     """The box that was drawn for a photo, cut out, resized and flipped by torchvision."""
     aspect = torch.tensor([photo.width / photo.height])
-    x, y, w, h = batch_augmentation.boxes(draws.box[i : i + 1], aspect, (recipe.crop_scale, 1.0), 4 / 3)[0].tolist()
+    x, y, w, h = batch_augmentation.boxes(params.box[i : i + 1], aspect, (recipe.crop_scale, 1.0), 4 / 3)[0].tolist()
     left, top = (1 + x - w) / 2 * photo.width, (1 + y - h) / 2 * photo.height
-    turned = T.rotate(T.to_image(photo).float(), float(draws.angle[i]), interpolation=T.InterpolationMode.BILINEAR)
+    turned = T.rotate(T.to_image(photo).float(), float(params.angle[i]), interpolation=T.InterpolationMode.BILINEAR)
     cut = T.resized_crop(
         turned, round(top), round(left), round(h * photo.height), round(w * photo.width), [recipe.image_size] * 2
     )
-    cut = T.horizontal_flip(cut) if draws.flip[i, 0] else cut
-    return (T.vertical_flip(cut) if draws.flip[i, 1] else cut) / 255
+    cut = T.horizontal_flip(cut) if params.flip[i, 0] else cut
+    return (T.vertical_flip(cut) if params.flip[i, 1] else cut) / 255
 
 
 @pytest.mark.parametrize(("rotation", "tolerance"), [(0.0, 4.0), (30.0, 5.0)])
@@ -206,13 +206,13 @@ def test_random_resized_crops_are_torchvisions_given_the_same_box(photos, rotati
     recipe = dataclasses.replace(WHOLE, rotation=rotation)
     n = len(photos)
     drawn = batch_augmentation.sample_params(recipe, n, generator(3, "boxes"))
-    draws = neutral(n, angle=drawn.angle, flip=drawn.flip, box=drawn.box)
-    expected = torch.stack([random_resized(photo, draws, i, recipe) for i, photo in enumerate(photos)])
-    assert 255 * (ours(photos, draws, recipe) - expected).abs().mean().item() < tolerance
+    params = neutral(n, angle=drawn.angle, flip=drawn.flip, box=drawn.box)
+    expected = torch.stack([random_resized(photo, params, i, recipe) for i, photo in enumerate(photos)])
+    assert 255 * (ours(photos, params, recipe) - expected).abs().mean().item() < tolerance
 
 
 def test_boxes_are_distributed_as_torchvisions():
-    """Share of the photo and shape of the box, over 4,000 draws of each, on a wide photo."""
+    """Share of the photo and shape of the box, over 4,000 params of each, on a wide photo."""
     from torchvision.transforms import v2
 
     aspect, n = 1.6, 4000
@@ -239,8 +239,8 @@ def test_an_impossible_shape_falls_back_to_the_largest_central_box():
 
 def test_erased_rectangles_have_torchvisions_size_and_frequency():
     recipe = dataclasses.replace(SEED, random_erasing=0.4, image_size=64, val_resize=64)
-    draws = batch_augmentation.sample_params(recipe, 4000, generator(1, "erase")).erase
-    columns, rows = batch_augmentation.erased(draws, recipe)
+    params = batch_augmentation.sample_params(recipe, 4000, generator(1, "erase")).erase
+    columns, rows = batch_augmentation.erased(params, recipe)
     area = columns.sum(1) * rows.sum(1) / 64**2
     assert (area > 0).float().mean().item() == pytest.approx(0.4, abs=0.03)
     hit = area[area > 0]

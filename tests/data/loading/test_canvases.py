@@ -4,13 +4,17 @@ import numpy as np
 import pytest
 import torch
 
+from helpers.data import decode
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.loading import canvases as canvases_module
-from helpers.data.loading.canvases import train_canvases, val_pictures
+from helpers.data.loading.canvases import decoded_photos, train_arrays, val_pictures
 from helpers.recipe import Recipe
 
 RECIPE = Recipe(image_size=24, crop_size=48, val_resize=28)
+
+
+def train_photos(audit, photos, recipe, cache=None):
+    return decoded_photos(audit, [(train_arrays(recipe), photos)], cache)[0]
 
 
 @pytest.fixture
@@ -20,21 +24,20 @@ def audit(grow):
 
 def test_cached_photos_are_the_decoded_ones(audit, tmp_path):
     rows = (7, 2, 3)
-    plain, frames = train_canvases(audit, rows, RECIPE)
+    plain = train_photos(audit, rows, RECIPE)
     for _ in range(2):  # made, and read
-        cached, cached_frames = train_canvases(audit, rows, RECIPE, tmp_path / "cache")
-        assert torch.equal(plain, cached)
-        assert torch.equal(frames, cached_frames)
+        cached = train_photos(audit, rows, RECIPE, tmp_path / "cache")
+        assert all(torch.equal(plain[name], cached[name]) for name in ("canvases", "half_sizes"))
         again = val_pictures(audit, rows, RECIPE, tmp_path / "cache")
         assert torch.equal(val_pictures(audit, rows, RECIPE), again)
-    assert plain.shape == (3, 3, 36, 36)
-    assert plain.dtype == torch.uint8
+    assert plain["canvases"].shape == (3, 3, 36, 36)
+    assert plain["canvases"].dtype == torch.uint8
 
 
 def test_another_split_finds_its_photos_in_the_same_cache(audit, tmp_path, monkeypatch):
     val_pictures(audit, range(4), RECIPE, tmp_path)
     expected = val_pictures(audit, range(4, 9), RECIPE)
-    monkeypatch.setattr(canvases_module, "load_photo", None)  # nothing is decoded any more
+    monkeypatch.setattr(decode, "_decoded", None)  # nothing is decoded any more
     assert torch.equal(val_pictures(audit, range(4, 9), RECIPE, tmp_path), expected)
 
 
@@ -42,8 +45,8 @@ def test_another_split_finds_its_photos_in_the_same_cache(audit, tmp_path, monke
 def test_other_geometry_is_another_entry(audit, tmp_path, changes):
     other = Recipe(**{"image_size": 24, "crop_size": 48, "val_resize": 28, **changes})
     for recipe in (RECIPE, other):
-        canvases, _ = train_canvases(audit, (0, 8), recipe, tmp_path)
-        assert torch.equal(canvases, train_canvases(audit, (0, 8), recipe)[0])
+        canvases = train_photos(audit, (0, 8), recipe, tmp_path)["canvases"]
+        assert torch.equal(canvases, train_photos(audit, (0, 8), recipe)["canvases"])
         pictures = val_pictures(audit, (0, 8), recipe, tmp_path)
         assert torch.equal(pictures, val_pictures(audit, (0, 8), recipe))
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from helpers.common import device as device_module
 from helpers.common import distributed
 from helpers.common.errors import ParameterError
 from helpers.data.audit import audit_photos
 from helpers.data.augmentation import train_transform, val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
+from helpers.data.loading import loaders
 from helpers.data.loading.loaders import decoded_bytes, epoch_order, make_loaders
 from helpers.data.split import split_photos
 from helpers.recipe import Recipe
@@ -91,10 +91,10 @@ def test_auto_is_resident_if_it_fits_and_streams_if_not(data):
 
 
 def test_auto_streams_if_the_machine_has_less_free_than_twice_the_photos(data, monkeypatch):
-    needed = decoded_bytes(data[1], recipe())
-    monkeypatch.setattr(device_module, "free_memory", lambda device: 2 * needed)
+    needed = decoded_bytes(len(data[1].train), len(data[1].val), recipe())
+    monkeypatch.setattr(loaders, "free_memory", lambda device: 2 * needed)
     assert feeds(data).kind == "resident"
-    monkeypatch.setattr(device_module, "free_memory", lambda device: 2 * needed - 1)
+    monkeypatch.setattr(loaders, "free_memory", lambda device: 2 * needed - 1)
     assert feeds(data).kind == "stream"
 
 
