@@ -89,7 +89,7 @@ def open_dataset(recipe: Recipe, root: Path) -> Audit:
     """
     cache = root / recipe.work_dir / "photos"
     folder = locate_photos(recipe.dataset, cache, root=root, demo_photos=recipe.demo_photos)
-    return audit_photos(find_photos(folder))
+    return audit_photos(find_photos(folder), recipe, root / recipe.work_dir / "cache")
 
 
 def locate_existing(recipe: Recipe, root: Path, data: str | None = None) -> Path:
