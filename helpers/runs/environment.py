@@ -23,11 +23,7 @@ PACKAGES = ("torch", "torchvision", "numpy", "pillow", "matplotlib", "papermill"
 
 
 def environment(run: Run, fingerprint: str) -> dict[str, Any]:
-    """Collect what could make the same recipe give other numbers elsewhere.
-
-    Args:
-        fingerprint: of the photos, from their audit.
-    """
+    """Collect what could make the same recipe give other numbers elsewhere; ``fingerprint`` is the photos'."""
     return {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -45,11 +41,11 @@ def environment(run: Run, fingerprint: str) -> dict[str, Any]:
 
 
 def git_commit(root: Path) -> str:
-    """The commit of the code, with ``+changes`` if files differ from it; ``unknown`` outside git."""
+    """Return the commit of the code, with ``+changes`` if files differ from it; ``unknown`` outside git."""
 
     def git(*arguments: str) -> str:
-        command = ["git", *arguments]
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        options = {"cwd": root, "capture_output": True, "text": True, "check": True, "timeout": 10}
+        return subprocess.run(["git", *arguments], **options).stdout.strip()
 
     try:
         commit = git("rev-parse", "HEAD")
@@ -60,7 +56,7 @@ def git_commit(root: Path) -> str:
 
 
 def save_environment(folder: Path, facts: dict[str, Any]) -> None:
-    """Write the file. If an interrupted run began elsewhere, what it said then is kept under ``before``."""
+    """Write the file; other environments that an interrupted run has used before are kept under ``before``."""
     before: dict[str, Any] = {}
     with contextlib.suppress(RunError):
         before = read_environment(folder)
@@ -71,5 +67,9 @@ def save_environment(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Raises: RunError: the file is missing or damaged."""
+    """Read the file.
+
+    Raises:
+        RunError: it is missing or damaged.
+    """
     return read_json(folder / FILE)

@@ -1,4 +1,4 @@
-"""One process per run folder. The operating system gives the lock back when its holder dies."""
+"""One process per run folder. The operating system releases the lock of a process that dies."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _held: dict[Path, FileLock] = {}
 
 
 def hold(folder: Path, name: str = "run", patience: float = 0.0) -> None:
-    """Hold the folder's lock until ``release`` or the end of this process, which may hold it already.
+    """Hold the folder's lock until ``release`` or the end of this process; holding it twice is allowed.
 
     Args:
         name: what is locked: ``run`` for training, ``notebook`` for executing a notebook into the folder.
@@ -44,7 +44,7 @@ def hold(folder: Path, name: str = "run", patience: float = 0.0) -> None:
 
 
 def release(folder: Path, name: str = "run") -> None:
-    """Give the lock back, if this process holds it."""
+    """Release the lock, if this process holds it."""
     path = (folder / f".{name}.lock").resolve()
     if path in _held:
         _facts(path).unlink(missing_ok=True)
@@ -63,7 +63,7 @@ def wait_until_free(folder: Path, name: str = "run", patience: float = 10.0) -> 
 
 
 def left_behind(folder: Path, name: str) -> bool:
-    """Whether a process held the lock and ended without giving it back."""
+    """Whether a process ended without releasing the lock that it held."""
     path = (folder / f".{name}.lock").resolve()
     if path in _held or not _facts(path).exists():
         return False

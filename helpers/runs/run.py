@@ -1,4 +1,4 @@
-"""A run's folder: what every run leaves behind, and how an interrupted one goes on."""
+"""Open a run: choose its folder, or continue an interrupted one, and save everything that a run leaves."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from helpers.runs.environment import environment, save_environment
 from helpers.runs.history import Epoch, History
 from helpers.runs.recipe_file import has_recipe, has_same_settings, save_recipe
 from helpers.runs.results import has_results, save_results
-from helpers.runs.saving import WEIGHTS, save_best_model
+from helpers.runs.saving import save_best_model
 
 
 def project_root(start: Path | None = None) -> Path:
-    """The nearest folder upwards from ``start`` (default: here) that holds ``helpers/recipe.py``.
+    """Find the project's folder, which holds ``helpers/recipe.py``: ``start`` (default: here) or the nearest above it.
 
     Raises:
         RunError: there is none.
@@ -41,7 +41,7 @@ def project_root(start: Path | None = None) -> Path:
 
 
 def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
-    """The folder for this run: an unfinished run of the same recipe, or the next free name.
+    """Choose the folder for a run: an unfinished run of the same recipe, or the next free name.
 
     A finished run is never written to again; ``demo-2`` follows ``demo``.
     """
@@ -55,12 +55,12 @@ def plan_run(recipe: Recipe, root: Path | None = None) -> Path:
 
 
 def work_folder(recipe: Recipe, root: Path | None = None) -> Path:
-    """The folder of all runs. The environment variable keeps runs that tests make out of the user's way."""
+    """Return the folder of all runs; tests set the environment variable to keep theirs apart from the user's."""
     return (root or project_root()) / (os.environ.get("FLOWERS_WORK_DIR") or recipe.work_dir)
 
 
 def default_name(recipe: Recipe) -> str:
-    """A readable folder name, such as ``flower_photos-resnet18-seed``."""
+    """Make up a folder name, such as ``flower_photos-resnet18-seed``."""
     dataset = re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", recipe.dataset.rstrip("/\\"))
     parts = [re.split(r"[/\\]", dataset)[-1], recipe.backbone, recipe.preset]
     name = "-".join(dict.fromkeys(parts))  # dataset demo and preset demo are one word
@@ -78,24 +78,16 @@ class Run:
     precision: torch.dtype
 
     @property
-    def figures(self) -> Path:
-        return self.folder / "figures"
-
-    @property
     def cache(self) -> Path:
-        """Where decoded photos are kept, for all runs."""
+        """Folder of decoded photos, shared by all runs."""
         return self.root / self.recipe.work_dir / "cache"
 
-    @property
-    def best_model(self) -> Path:
-        return self.folder / WEIGHTS
-
     def locate(self, path: str) -> str:
-        """A path from the parameters, relative ones seen from the project's root."""
+        """Resolve a path of the recipe against the project's root."""
         return path if path in ("none", "imagenet") else str(self.root / Path(path).expanduser())
 
     def relative(self, path: Path) -> str:
-        """The path as seen from the project's root, with forward slashes, for printing."""
+        """Shorten a path for printing: relative to the project's root, with forward slashes."""
         return Path(path).relative_to(self.root).as_posix() if Path(path).is_relative_to(self.root) else str(path)
 
     def save_history(self, history: History) -> None:
@@ -112,10 +104,10 @@ class Run:
 
     def save_figure(self, figure, name: str) -> None:
         """Write ``figures/<name>.png``."""
-        files.save_figure(self.figures / f"{name}.png", figure)
+        files.save_figure(self.folder / "figures" / f"{name}.png", figure)
 
     def save_environment(self, fingerprint: str) -> None:
-        """Write ``environment.json``. ``fingerprint`` is that of the audited photos."""
+        """Write ``environment.json``, with the audit's fingerprint of the photos."""
         save_environment(self.folder, environment(self, fingerprint))
 
     def save_results(self, results: dict[str, Any]) -> None:
@@ -133,7 +125,7 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
         device: instead of the recipe's, for one of several processes.
 
     Raises:
-        ParameterError: the device or the precision is not to be had here.
+        ParameterError: this machine does not have the device or the precision.
         WeightsError: the backbone is unknown.
         RunError: the folder cannot be made or written, or another process writes to it.
     """
@@ -153,7 +145,7 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
 
 
 def make_folder(folder: Path) -> None:
-    """Make a run's folder, and see that it can be written.
+    """Make a run's folder and check that it can be written.
 
     Raises:
         RunError: it cannot.

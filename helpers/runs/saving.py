@@ -18,6 +18,7 @@ from helpers.recipe import Recipe
 from helpers.runs.history import Epoch
 
 WEIGHTS, FACTS = "best_model.pth", "best_model.json"
+SHARED = ("backbone", "dropout", "image_size", "val_resize")  # settings that using the model takes
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,7 @@ class ModelFacts:
 
     def differs_from(self, recipe: Recipe) -> list[str]:
         """The settings in which the model is not the recipe's: its files then come from different runs."""
-        shared = ("backbone", "dropout", "image_size", "val_resize")
-        return [name for name in shared if getattr(self, name) != getattr(recipe, name)]
+        return [name for name in SHARED if getattr(self, name) != getattr(recipe, name)]
 
 
 def save_best_model(
@@ -45,17 +45,9 @@ def save_best_model(
 ) -> None:
     """Write the weights, then the facts: where these are, the weights are whole."""
     tensors.save_tensors(folder / WEIGHTS, weights)
-    facts = ModelFacts(
-        recipe.backbone,
-        classes,
-        recipe.dropout,
-        recipe.image_size,
-        recipe.val_resize,
-        IMAGENET_MEAN,
-        IMAGENET_STD,
-        best.epoch,
-        best.val_accuracy,
-    )
+    settings = {name: getattr(recipe, name) for name in SHARED}
+    result = {"epoch": best.epoch, "val_accuracy": best.val_accuracy}
+    facts = ModelFacts(**settings, **result, classes=classes, mean=IMAGENET_MEAN, std=IMAGENET_STD)
     write_json(folder / FACTS, dataclasses.asdict(facts))
 
 
@@ -72,10 +64,8 @@ def read_model_facts(folder: Path) -> ModelFacts:
     try:
         lists = {name: tuple(values[name]) for name in ("classes", "mean", "std")}
         return ModelFacts(**{f.name: values[f.name] for f in dataclasses.fields(ModelFacts)} | lists)
-    except KeyError as error:
-        raise RunError(f"{path} is damaged ({error} is missing): train again") from error
-    except TypeError as error:
-        raise RunError(f"{path} is damaged ({error}): train again") from error
+    except (KeyError, TypeError) as error:
+        raise RunError(f"{path} is damaged ({error!r}): train again") from error
 
 
 def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Module:
@@ -89,7 +79,7 @@ def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Modu
     try:
         model = replace_head(build_backbone(facts.backbone, "none"), len(facts.classes), facts.dropout)
         model.load_state_dict(weights)
-    except (UserError, TypeError, RuntimeError, AttributeError) as error:
+    except (UserError, ValueError, TypeError, RuntimeError, AttributeError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{folder}: {FACTS} and {WEIGHTS} do not fit ({reason}): train again") from error
     return model.to(device, memory_format=torch.channels_last).eval()

@@ -49,6 +49,7 @@ def test_a_run_without_a_model_and_a_damaged_one_are_named(folder, tmp_path):
         ({"classes": ["a", "b"]}, "do not fit"),
         ({"backbone": "resnet19"}, "do not fit .*'resnet19' is unknown"),
         ({"dropout": "much"}, "do not fit"),
+        ({"dropout": 7}, "do not fit"),
         ({"classes": None}, "damaged"),
     ],
 )
