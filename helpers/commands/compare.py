@@ -23,7 +23,7 @@ WHEN_INTERRUPTED = "the same command continues"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_parameter_options(parser)
     parser.add_argument("--rows", nargs="*", default=[], help="names of recipes, also with *; default: all")
-    parser.add_argument("--folds", type=int, default=5, help="default: %(default)s")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds (default: %(default)s)")
     parser.add_argument("--only", type=int, nargs="*", help="only these folds, from 0")
     parser.add_argument("--seeds", type=int, default=1, help="trainings per fold (default: %(default)s)")
     parser.add_argument("--image-size", type=int, help="px; smaller is cheaper")

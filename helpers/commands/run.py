@@ -31,7 +31,7 @@ WHEN_INTERRUPTED = "the same command continues"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_parameter_options(parser)
-    parser.add_argument("--notebook", type=Path, default=NOTEBOOK, help="default: %(default)s")
+    parser.add_argument("--notebook", type=Path, default=NOTEBOOK, help="notebook to execute (default: %(default)s)")
 
 
 def run(options: argparse.Namespace) -> int:
