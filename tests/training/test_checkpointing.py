@@ -90,9 +90,9 @@ def test_of_a_damaged_checkpoint_the_previous_one_is_used(tmp_path, whole, how):
             "code inside": b"cposix\nsystem\n(S'touch " + str(tmp_path / "canary").encode() + b"'\ntR.",
         }[how]
         path.write_bytes(damaged)
-        said = []
-        state = make_checkpointer(tmp_path, recipe).restore(said.append)
-        if "previous.ckpt is used instead" in " ".join(said):
+        lines = []
+        state = make_checkpointer(tmp_path, recipe).restore(lines.append)
+        if "previous.ckpt is used instead" in " ".join(lines):
             assert (len(state.history), state.meter.steps) == (1, 1)
         else:  # a flipped bit that means nothing: padding, or a field that nobody reads
             assert how == "bit flipped"
@@ -108,9 +108,9 @@ def test_if_every_checkpoint_is_damaged_the_training_begins_anew_and_says_so(tmp
         tiny_fit(tmp_path, tiny_recipe(checkpoint_steps=1), after_step=stop_at(4))
     for name in ("last.ckpt", "previous.ckpt"):
         (tmp_path / name).write_bytes(b"PK")
-    said = []
-    tiny_fit(tmp_path, tiny_recipe(), said.append)
-    assert "no checkpoint can be used: the training begins anew" in said
+    lines = []
+    tiny_fit(tmp_path, tiny_recipe(), lines.append)
+    assert "no checkpoint can be used: the training begins anew" in lines
     assert digests(tmp_path) == whole
 
 
@@ -153,9 +153,9 @@ def test_resuming_on_another_machine_is_logged(tmp_path):
     state = tensors.load_tensors(tmp_path / "last.ckpt")
     state["machine"] = "cuda (bfloat16, 2 threads, torch 2.14.1)"
     tensors.save_tensors(tmp_path / "last.ckpt", state)
-    said = []
-    assert len(tiny_fit(tmp_path, tiny_recipe(), said.append).history) == 3
-    assert any("it was begun on cuda (bfloat16" in line and "goes on with cpu (float32" in line for line in said)
+    lines = []
+    assert len(tiny_fit(tmp_path, tiny_recipe(), lines.append).history) == 3
+    assert any("it was begun on cuda (bfloat16" in line and "goes on with cpu (float32" in line for line in lines)
 
 
 FULL = """
@@ -178,10 +178,10 @@ def test_a_quota_stops_the_training_with_path_and_need_and_leaves_the_last_good_
         tiny_fit(tmp_path, tiny_recipe(epochs=6), after_step=stop_at(7))
     before = digests(tmp_path)
     process = start_python(FULL, tmp_path, 2000)
-    said, errors = process.communicate(timeout=100)
+    output, errors = process.communicate(timeout=100)
     assert process.returncode == 3, errors
-    assert str(tmp_path) in said
-    assert "bytes needed" in said
+    assert str(tmp_path) in output
+    assert "bytes needed" in output
     assert digests(tmp_path) == before
     tiny_fit(tmp_path, tiny_recipe(epochs=6))
     tiny_fit(tmp_path / "whole", tiny_recipe(epochs=6))

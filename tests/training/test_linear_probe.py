@@ -1,4 +1,4 @@
-"""Frozen features: the head learns from them what it would learn in the whole model, which knows it then."""
+"""Training the head on frozen features is training it in the whole model."""
 
 from dataclasses import replace
 
@@ -42,17 +42,17 @@ def frozen(backbone="resnet18"):
 
 @pytest.mark.parametrize("pipeline", ["resident", "stream"])
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenet_v3_small"])
-def test_the_head_on_features_says_what_the_model_says_of_the_photos(data, backbone, pipeline):
-    model, feeds = frozen(backbone), make_loaders(*data, recipe(pipeline=pipeline), CPU)
-    head, features = select_trained_part(model, feeds, recipe(), torch.float32)
+def test_the_head_predicts_from_features_what_the_model_predicts_from_photos(data, backbone, pipeline):
+    model, loaders = frozen(backbone), make_loaders(*data, recipe(pipeline=pipeline), CPU)
+    head, features = select_trained_part(model, loaders, recipe(), torch.float32)
     assert head is head_module(model)
     for part in ("train", "val"):
-        whole = predict(model, getattr(feeds, part), torch.float32)
+        whole = predict(model, getattr(loaders, part), torch.float32)
         alone = predict(head, getattr(features, part), torch.float32)
         by_label = [torch.sort(p.logits[p.labels == 0].sum(1)).values for p in (whole, alone)]
         assert torch.allclose(*by_label, atol=1e-5)
     assert torch.equal(
-        predict(model, feeds.val, torch.float32).logits, predict(head, features.val, torch.float32).logits
+        predict(model, loaders.val, torch.float32).logits, predict(head, features.val, torch.float32).logits
     )
 
 
@@ -74,25 +74,25 @@ def test_every_photo_once_per_epoch_in_changing_order(data):
         ("squeezenet1_1", {}),  # averages behind its head
     ],
 )
-def test_where_features_would_not_be_the_same_the_whole_model_is_trained(data, backbone, changes):
-    model, feeds = frozen(backbone), make_loaders(*data, recipe(**changes), CPU)
-    assert select_trained_part(model, feeds, recipe(**changes), torch.float32) == (model, feeds)
+def test_the_whole_model_is_trained_where_features_would_change(data, backbone, changes):
+    model, loaders = frozen(backbone), make_loaders(*data, recipe(**changes), CPU)
+    assert select_trained_part(model, loaders, recipe(**changes), torch.float32) == (model, loaders)
 
 
 def test_training_changes_the_head_of_the_model_and_nothing_else(data, tmp_path):
     settings = recipe(work_dir=str(tmp_path), device="cpu", precision="fp32")
-    model, feeds = frozen(), make_loaders(*data, settings, CPU)
+    model, loaders = frozen(), make_loaders(*data, settings, CPU)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = make_optimizer(model, settings)
     run = open_run(settings)
     schedule = make_schedule(optimizer, settings)
-    history = fit(model, feeds, make_loss(), optimizer, schedule, run, lambda text: None).history
+    history = fit(model, loaders, make_loss(), optimizer, schedule, run, lambda text: None).history
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert changed == {"fc.1.weight", "fc.1.bias"}
     assert len(history) == 3
     saved = torch.load(run.folder / "last.ckpt", weights_only=True)["model"]
     assert torch.equal(saved["fc.1.weight"], model.fc[1].weight)
-    assert predict(model, feeds.val, torch.float32).accuracy == history[-1].val_accuracy
+    assert predict(model, loaders.val, torch.float32).accuracy == history[-1].val_accuracy
 
 
 def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_folder, weights_folder):
@@ -111,12 +111,12 @@ def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_fol
     assert predict(head, features.val, torch.float32).accuracy > 0.88
 
 
-def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
+def test_the_linear_probe_minimizes_the_loss_and_leaves_the_backbone_alone(data):
     tuned = replace(recipe(), frozen_backbone=False, augmentation=True, crop_size=48)
-    feeds = make_loaders(*data, tuned, CPU)
+    loaders = make_loaders(*data, tuned, CPU)
     model = random_model("resnet18", 2, 0.0, seed=1)
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    share = fit_head(model, feeds.train, torch.float32, passes=3)
+    accuracy = fit_head(model, loaders.train, torch.float32, passes=3)
     layer = find_head(model)[1]
     changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
     assert {name.rpartition(".")[2] for name in changed} == {"weight", "bias"}
@@ -124,7 +124,7 @@ def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
     model.eval()
     losses, right = [], []
     for epoch in range(3):
-        for images, labels in feeds.train.epoch(epoch):
+        for images, labels in loaders.train.epoch(epoch):
             with torch.no_grad():
                 features = torch.flatten(nn.Sequential(*list(model.children())[:-1])(images), 1)
             losses.append(nn.functional.cross_entropy(layer(features), labels, reduction="sum"))
@@ -132,46 +132,49 @@ def test_head_first_finds_the_least_loss_and_leaves_the_backbone_alone(data):
     loss = sum(losses) / len(right) + WEIGHT_PENALTY * layer.weight.square().sum()
     slopes = torch.autograd.grad(loss, [layer.weight, layer.bias])
     assert max(slope.abs().max() for slope in slopes) < 1e-3  # of about 0.5 before
-    assert share == pytest.approx(sum(right) / len(right))
+    assert accuracy == pytest.approx(sum(right) / len(right))
 
 
-def test_head_first_is_not_for_heads_that_average(data):
+def test_the_linear_probe_refuses_models_that_do_not_end_in_their_head(data):
     with pytest.raises(ParameterError, match="Set linear_probe_first to False"):
         fit_head(random_model("squeezenet1_1", 2, 0.0, seed=1), None, torch.float32)
 
 
-def test_training_begins_with_a_fitted_head(data, tmp_path):
+def test_training_starts_from_the_linear_probe(data, tmp_path):
     tuned = replace(
         recipe(), frozen_backbone=False, augmentation=True, crop_size=48, linear_probe_first=True, lr=1e-9, epochs=1
     )
     run = open_run(tuned, tmp_path, tmp_path / "run")
-    feeds = make_loaders(*data, tuned, CPU)
+    loaders = make_loaders(*data, tuned, CPU)
     model = random_model("resnet18", 2, 0.0, seed=1)
     optimizer = make_optimizer(model, tuned)
-    said = []
-    fit(model, feeds, make_loss(), optimizer, make_schedule(optimizer, tuned), run, said.append)
+    lines = []
+    fit(model, loaders, make_loss(), optimizer, make_schedule(optimizer, tuned), run, lines.append)
     fresh = random_model("resnet18", 2, 0.0, seed=1)
-    fit_head(fresh, feeds.train, run.precision)
+    fit_head(fresh, loaders.train, run.precision)
     assert torch.allclose(find_head(model)[1].weight, find_head(fresh)[1].weight, atol=1e-4)
-    assert said[0].startswith("linear probe: train Acc: ")
+    assert lines[0].startswith("linear probe: train Acc: ")
 
 
 @pytest.mark.parametrize("backbone", ["resnet18", "squeezenet1_1"])
-def test_penultimate_features_are_what_the_head_makes_its_logits_of(data, backbone):
-    model, feed = frozen(backbone), make_loaders(*data, recipe(), CPU).val
-    features, logits = extract_features(model, feed, torch.float32), predict(model, feed, torch.float32).logits
+def test_extracted_features_give_the_logits(data, backbone):
+    model, loader = frozen(backbone), make_loaders(*data, recipe(), CPU).val
+    features, logits = extract_features(model, loader, torch.float32), predict(model, loader, torch.float32).logits
     layer = find_head(model)[1].requires_grad_(False)
-    assert features.shape == (len(feed.labels), 512)
+    assert features.shape == (len(loader.labels), 512)
     if backbone == "resnet18":
         assert torch.allclose(features @ layer.weight.T + layer.bias, logits, atol=1e-5)
     else:  # a ReLU stands between the mean over places and the logits
         assert (features @ layer.weight.flatten(1).T + layer.bias <= logits + 1e-5).all()
 
 
-def test_penultimate_features_of_several_views_are_their_mean(data):
-    model, feed = frozen(), make_loaders(*data, recipe(), CPU).val
+def test_extracted_features_of_several_views_are_their_mean(data):
+    model, loader = frozen(), make_loaders(*data, recipe(), CPU).val
     mirrored = with_tta(model, recipe(test_flip=True))
-    features, logits = extract_features(mirrored, feed, torch.float32), predict(mirrored, feed, torch.float32).logits
+    features, logits = (
+        extract_features(mirrored, loader, torch.float32),
+        predict(mirrored, loader, torch.float32).logits,
+    )
     layer = find_head(model)[1].requires_grad_(False)
     assert torch.allclose(features @ layer.weight.T + layer.bias, logits, atol=1e-5)
-    assert not torch.allclose(features, extract_features(model, feed, torch.float32))
+    assert not torch.allclose(features, extract_features(model, loader, torch.float32))

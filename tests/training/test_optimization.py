@@ -1,5 +1,7 @@
 """Optimizers, their groups and schedules: each does what its name says."""
 
+import itertools
+
 import pytest
 import torch
 from torch import nn
@@ -101,3 +103,27 @@ def test_the_schedules():
     assert cycle[: peak + 1] == sorted(cycle[: peak + 1])
     assert cycle[peak:] == sorted(cycle[peak:], reverse=True)
     assert cycle[-1] < 0.1
+
+
+def test_the_learning_rate_of_all_25_published_epochs():
+    expected = [1e-3] * 7 + [1e-4] * 7 + [1e-5] * 7 + [1e-6] * 4
+    assert optimization.learning_rates(recipe()) == pytest.approx(expected)
+
+
+def test_the_cosine_warms_up_and_falls():
+    rates = optimization.learning_rates(recipe(schedule="cosine", warmup_epochs=2, epochs=10, lr=0.3))
+    assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
+    assert all(a > b for a, b in itertools.pairwise(rates[2:]))
+    assert 0 < rates[-1] < 0.03
+
+
+def test_the_optimizer_is_the_published_one():
+    (group,) = optimization.make_optimizer(nn.Linear(2, 2), recipe()).param_groups
+    assert (group["lr"], group["momentum"], group["nesterov"], group["weight_decay"]) == (1e-3, 0.9, True, 5e-4)
+
+
+def test_frozen_parameters_are_left_out_of_the_optimizer():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    model[0].requires_grad_(False)
+    (group,) = optimization.make_optimizer(model, recipe()).param_groups
+    assert [id(p) for p in group["params"]] == [id(p) for p in model[1].parameters()]

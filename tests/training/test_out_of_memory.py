@@ -57,10 +57,13 @@ class Hungry(nn.Module):
         return self.linear(images.flatten(1))
 
 
-@pytest.mark.parametrize(("room", "said"), [(9, "batch_size = 8 fits"), (0, "not even a batch of one fits")])
-def test_the_largest_batch_is_found_by_trying(room, said):
+@pytest.mark.parametrize(("room", "message"), [(9, "batch_size = 8 fits"), (0, "not even a batch of one fits")])
+def test_the_largest_batch_is_found_by_trying(room, message):
     recipe = Recipe(image_size=16, batch_size=32)
-    with pytest.raises(RunError, match=said), out_of_memory.explain_out_of_memory(Hungry(room), recipe, torch.float32):
+    with (
+        pytest.raises(RunError, match=message),
+        out_of_memory.explain_out_of_memory(Hungry(room), recipe, torch.float32),
+    ):
         Hungry(room)(torch.zeros(32, 3, 16, 16))
 
 
