@@ -139,6 +139,7 @@ class RunData:
 
 
 def duplicates(run: RunData) -> Figure:
+    """Draw the pairs of photos that look most alike."""
     photos = run.audit.photos
     found = rank_pairs(near_duplicates(run.audit), run.audit, run.split)[:8]
     pictures = [(load_photo(photos.path(pair.first)), load_photo(photos.path(pair.second))) for pair in found]
@@ -146,12 +147,14 @@ def duplicates(run: RunData) -> Figure:
 
 
 def saliency(run: RunData) -> Figure:
+    """Draw which parts of a photo drive some predictions, right and wrong ones."""
     found, classes = mistakes.mistakes_and_correct(run.predictions, 6), run.predictions.classes
     photos = [run.photo(each.name) for each in found]
     return prediction_plots.saliency(explain(run.model, found, photos, classes, run.recipe))
 
 
 def embedding(run: RunData) -> Figure:
+    """Draw the validation photos as points, by their features."""
     predictions = run.predictions
     chosen = evenly_spaced(len(predictions.names))
     features = extract_features(run.model, run.loader([run.rows[i] for i in chosen]), torch.float32)
@@ -160,6 +163,7 @@ def embedding(run: RunData) -> Figure:
 
 
 def suspects(run: RunData) -> Figure:
+    """Draw the photos whose label may be wrong."""
     found, _ = suspected_labels(run.predictions)[:12], run.rows
     if not found:
         return style.notice("no label is suspected")
@@ -167,6 +171,7 @@ def suspects(run: RunData) -> Figure:
 
 
 def your_photo(run: RunData) -> Figure:
+    """Draw the predictions for the photos that the recipe's ``photo`` names, or for one validation photo."""
     given = run.recipe.photo
     path = run.root / Path(given).expanduser() if given else run.audit.photos.path(run.split.val[0])
     own, predictor = expand_paths([path]), open_predictor(run.run.folder)

@@ -146,7 +146,7 @@ class SharedBatchNorm(nn.BatchNorm2d):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over processes; so is its gradient. (``torch.distributed.nn.functional.all_reduce`` is deprecated.)"""
+    """Sum over processes; the gradient is summed too. ``torch.distributed.nn.functional.all_reduce`` is deprecated."""
 
     @staticmethod
     def forward(ctx, value: torch.Tensor) -> torch.Tensor:

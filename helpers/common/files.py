@@ -62,6 +62,7 @@ def csv_text(rows: Iterable[Iterable[Any]]) -> str:
 
 
 def write_json(path: Path, value: Any) -> None:
+    """Write a value as indented JSON, atomically."""
     write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
 
 

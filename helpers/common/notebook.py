@@ -20,4 +20,5 @@ def show_source(function: Callable) -> None:
 
 
 def show_markdown(text: str) -> None:
+    """Show Markdown below a notebook cell."""
     display(Markdown(text))

@@ -124,6 +124,7 @@ def _largest(comparisons: Sequence[Comparison]) -> Comparison:
 
 
 def conditions_of(row: Row) -> Conditions:
+    """Return the conditions that a row was measured under."""
     return Conditions(*(row[name] for name in Conditions._fields))
 
 

@@ -63,6 +63,7 @@ def heading(text: str) -> Block:
 
 
 def bullets(*items: str) -> Block:
+    """Return a bulleted list."""
     return {"kind": "list", "items": [pieces(item) for item in items]}
 
 

@@ -41,6 +41,7 @@ def story(facts: Facts) -> dict[str, Any]:
 
 
 def title(facts: Facts) -> str:
+    """Return the title: network, way of training and task."""
     what = facts.task.title().replace(" Of ", " of ").replace(" Into ", " into ")
     if not facts.pretrained:
         return f"Training {facts.backbone} from Scratch to Classify {what}"
@@ -50,6 +51,7 @@ def title(facts: Facts) -> str:
 
 
 def keywords(facts: Facts) -> list[str]:
+    """Return the keywords that fit the recipe."""
     training = ["training from scratch"]
     if facts.pretrained:
         training = ["transfer learning", "linear probing" if facts.recipe.frozen_backbone else "fine-tuning"]
@@ -58,6 +60,7 @@ def keywords(facts: Facts) -> list[str]:
 
 
 def abstract(facts: Facts) -> list[Any]:
+    """Return the abstract, with the best accuracy and the mean of the last epochs."""
     r, (best, mean) = facts.results, facts.best_and_mean
     chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, {mean}."
     drawn = "The photos are drawings: the result shows that the code works, but says nothing about real flowers."
@@ -96,6 +99,7 @@ def _training(facts: Facts) -> str:
 
 
 def introduction(facts: Facts) -> list[Block]:
+    """Return the introduction: the task, and what is trained."""
     r, source = facts.recipe, "ImageNet [deng2009]" if facts.imagenet else "other photos"
     tuned = "fine-tuned afterwards" if r.linear_probe_first else "fine-tuned along with it"
     others = f"Here all other layers are {tuned}."
@@ -137,6 +141,7 @@ def introduction(facts: Facts) -> list[Block]:
 
 
 def related_work(facts: Facts) -> list[Block]:
+    """Return the related work on the network and on transfer learning."""
     here = f"{facts.backbone} [{facts.paper}] is the network of this report."
     if facts.paper == "sandler2018":
         here = (
@@ -174,6 +179,7 @@ def related_work(facts: Facts) -> list[Block]:
 
 
 def conclusion(facts: Facts) -> Block:
+    """Return the conclusion and what is left to find out."""
     r, photos = facts.results, counted(facts.train_photos, "photo")
     how = f"Trained from random weights on {photos}"
     if facts.recipe.frozen_backbone:

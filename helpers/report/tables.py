@@ -132,6 +132,7 @@ def published_table(facts: Facts) -> Block:
 
 
 def mistakes_table(mistakes: Sequence[ClassifiedPhoto]) -> Block:
+    """Return the table of the most confident mistakes."""
     rows = [
         (short(PurePosixPath(name).stem, 28), short(label), short(predicted), f"{100 * probability:.1f}")
         for _, name, label, predicted, probability, *_ in literal(mistakes[:MISTAKES])
@@ -169,4 +170,5 @@ def _score(value: float | None, interval: Sequence[float] | None = None) -> str:
 
 
 def short(name: str, longest: int = LONGEST) -> str:
+    """Shorten a name to ``longest`` characters."""
     return name if len(name) <= longest else name[: longest - 1] + "…"

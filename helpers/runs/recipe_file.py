@@ -11,10 +11,12 @@ FILE = "recipe.json"
 
 
 def save_recipe(folder: Path, recipe: Recipe) -> None:
+    """Write ``recipe.json``."""
     write_json(folder / FILE, recipe.to_dict())
 
 
 def has_recipe(folder: Path) -> bool:
+    """Tell whether the folder has a ``recipe.json``."""
     return (folder / FILE).is_file()
 
 

@@ -109,6 +109,7 @@ def read_results(folder: Path) -> dict[str, Any]:
 
 
 def has_results(folder: Path) -> bool:
+    """Tell whether the folder has a ``results.json``."""
     return (folder / FILE).is_file()
 
 
