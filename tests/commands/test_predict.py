@@ -58,8 +58,13 @@ def test_files_that_are_not_photos_are_listed_and_skipped(finished, tmp_path, ca
     out, err = capsys.readouterr()
     assert "nowhere.jpg does not exist" in err
     assert "skipped, not photos by their suffix: 1 .txt" in err
-    told = {"cut": "truncated", "empty": "the file is empty", "letter": "not a known image format", "line": "is a line"}
-    for name, words in told.items():
+    reasons = {
+        "cut": "truncated",
+        "empty": "the file is empty",
+        "letter": "not a known image format",
+        "line": "is a line",
+    }
+    for name, words in reasons.items():
         (line,) = [line for line in out.splitlines() if f"{name}." in line]
         assert words in line.lower()
     assert "\n5 photos: " in out

@@ -35,11 +35,11 @@ def test_class_scores_leave_out_what_is_unknown(stored):
 
 
 def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(stored):
-    asked, features = [], torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
+    loaded, features = [], torch.randn(6, 8, generator=torch.Generator().manual_seed(0))
     neighbours = np.array([[0, 0], [0.01, 0.01], [5, 5], [9, 1], [1, 9], [9, 9]])
 
     def photo_of(name):
-        asked.append(name)
+        loaded.append(name)
         return Image.new("RGB", (60, 40), "green")
 
     everything = classified_photos(stored, list(range(6)))
@@ -49,8 +49,8 @@ def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(stored):
     assert [line.get_marker() for line in right.lines] == ["o", "s", "D", "o"]
     assert [line.get_markerfacecolor() == "none" for line in right.lines] == [False, False, False, True]
     assert right.lines[3].get_xydata().tolist() == [[9, 1]]
-    assert asked[0] == "x/3.jpg"  # mistakes come first
-    assert len(asked) == len(right.artists) == 5  # the second photo has no room beside the first
+    assert loaded[0] == "x/3.jpg"  # mistakes come first
+    assert len(loaded) == len(right.artists) == 5  # the second photo has no room beside the first
     assert [artist.patch.get_linestyle() for artist in right.artists] == ["--", "-", "-", "-", "-"]
     assert "%" in left.get_xlabel()
 

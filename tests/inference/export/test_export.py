@@ -88,9 +88,9 @@ def test_both_files_predict_as_the_run_does_alone_and_in_batches(run, done):
     images = torch.randn(5, 3, 48, 48, generator=torch.Generator().manual_seed(1))
     with torch.inference_mode():
         logits = model(images)
-    for answer in (formats.open_program(target / "model.pt2"), formats.open_onnx(target / "model.onnx")):
+    for predict in (formats.open_program(target / "model.pt2"), formats.open_onnx(target / "model.onnx")):
         for part in (slice(0, 1), slice(1, 3), slice(0, 5)):
-            torch.testing.assert_close(answer(images[part]), logits[part], atol=1e-4, rtol=0)
+            torch.testing.assert_close(predict(images[part]), logits[part], atol=1e-4, rtol=0)
 
 
 def test_the_speed_of_all_three_is_written_down(done):
@@ -189,12 +189,12 @@ def test_test_time_augmentation_is_inside_the_file(tmp_path):
     )
     program = formats.trace(DeployedModel(net, recipe), 48)
     formats.save_program(program, tmp_path / "m.pt2", {})
-    answer = formats.open_program(tmp_path / "m.pt2")
+    predict = formats.open_program(tmp_path / "m.pt2")
     images = torch.randn(3, 3, 48, 48, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
-        torch.testing.assert_close(answer(images), with_tta(net, recipe)(images), atol=1e-6, rtol=0)
-        torch.testing.assert_close(answer(images), answer(images.flip(-1)), atol=1e-5, rtol=0)
-        assert (answer(images) - net(images)).abs().max() > 1e-3
+        torch.testing.assert_close(predict(images), with_tta(net, recipe)(images), atol=1e-6, rtol=0)
+        torch.testing.assert_close(predict(images), predict(images.flip(-1)), atol=1e-5, rtol=0)
+        assert (predict(images) - net(images)).abs().max() > 1e-3
 
 
 def test_test_time_augmentation_is_written_down(run):
@@ -237,28 +237,28 @@ def test_files_of_an_earlier_export_do_not_stay_beside_new_ones(tmp_path):
 def test_the_comparison_names_the_largest_differences():
     photos = verify.SamplePhotos(torch.zeros(3, 1), "three", None)
     logits = torch.tensor([[1.0, 0.0], [0.0, 1.0], [2.0, 0.0]])
-    asked = []
+    batches = []
 
-    def answer(shift):
+    def predict(shift):
         def say(images):
-            asked.append(len(images))
+            batches.append(len(images))
             first = 0 if len(images) == 1 else 1
             return (logits + shift)[first : first + len(images)]
 
         return say
 
     nearly = torch.tensor([[0.0, 0.0], [0.0, 0.0], [2e-4, 0.0]])
-    found = verify.compare_models("m", answer(nearly), answer(torch.zeros(1)), photos)
-    assert asked == [1, 2, 1, 2]
+    found = verify.compare_models("m", predict(nearly), predict(torch.zeros(1)), photos)
+    assert batches == [1, 2, 1, 2]
     assert found["logits_max_difference"] == pytest.approx(2e-4, rel=1e-3)
     # The slope of softmax at (2, 0) is p (1 - p), p = 1 / (1 + exp(-2)).
     assert found["probabilities_max_difference"] == pytest.approx(2e-4 * 0.10499, rel=1e-2)
     with pytest.raises(RunError, match="0 of 3 predictions differ, probabilities by up to"):
-        verify.compare_models("m", answer(nearly * 100), answer(torch.zeros(1)), photos)
+        verify.compare_models("m", predict(nearly * 100), predict(torch.zeros(1)), photos)
     with pytest.raises(RunError, match="probabilities by up to nan"):
-        verify.compare_models("m", answer(nearly * float("nan")), answer(torch.zeros(1)), photos)
+        verify.compare_models("m", predict(nearly * float("nan")), predict(torch.zeros(1)), photos)
     with pytest.raises(RunError, match="1 of 3 predictions differ"):
-        verify.compare_models("m", answer(-nearly * 15000), answer(torch.zeros(1)), photos)
+        verify.compare_models("m", predict(-nearly * 15000), predict(torch.zeros(1)), photos)
 
 
 def test_without_the_run_s_photos_drawn_ones_are_used_and_named(run, tmp_path, grow):
