@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-import torch
+if TYPE_CHECKING:  # finding and splitting photos work without it
+    import torch
 
 
 def derive_seed(seed: int, *place: int | str) -> int:
@@ -21,12 +23,16 @@ def derive_seed(seed: int, *place: int | str) -> int:
 
 def generator(seed: int, *place: int | str) -> torch.Generator:
     """Return a CPU generator seeded with ``derive_seed(seed, *place)``."""
+    import torch
+
     return torch.Generator().manual_seed(derive_seed(seed, *place))
 
 
 @contextmanager
 def seeded(seed: int, *place: int | str) -> Iterator[None]:
     """Seed PyTorch's CPU generator with ``derive_seed(seed, *place)`` inside; restore its state afterwards."""
+    import torch
+
     with torch.random.fork_rng(devices=[]):
         # Not torch.manual_seed: that would reseed the GPUs too, which are not forked here.
         torch.default_generator.manual_seed(derive_seed(seed, *place))

@@ -1,0 +1,28 @@
+"""Photos: from a folder to batches. Data flows one way: found, audited, split, decoded, augmented, loaded.
+
+Read ``image_folder`` (which photos there are, and of which class), ``audit`` (unreadable files, duplicates), ``split``,
+``augmentation`` (the graded transforms), then ``loading/`` (batches, from memory or from disk). ``sources/`` finds,
+downloads or draws the photos.
+"""
+
+from importlib import import_module
+
+_MODULES = {  # imported when first used: finding and splitting photos work without torch
+    "audit_photos": "audit",
+    "find_photos": "image_folder",
+    "five_augmentations": "augmentation",
+    "load_photo": "decode",
+    "locate_photos": "sources.locate",
+    "make_loaders": "loading.loaders",
+    "split_photos": "split",
+    "train_transform": "augmentation",
+    "val_transform": "augmentation",
+    "write_split": "split",
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

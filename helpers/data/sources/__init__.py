@@ -1,0 +1,4 @@
+"""Where photos come from: a folder, an archive, a download, or the garden that the project draws itself.
+
+Read ``locate`` first; ``archives`` and ``download`` take care of files from outside, ``garden*`` of the demo photos.
+"""
