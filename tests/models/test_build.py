@@ -86,7 +86,7 @@ def test_an_unknown_backbone_suggests_near_ones():
 
 def test_without_a_network_the_message_says_which_file_to_put_where(tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(WeightsError, match=r"resnet18-f37072fd\.pth and put it into .*checkpoints"):
+    with pytest.raises(WeightsError, match=r"Fetch \S+resnet18-f37072fd\.pth .*put it into .*checkpoints"):
         random_model("resnet18", 5, 0.5, weights="imagenet")
 
 
