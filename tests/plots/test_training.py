@@ -46,8 +46,18 @@ def row(name, group="A", demo=False, finished=0.0):
     history = History([Epoch(i, 0.1, 1.0, 0.5, 1.0, accuracy) for i, accuracy in enumerate((0.25, 0.5))])
     best = {"best": 0.5, "low": 0.2, "high": 0.9, "last_five": None}
     counts = {"photos": 12, "val_photos": 3, "epochs": 2, "seconds": 1.0}
-    plain = {"dataset": "photos", "backbone": "resnet18", "device": "CPU", "settings": {}, "predictions": None}
-    return Row(name=name, group=group, demo=demo, finished=finished, history=history, **best, **counts, **plain)
+    plain = {"dataset": "photos", "backbone": "resnet18", "device": "CPU", "settings": {}, "fingerprint": ""}
+    return Row(
+        name=name,
+        group=group,
+        demo=demo,
+        finished=finished,
+        history=history,
+        predictions=None,
+        **best,
+        **counts,
+        **plain,
+    )
 
 
 def test_runs_are_compared_epoch_by_epoch_with_the_interval_of_the_best():
