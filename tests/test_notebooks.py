@@ -67,6 +67,28 @@ def test_every_graded_block_of_the_assignment_is_tagged():
         assert call in source
 
 
+ANSWERS = {  # what the stored source of each graded section must hold
+    "## 2 ": ("RandomRotation", "CenterCrop", "RandomHorizontalFlip", "RandomVerticalFlip", "ColorJitter", "Normalize"),
+    "## 3 ": ("nn.Linear",),
+    "## 4 ": ("CrossEntropyLoss", "SGD("),
+    "## 5 ": (".backward()", "optimizer.step()"),
+    "## 6 ": ("best_model", "save_tensors"),
+}
+
+
+def test_the_stored_notebook_shows_the_answer_to_each_graded_block():
+    shown = dict.fromkeys(ANSWERS, "")
+    section = ""
+    for cell in nbformat.read(DELIVERABLE, as_version=4).cells:
+        if cell.cell_type == "markdown" and cell.source.startswith("## "):
+            section = cell.source[:5]
+        for out in cell.get("outputs", []):
+            if section in shown and "text/html" in out.get("data", {}):
+                shown[section] += out.data["text/plain"]
+    for section, answers in ANSWERS.items():
+        assert [answer for answer in answers if answer not in shown[section]] == [], section
+
+
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_source_shown_is_the_source_that_runs(path):
     """Found here within a second, rather than at the end of the notebook's re-execution."""
@@ -75,12 +97,12 @@ def test_the_source_shown_is_the_source_that_runs(path):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom):
                 module_of |= {alias.name: node.module for alias in node.names}
-        for name in re.findall(r"^show_source\((\w+)\)$", cell.source, re.MULTILINE):
-            function = getattr(importlib.import_module(module_of[name]), name)
-            shown = [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})]
-            assert shown == [Code(inspect.getsource(function), language="python")._repr_html_()], (
-                f"{path.name} shows another {name} than the helpers hold: make notebook executes it again"
-            )
+        names = re.findall(r"^show_source\((\w+)\)$", cell.source, re.MULTILINE)
+        functions = [getattr(importlib.import_module(module_of[name]), name) for name in names]
+        shown = [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})] if names else []
+        assert shown == [Code(inspect.getsource(each), language="python")._repr_html_() for each in functions], (
+            f"{path.name} shows another {' or '.join(names)} than the helpers hold: make notebook executes it again"
+        )
 
 
 def papermill(tmp_path, **parameters):
