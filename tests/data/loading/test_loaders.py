@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms import v2
 
 from helpers.common import distributed
@@ -243,3 +244,29 @@ def test_with_a_tiny_dev_shm_this_process_reads_the_photos(grow):
     assert done.stdout.endswith("\n48\n"), done.stderr
     assert "/dev/shm too small): this one reads them now" in done.stdout
     assert done.stdout.count("\n") == 2
+
+
+def test_each_photo_is_decoded_once_and_with_a_warm_cache_never(grow, tmp_path, monkeypatch):
+    """The audit's pass makes the perceptual hashes, the training canvases and the validation pictures too."""
+    root, cache = grow({"rose": 6, "tulip": 6}), tmp_path / "cache"
+    opened, original = [], Image.open
+    monkeypatch.setattr(
+        Image, "open", lambda path, *args, **more: (opened.append(path), original(path, *args, **more))[1]
+    )
+    recipe = Recipe(image_size=32, val_resize=36, crop_size=64, batch_size=4)
+    for expected in (12, 0):
+        opened.clear()
+        audit = audit_photos(find_photos(root), recipe, cache)
+        make_loaders(audit, split_photos(audit, 0.5, 0), recipe, torch.device("cpu"), cache=cache)
+        assert len(audit.perceptual_hashes) == 12
+        assert len(opened) == expected
+
+
+def test_a_transform_that_only_prints_like_the_recipes_is_the_users(grow):
+    recipe = Recipe(image_size=32, val_resize=36, crop_size=64, batch_size=4)
+    audit = audit_photos(find_photos(grow({"rose": 4, "tulip": 4})))
+    split = split_photos(audit, 0.5, 0)
+    own = v2.Compose(train_transform(recipe).transforms)
+    assert repr(own).split("(", 1)[1] == repr(train_transform(recipe)).split("(", 1)[1]
+    assert make_loaders(audit, split, recipe, torch.device("cpu"), own).kind == "stream"
+    assert make_loaders(audit, split, recipe, torch.device("cpu"), train_transform(recipe)).kind == "resident"
