@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +17,6 @@ LARGE = 25_000_000  # pixels; larger photos are decoded one at a time, or severa
 # Other formats are not tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG includes the MPO files of phones
 
-_one_at_a_time = threading.Lock()
-
 
 def load_photo(path: Path | str) -> Image.Image:
     """Decode a photo as 8-bit RGB, upright.
@@ -31,14 +27,13 @@ def load_photo(path: Path | str) -> Image.Image:
     Raises:
         PhotosError: the file is missing, damaged, not a photo, or larger than ``MAX_PIXELS``.
     """
-    with _decoded(path) as photo:
-        return photo
+    return _load(path, MAX_PIXELS)
 
 
 def decode_each(
     paths: Iterable[tuple[int, Path]], use: Callable[[int, Image.Image], None], workers: int | None = None
 ) -> dict[int, str]:
-    """Decode each photo once, in threads, and call ``use(row, photo)``.
+    """Decode each photo once, in threads, and call ``use(row, photo)``; large photos follow one at a time.
 
     Args:
         paths: pairs of row and path.
@@ -50,12 +45,15 @@ def decode_each(
     Raises:
         PhotosError: a file cannot be read at the moment, or memory is short: not the file's fault.
     """
-    problems = {}
+    problems, large = {}, []
 
-    def one(item: tuple[int, Path]) -> None:
+    def one(item: tuple[int, Path], most: int) -> None:
         row, path = item
         try:
-            with _decoded(path) as photo:
+            photo = _load(path, most)
+            if photo is None:
+                large.append(item)
+            else:
                 use(row, photo)
         except PhotosError as error:
             if isinstance(error.__cause__, MemoryError) or getattr(error.__cause__, "errno", None):
@@ -66,31 +64,30 @@ def decode_each(
     # and threads would restore each other's.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        for _ in pool.map(one, paths):  # Pillow decodes and resizes without holding the interpreter's lock
-            pass
+        for _ in pool.map(lambda item: one(item, LARGE), paths):
+            pass  # Pillow decodes and resizes without holding the interpreter's lock
+        for item in large:  # in this thread: glibc keeps what a thread has freed for that thread
+            one(item, MAX_PIXELS)
     return problems
 
 
-@contextmanager
-def _decoded(path: Path | str) -> Iterator[Image.Image]:
-    """The photo; while the block runs no other thread decodes a large one."""
-    with ExitStack() as stack:
-        try:
-            with Image.open(path, formats=FORMATS) as photo:
-                if photo.width * photo.height > MAX_PIXELS:
-                    raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
-                if photo.width * photo.height > LARGE:
-                    stack.enter_context(_one_at_a_time)
-                photo.load()
-                ImageOps.exif_transpose(photo, in_place=True)
-                photo = _to_rgb(photo)
-        except PhotosError:
-            raise
-        except FileNotFoundError as error:
-            raise PhotosError(f"{path} does not exist: check the path") from error
-        except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …
-            raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
-        yield photo
+def _load(path: Path | str, most: int) -> Image.Image | None:
+    """The photo, or None if it has more than ``most`` pixels, though not too many."""
+    try:
+        with Image.open(path, formats=FORMATS) as photo:
+            if photo.width * photo.height > MAX_PIXELS:
+                raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
+            if photo.width * photo.height > most:
+                return None
+            photo.load()
+            ImageOps.exif_transpose(photo, in_place=True)
+            return _to_rgb(photo)
+    except PhotosError:
+        raise
+    except FileNotFoundError as error:
+        raise PhotosError(f"{path} does not exist: check the path") from error
+    except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …
+        raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
 
 
 def _to_rgb(photo: Image.Image) -> Image.Image:
@@ -99,7 +96,7 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
     if photo.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in photo.info:
         photo = photo.convert("RGBA")
         photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo)
-    return photo.convert("RGB")
+    return photo if photo.mode == "RGB" else photo.convert("RGB")  # convert would copy
 
 
 def _to_8_bit(photo: Image.Image) -> Image.Image:

@@ -37,7 +37,7 @@ def test_cached_photos_are_the_decoded_ones(audit, tmp_path):
 def test_another_split_finds_its_photos_in_the_same_cache(audit, tmp_path, monkeypatch):
     val_pictures(audit, range(4), RECIPE, tmp_path)
     expected = val_pictures(audit, range(4, 9), RECIPE)
-    monkeypatch.setattr(decode, "_decoded", None)  # nothing is decoded any more
+    monkeypatch.setattr(decode, "_load", None)  # nothing is decoded any more
     assert torch.equal(val_pictures(audit, range(4, 9), RECIPE, tmp_path), expected)
 
 
