@@ -1,7 +1,5 @@
 """The command line: ``python -m helpers <command> …``."""
 
-from __future__ import annotations
-
 import sys
 
 from helpers.commands import main

@@ -4,8 +4,6 @@ Each has ``add_arguments(parser)`` and ``run(options) -> exit code``; its docstr
 when their command is given, and import what takes seconds (torch, matplotlib) inside ``run`` only.
 """
 
-from __future__ import annotations
-
 import argparse
 import inspect
 import os

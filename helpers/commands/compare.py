@@ -6,8 +6,6 @@ same recipe on a part of the training photos. Parameters apply to the seed recip
 have their own.
 """
 
-from __future__ import annotations
-
 import argparse
 import fnmatch
 from pathlib import Path

@@ -3,8 +3,6 @@
 Files land in the run's folder, under ``export/``, after their outputs have been checked against the run's.
 """
 
-from __future__ import annotations
-
 import argparse
 
 

@@ -3,8 +3,6 @@
 Of a run that is unfinished or damaged, the figures that can still be drawn are; the exit code is then 1.
 """
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Parameters from the command line and from YAML files, as papermill takes them."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Any

@@ -5,8 +5,6 @@ validation photos were. A table shows the predictions and flags photos that rese
 not photos are listed and skipped; the exit code is then 1.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -4,8 +4,6 @@ Numbers, figures and the sentences that judge come from the run's folder. A run 
 cross-validation quotes that as well.
 """
 
-from __future__ import annotations
-
 import argparse
 import sys
 from pathlib import Path

@@ -4,8 +4,6 @@ Papermill executes it. A wrong parameter is refused before a kernel starts, and 
 run's folder. The same command continues an interrupted run.
 """
 
-from __future__ import annotations
-
 import argparse
 import contextlib
 import logging

@@ -1,7 +1,5 @@
 """The figures of a run, each drawn from its folder alone."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path

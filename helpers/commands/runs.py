@@ -4,8 +4,6 @@ The table has accuracy, time and device of each, the settings in which they diff
 that were evaluated on the same photos.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 import sys

@@ -4,8 +4,6 @@ An optuna study on disk. The same command resumes it; several processes, on mach
 work on it together. A trial is a cross-validation, and is pruned when its first folds are worse than most others'.
 """
 
-from __future__ import annotations
-
 import argparse
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of

@@ -4,8 +4,6 @@ The first process then executes the notebook on the trained run, which leaves fi
 in the run's folder.
 """
 
-from __future__ import annotations
-
 import argparse
 import os
 from datetime import timedelta

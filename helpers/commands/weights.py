@@ -1,7 +1,5 @@
 """Fetch a backbone's ImageNet weights into torchvision's cache, so that later runs need no network."""
 
-from __future__ import annotations
-
 import argparse
 
 

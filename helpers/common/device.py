@@ -1,7 +1,5 @@
 """Device and arithmetic: which to use, and how to get repeatable results from them."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import platform

@@ -4,8 +4,6 @@ In a single process everything here does nothing special, so the same training l
 ``accelerate launch -m helpers train`` starts the processes; ``torch.distributed`` knows their number and ranks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any

@@ -1,7 +1,5 @@
 """Errors that a user can act on: each message names the culprit and the remedy."""
 
-from __future__ import annotations
-
 
 class UserError(Exception):
     """Something the user gave cannot be used. The message says what, and what to do about it."""

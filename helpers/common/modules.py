@@ -1,7 +1,5 @@
 """How a network is run: in which arithmetic, and in which mode."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

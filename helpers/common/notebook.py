@@ -1,7 +1,5 @@
 """Show source code and Markdown in a notebook; keep its figures small."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 

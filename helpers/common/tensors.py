@@ -1,7 +1,5 @@
 """Save and load tensors: atomically, without executing code from the file, and with a check for flipped bits."""
 
-from __future__ import annotations
-
 import io
 import zipfile
 from pathlib import Path

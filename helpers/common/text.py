@@ -1,7 +1,5 @@
 """Text for people: names, numbers, durations, tables, and what to say instead of an unknown name."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Iterable, Sequence

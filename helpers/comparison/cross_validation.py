@@ -3,8 +3,6 @@
 Counted are the predictions after the last epoch, since the best epoch is chosen on the photos held out.
 """
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,7 +34,7 @@ class CrossValidation:
         held_out = ~np.isnan(self.correct)
         return statistics.accuracy(self.correct[held_out], self.protocol.scenes[held_out])
 
-    def difference(self, base: CrossValidation) -> statistics.Estimate:
+    def difference(self, base: "CrossValidation") -> statistics.Estimate:
         """Return how many more of the same photos this recipe gets right than ``base``."""
         both = ~np.isnan(self.correct) & ~np.isnan(base.correct)
         return statistics.difference(self.correct[both], base.correct[both], self.protocol.scenes[both])

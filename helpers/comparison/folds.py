@@ -3,8 +3,6 @@
 Each fold is a run folder of its own, so that an interrupted comparison continues at the step where it was.
 """
 
-from __future__ import annotations
-
 import gc
 import json
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The other sentences of ``beyond_the_baseline.ipynb``: chosen by results, or by their absence."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Figures of comparisons and searches: differences, mistakes, learning curves, costs, trials."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 

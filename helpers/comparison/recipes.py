@@ -1,7 +1,5 @@
 """The recipes that are compared: the seed recipe, single changes of it, the presets, best without each of its parts."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,8 +3,6 @@
 Rows of ``comparison.json`` are compared only under the same ``Conditions``. What has not been run stays empty.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

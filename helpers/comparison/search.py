@@ -4,8 +4,6 @@ Started again, it continues; started several times, on machines that share the f
 same study. A trial whose first folds are worse than those of most others is pruned.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from pathlib import Path

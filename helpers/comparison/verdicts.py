@@ -1,7 +1,5 @@
 """What paired differences allow us to say: verdicts, claims about a pair, a table, and the limits of all three."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from statistics import median
 

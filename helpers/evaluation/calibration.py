@@ -3,8 +3,6 @@
 Guo et al. (2017), *On calibration of modern neural networks*: the expected calibration error, and temperature scaling.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 

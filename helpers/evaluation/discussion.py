@@ -1,7 +1,5 @@
 """The discussion of a run: sentences chosen and filled by the numbers in its ``results.json``."""
 
-from __future__ import annotations
-
 from typing import Any, NamedTuple
 
 from helpers.evaluation.published import PAPER, PAPER_ACCURACY, PAPER_PHOTOS, are_the_flowers, species, written_name

@@ -1,7 +1,5 @@
 """Photos as points: the features before the network's last layer, reduced to two dimensions by PCA and by t-SNE."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Features: what reaches a network's last layer, with the logits that it makes of them."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Photos whose label may be wrong: confident learning (Northcutt et al., 2021) on predictions for held-out photos."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from typing import NamedTuple

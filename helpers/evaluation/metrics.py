@@ -1,7 +1,5 @@
 """Confusion matrix; precision, recall and F1 of each class, with the intervals that its number of photos allows."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -1,7 +1,5 @@
 """Which predictions to look at first: the most confident mistakes, and the least certain predictions."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import torch

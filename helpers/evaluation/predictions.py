@@ -1,7 +1,5 @@
 """Predictions: made by a model, kept in ``predictions.csv``, read again."""
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass

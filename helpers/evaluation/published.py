@@ -1,7 +1,5 @@
 """What papers say: the published result, the networks' names in print, and their keys in ``report/references.bib``."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 

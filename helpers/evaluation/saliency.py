@@ -1,7 +1,5 @@
 """Which parts of a picture drive the prediction: Grad-CAM (Selvaraju et al., 2017), by captum."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 scipy is imported where it is used: it takes half a second.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import NamedTuple

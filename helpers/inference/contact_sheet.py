@@ -1,7 +1,5 @@
 """Contact sheets: pages of small photos with their predictions."""
 
-from __future__ import annotations
-
 import heapq
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Find the photos that a user names: files, folders with everything below them, or patterns."""
 
-from __future__ import annotations
-
 import glob
 import os
 from collections import Counter

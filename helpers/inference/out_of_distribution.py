@@ -14,8 +14,6 @@ A flag is a hint: a yellow dandelion resembles a sunflower to a network that has
 dandelions, and may pass unflagged.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 

@@ -4,8 +4,6 @@ Transform, test-time augmentation and precision are the run's own. Photos are pr
 next batch while the network works on this one, so memory holds two batches, however many photos there are.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Present predictions: a table, a summary with its caveats, and a CSV file."""
 
-from __future__ import annotations
-
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Averages: of the weights over the steps (EMA), and of the predictions for a photo and its mirror image (TTA)."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn

@@ -1,7 +1,5 @@
 """Building the model: a torchvision backbone with its weights, a new head, and what is frozen."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from torch import nn

@@ -1,7 +1,5 @@
 """Depthwise convolutions with a stride, in an arithmetic in which their gradient is fast on a CPU."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

@@ -1,7 +1,5 @@
 """Freezing: what training leaves as it is. The backbone, its first stages, or batch normalization's statistics."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Self
 

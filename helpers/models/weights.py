@@ -1,7 +1,5 @@
 """Weights: read from files (tensors only, code is never run) or from torchvision, checked against the model."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Figures of evaluation: confusion matrix, scores per class, reliability, and the embedding of photos."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import matplotlib.pyplot as plt

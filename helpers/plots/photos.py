@@ -1,7 +1,5 @@
 """Figures of photos: samples, augmentation, the black border, and pairs of near-duplicates."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Figures of photos with their predictions: mistakes, suspected labels, saliency, and a single photo."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt

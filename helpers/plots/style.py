@@ -1,7 +1,5 @@
 """Style shared by all figures: colours, markers, panels of pictures, and finishing."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

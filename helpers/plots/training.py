@@ -1,7 +1,5 @@
 """Figures of training: learning rate, curves of one run, and the validation accuracy of several runs."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt

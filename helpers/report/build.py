@@ -3,8 +3,6 @@
 ``report/report.typ`` is the layout. typst brings its own fonts, so the same run gives the same bytes everywhere.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import tempfile

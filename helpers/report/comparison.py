@@ -1,7 +1,5 @@
 """The report's comparison of recipes by cross-validation, from the rows of a ``comparison.json``."""
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The report's experiments: data, setup, result, and recipes compared."""
 
-from __future__ import annotations
-
 from statistics import median
 
 from helpers.common.text import counted, duration, spelled

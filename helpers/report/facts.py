@@ -1,7 +1,5 @@
 """What the report's sentences ask of a run: its numbers, the network's name and size, photos per class."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 Text stays text: measured in matplotlib's own Times, typeset in the report's font.
 """
 
-from __future__ import annotations
-
 import io
 
 import matplotlib

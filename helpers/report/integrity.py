@@ -1,7 +1,5 @@
 """Whether a run's numbers may be reported: complete, unchanged since it wrote them, in agreement with each other."""
 
-from __future__ import annotations
-
 import math
 
 import torch

@@ -4,8 +4,6 @@ Sentences are f-strings with marks: ``[key]`` cites, ``<fig-curves>`` refers, ``
 Strings that come from a run go through ``literal`` first, so ``#``, ``$`` or ``[he2016]`` in a class name stay text.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """The report's method: what the recipe did, each setting told only if it was used."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from helpers.common.text import counted, listed, scientific, spelled

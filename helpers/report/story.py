@@ -3,8 +3,6 @@
 Sentences that judge are chosen by the run's results, and all numbers come from it, but for what is known of AlexNet.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from helpers.common.text import counted, duration, listed, spelled

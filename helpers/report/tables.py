@@ -1,7 +1,5 @@
 """The report's tables: settings, photos per class, scores per class, the published result, confident mistakes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 from typing import Any

@@ -1,7 +1,5 @@
 """Read what a run left in its folder: for figures, the report and comparisons, without training."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

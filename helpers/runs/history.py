@@ -1,7 +1,5 @@
 """``history.csv``: one row per epoch of a training run."""
 
-from __future__ import annotations
-
 import csv
 from pathlib import Path
 from statistics import fmean
@@ -46,7 +44,7 @@ class History(list[Epoch]):
         write_atomically(folder / FILE, csv_text(rows).encode())
 
     @classmethod
-    def read(cls, folder: Path) -> History:
+    def read(cls, folder: Path) -> "History":
         """Read ``history.csv``.
 
         Raises:

@@ -1,7 +1,5 @@
 """One process per run folder. The operating system releases the lock of a process that dies."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

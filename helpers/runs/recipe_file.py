@@ -1,7 +1,5 @@
 """``recipe.json``: the settings of a run, on disk from the moment its folder is opened."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from helpers.common.files import read_json, write_json

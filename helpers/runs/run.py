@@ -1,7 +1,5 @@
 """Open a run: choose its folder, or continue an interrupted one, and save everything that a run leaves."""
 
-from __future__ import annotations
-
 import os
 import re
 import sys

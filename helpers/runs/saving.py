@@ -1,7 +1,5 @@
 """The best model of a run: its weights, ``best_model.pth``, and what one must know to use them, ``best_model.json``."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Finished runs as rows of a table: found by name, grouped by their photos, compared within each group."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace

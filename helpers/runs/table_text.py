@@ -1,7 +1,5 @@
 """The table of finished runs as text, CSV and JSON: ``python -m helpers runs``."""
 
-from __future__ import annotations
-
 import json
 import textwrap
 from typing import Any

@@ -5,8 +5,6 @@ training time, or every ``checkpoint_steps`` steps, and when training ends for w
 dropout follow from seed, epoch and step, so no random generator needs saving.
 """
 
-from __future__ import annotations
-
 import time
 import warnings
 from collections.abc import Callable

@@ -4,8 +4,6 @@ Also the first half of LP-FT (Kumar et al., 2022). With a few hundred photos of 
 probe is often as accurate as fine-tuning everything.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 

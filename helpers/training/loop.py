@@ -1,7 +1,5 @@
 """The training loop: plain PyTorch, to be read aloud."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import NamedTuple
 

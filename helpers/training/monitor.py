@@ -1,7 +1,5 @@
 """What happens around the training steps: the loss is checked, checkpoints are saved, signals are handled."""
 
-from __future__ import annotations
-
 import math
 import signal
 import threading
@@ -9,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import NoReturn, Self
 
 import torch
 from torch import nn
@@ -140,7 +138,7 @@ class SignalGuard:
         self.received: signal.Signals | None = None
         self._handlers: dict[signal.Signals, object] = {}
 
-    def __enter__(self) -> SignalGuard:
+    def __enter__(self) -> Self:
         # Python lets only the main thread handle signals; elsewhere they are left alone.
         if threading.current_thread() is threading.main_thread() and distributed.world_size() == 1:
             for number in (signal.SIGINT, signal.SIGTERM):

@@ -1,7 +1,5 @@
 """Loss, optimizer and learning-rate schedule, as the recipe names them."""
 
-from __future__ import annotations
-
 import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, SequentialLR, StepLR

@@ -1,7 +1,5 @@
 """Out of memory: a message that says which batch size fits."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import traceback

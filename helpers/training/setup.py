@@ -1,7 +1,5 @@
 """Setting up a training: what is built from a recipe, and what of it is trained, evaluated and resumed."""
 
-from __future__ import annotations
-
 import time
 from dataclasses import dataclass
 from pathlib import Path

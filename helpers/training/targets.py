@@ -1,7 +1,5 @@
 """What the model is trained to say: labels, blended labels (MixUp, CutMix), and a teacher's predictions."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import torch

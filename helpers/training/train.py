@@ -1,7 +1,5 @@
 """Train a run from its recipe, on one process or several: what the notebook does cell by cell up to its section 5."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from helpers.common import distributed

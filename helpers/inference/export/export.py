@@ -4,8 +4,6 @@
 ``--time`` ``timing.json``, and ``preprocessing.json``. Files appear there only after they were verified on photos.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import tempfile

@@ -7,8 +7,6 @@ its SHA-256 with the one in ``preprocessing.json`` from a source you trust, or u
 (protobuf) holds no code. Within the project, ``best_model.pth`` is the file to load: it needs no trust.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import warnings

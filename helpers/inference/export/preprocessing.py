@@ -1,7 +1,5 @@
 """Describe an exported model for use without this project: ``preprocessing.json``."""
 
-from __future__ import annotations
-
 from importlib.metadata import version
 from typing import Any
 

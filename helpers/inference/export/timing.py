@@ -1,7 +1,5 @@
 """Measure the speed of exported models on one CPU core, with ``torch.utils.benchmark``."""
 
-from __future__ import annotations
-
 import os
 import platform
 import time

@@ -1,7 +1,5 @@
 """Verify exported files: their outputs on photos must match PyTorch's."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
