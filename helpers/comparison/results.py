@@ -21,7 +21,7 @@ from helpers.evaluation.label_errors import Suspect, read_suspects
 from helpers.recipe import PRESETS
 
 Row = dict[str, Any]  # of comparison.json, or of photos.csv
-FOLD_RULE = "greedy, before StratifiedGroupKFold"  # how data.split makes folds today; stored with every row
+FOLD_RULE = "StratifiedGroupKFold"  # how data.split makes folds; stored with every row
 KEY = ("recipe", "backbone", "cost", "folds", "seeds", "train_photos")
 PHOTO = ("name", "class", "scene", "fold")  # columns of photos.csv that are not recipes
 

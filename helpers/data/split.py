@@ -17,24 +17,21 @@ from helpers.data.image_folder import PhotoSet
 
 
 def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
-    """A fold for every photo, int64 ``(n,)``: classes in equal shares, scenes whole.
+    """Assign a fold to every photo, int64 ``(n,)``: classes in equal shares, scenes whole.
 
     Raises:
         ParameterError: a class has fewer scenes than there are folds.
     """
+    from sklearn.model_selection import StratifiedGroupKFold  # takes most of a second; few commands need it
+
     labels = np.array(audit.photos.labels)
-    counts = np.zeros((folds, len(audit.photos.classes)))
     for label, name in enumerate(audit.photos.classes):
         if (n := len(np.unique(scenes[labels == label]))) < folds:
             raise ParameterError(f"folds = {folds}: class {name!r} has {n} different photos, choose at most as many")
-    order = np.random.default_rng(derive_seed(seed, "folds")).permutation(scenes.max() + 1)
-    members = [np.flatnonzero(scenes == scene) for scene in order]
+    maker = StratifiedGroupKFold(folds, shuffle=True, random_state=derive_seed(seed, "folds") % 2**32)
     fold = np.empty(len(labels), dtype=np.int64)
-    for rows in sorted(members, key=len, reverse=True):  # a stable sort: large scenes first, else at random
-        # Where its classes are rarest so far; where that leaves a choice, the smallest fold.
-        classes = np.bincount(labels[rows], minlength=counts.shape[1])
-        best = min(range(folds), key=lambda k: (counts[k] @ classes, counts[k].sum()))
-        fold[rows], counts[best] = best, counts[best] + classes
+    for k, (_, held_out) in enumerate(maker.split(labels, labels, scenes)):
+        fold[held_out] = k
     return fold
 
 

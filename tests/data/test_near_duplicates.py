@@ -1,11 +1,13 @@
 """Near-duplicates: what is the same scene to a person is one group, what is not is two."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image, ImageEnhance
 
-from helpers.data.audit import audit_photos
-from helpers.data.image_folder import find_photos
+from helpers.data.audit import Audit, audit_photos
+from helpers.data.image_folder import PhotoSet, find_photos
 from helpers.data.near_duplicates import (
     group_scenes,
     in_words,
@@ -36,6 +38,16 @@ def test_resized_recompressed_and_brightened_copies_are_one_scene_and_others_are
     assert scenes["tulip/3.jpg"] == scenes["tulip/copy.jpg"]
     assert len(set(scenes.values())) == 12
     assert sorted(set(scenes.values())) == list(range(12))
+
+
+def test_photos_linked_by_a_third_are_one_scene():
+    """0 and 9 differ in 16 bits, each from 5 in 8; the links are given against the order of the photos."""
+    hashes = np.random.default_rng(0).random((10, 64)) < 0.5
+    hashes[5] = hashes[9] = hashes[0]
+    hashes[5, :8], hashes[9, :16] = ~hashes[0, :8], ~hashes[0, :16]
+    photos = PhotoSet(Path("x"), ("rose",), tuple("0123456789"), (0,) * 10, (None,) * 10)
+    audit = Audit(photos, tuple(range(10)), (), np.ones((10, 2), np.int64), tuple("0123456789"), hashes, "")
+    assert group_scenes(audit).tolist() == [0, 1, 2, 3, 4, 0, 5, 6, 7, 0]
 
 
 def test_pairs_are_told_by_class_side_and_nearness(audit):

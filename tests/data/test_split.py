@@ -171,6 +171,7 @@ def test_folds_have_every_class_in_equal_shares_and_scenes_whole(with_copy, numb
     assert np.ptp(np.bincount(fold, minlength=number)) <= 3
     assert all(len(set(fold[scenes == scene])) == 1 for scene in set(scenes))
     assert np.array_equal(fold, stratified_folds(with_copy, scenes, number))
+    assert not np.array_equal(fold, stratified_folds(with_copy, scenes, number, seed=1))
 
 
 def test_real_folds_are_even(real_folder):
