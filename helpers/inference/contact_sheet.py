@@ -29,9 +29,7 @@ class SheetSelection:
 
     def __init__(self, classes: Sequence[str], most: int = MAX_PHOTOS) -> None:
         self.classes, self.most, self.count = classes, most, 0
-        self._heap: list[
-            tuple[tuple[bool, float, int], Prediction]
-        ] = []  # the most certain first; of equals the latest
+        self._heap: list[tuple[tuple, Prediction]] = []  # the most certain first; of equals the latest
 
     def __bool__(self) -> bool:
         return bool(self._heap)
@@ -48,11 +46,18 @@ class SheetSelection:
             heapq.heapreplace(self._heap, (order, _shrunk(prediction)))
 
     def write(self, path: Path) -> str:
-        """Write the pages; return a line that says where they are and what they leave out."""
-        complete = self.count <= self.most
+        """Write pages of 42 photos, ``<name>.jpg``, ``<name>-2.jpg`` …; return a line that says where they are.
+
+        Raises:
+            RunError: a file cannot be written.
+        """
+        complete, pages = self.count <= self.most, []
         # All photos keep their order; a selection begins with the least certain.
         kept = sorted(self._heap, key=lambda item: item[0][2] if complete else item[0], reverse=True)
-        pages = write_pages(path, [prediction for _, prediction in kept], self.classes)
+        for start in range(0, len(kept), COLUMNS * ROWS):
+            shown = [prediction for _, prediction in kept[start : start + COLUMNS * ROWS]]
+            pages.append(path.with_stem(f"{path.stem}-{len(pages) + 1}") if pages else path)
+            save_figure(pages[-1], contact_sheet(shown, self.classes))
         last = f" to {pages[-1].name}" if len(pages) > 1 else ""
         selection = "" if complete else f" (the {self.most} least certain of {self.count:,} photos)"
         return f"contact sheet: {pages[0]}{last}{selection}"
@@ -64,9 +69,9 @@ def _shrunk(prediction: Prediction) -> Prediction:
     return replace(prediction, picture=np.asarray(photo).transpose(2, 0, 1))
 
 
-def contact_sheet(predictions: Sequence[Prediction], classes: Sequence[str], columns: int = COLUMNS) -> Figure:
+def contact_sheet(predictions: Sequence[Prediction], classes: Sequence[str]) -> Figure:
     """Draw photos as the network saw them, with class, probability and name; unusual ones are framed."""
-    columns = min(columns, max(3, len(predictions)))
+    columns = min(COLUMNS, max(3, len(predictions)))
     rows = -(-len(predictions) // columns)
     figure, grid = panels(rows, columns, height=rows * (WIDTH / columns + 0.5))
     for axes, each in zip(grid.flat, predictions, strict=False):
@@ -94,16 +99,3 @@ def photo_figure(predictions: Sequence[Prediction], classes: Sequence[str]) -> F
     if len(readable) == 1:
         return photo_prediction(load_photo(readable[0].path), readable[0].probabilities, classes)
     return contact_sheet([_shrunk(prediction) for prediction in readable], classes)
-
-
-def write_pages(path: Path, predictions: Sequence[Prediction], classes: Sequence[str]) -> list[Path]:
-    """Write the sheet as ``<name>.jpg``, ``<name>-2.jpg`` …, with 42 photos a page.
-
-    Raises:
-        RunError: a file cannot be written.
-    """
-    pages, size = [], COLUMNS * ROWS
-    for start in range(0, len(predictions), size):
-        pages.append(path.with_stem(f"{path.stem}-{len(pages) + 1}") if pages else path)
-        save_figure(pages[-1], contact_sheet(predictions[start : start + size], classes))
-    return pages

@@ -51,7 +51,11 @@ def expand_paths(named: Iterable[str | Path]) -> InputPhotos:
 def _photos_below(root: Path, problems: list[str], skipped: Counter[str]) -> Iterator[Path]:
     """Photos in the folder and its subfolders, by name. Links to folders are followed, each folder once."""
     seen: set[str] = set()
-    for folder, folders, files in os.walk(root, followlinks=True, onerror=lambda e: problems.append(_unreadable(e))):
+
+    def note(error: OSError) -> None:
+        problems.append(f"{printable(str(error.filename))} cannot be read ({error.strerror}): check its permissions")
+
+    for folder, folders, files in os.walk(root, followlinks=True, onerror=note):
         real = os.path.realpath(folder)
         if real in seen:
             folders.clear()  # a loop of links
@@ -64,7 +68,3 @@ def _photos_below(root: Path, problems: list[str], skipped: Counter[str]) -> Ite
                 yield Path(folder, name)
             else:
                 skipped[suffix or "without a suffix"] += 1
-
-
-def _unreadable(error: OSError) -> str:
-    return f"{printable(str(error.filename))} cannot be read ({error.strerror}): check its permissions"

@@ -1,4 +1,4 @@
-"""Detect photos that resemble none of the classes: ViM, or the largest probability where a run has no ViM.
+"""Detect photos that resemble none of the classes.
 
 ViM (Wang et al., 2022, "ViM: Out-Of-Distribution with Virtual-logit Matching") adds two signs of an unusual photo: its
 features lie far from the principal directions of the training photos' features, and its logits are small (energy; Liu
@@ -9,9 +9,6 @@ training features, not from the point where all logits are 0, which only a linea
 A photo is flagged if its score exceeds that of 95 % of the run's validation photos.
 ``benchmarks/contenders/ood_rules.py`` compares the rule with others on real photos, leaving out one kind of flower at a
 time (``report/results/novelty.json``).
-
-A flag is a hint: a yellow dandelion resembles a sunflower to a network that has only seen white seed heads as
-dandelions, and may pass unflagged.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -21,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torchvision.transforms import v2
 
 from helpers.common import files, tensors
 from helpers.common.errors import RunError
@@ -33,7 +29,6 @@ from helpers.data.loading.loaders import InMemoryLoader, Loaders, val_batch_size
 from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.split import Split
 from helpers.evaluation.features import Activations, collect_activations
-from helpers.recipe import Recipe
 from helpers.runs.finished import OWN_TRANSFORM
 from helpers.runs.run import Run
 
@@ -48,23 +43,8 @@ FLAGGED_UNKNOWN = (0.12, 0.40)  # of the kind of flower that is found least ofte
 FLAGGED_KNOWN = 0.06
 
 
-class OODDetector:
-    """A rule that scores photos and flags those whose score exceeds its threshold."""
-
-    threshold: float
-    val_photos: int
-
-    def score(self, activations: Activations) -> torch.Tensor:
-        """How unusual each photo is: float32 ``(n,)``; larger is more unusual."""
-        raise NotImplementedError
-
-    def is_ood(self, activations: Activations) -> torch.Tensor:
-        """Which photos resemble none of the classes: bool ``(n,)``."""
-        return self.score(activations) > self.threshold
-
-
 @dataclass(frozen=True)
-class ViM(OODDetector):
+class ViM:
     """Virtual-logit matching, fitted to a run: ``(1 + directions) * k`` numbers."""
 
     centre: torch.Tensor  # float32 (k,): mean of the training photos' features, each of length 1
@@ -75,31 +55,19 @@ class ViM(OODDetector):
     val_photos: int
 
     def score(self, activations: Activations) -> torch.Tensor:
+        """How unusual each photo is: float32 ``(n,)``; larger is more unusual."""
         distance = residual_norm(activations.features, self.centre, self.directions)
         return self.weight * distance - activations.logits.logsumexp(1)
+
+    def is_ood(self, activations: Activations) -> torch.Tensor:
+        """Which photos resemble none of the classes: bool ``(n,)``."""
+        return self.score(activations) > self.threshold
 
     def __str__(self) -> str:
         low, high = FLAGGED_UNKNOWN
         return (
             f"Flagged photos are more unusual than 95 % of the {self.val_photos:,} validation photos (ViM). A hint: "
             f"our test flagged {100 * low:.0f} to {high:.0%} of unknown flowers and {FLAGGED_KNOWN:.0%} of known ones."
-        )
-
-
-@dataclass(frozen=True)
-class MaxSoftmax(OODDetector):
-    """Maximum softmax probability (Hendrycks & Gimpel, 2017), for runs without ``known.pth``; the weakest rule."""
-
-    threshold: float  # the negative of a probability
-    val_photos: int
-
-    def score(self, activations: Activations) -> torch.Tensor:
-        return -activations.logits.softmax(1).amax(1)
-
-    def __str__(self) -> str:
-        return (
-            f"Flagged photos have no probability above {-self.threshold:.1%}, like 5 % of the {self.val_photos:,} "
-            f"validation photos; a weak hint, since this run has no {FILE}."
         )
 
 
@@ -114,11 +82,6 @@ def fit_vim(train: Activations, val: Activations, directions: int = DIRECTIONS) 
     weight = (train.logits.amax(1).mean() / distance.clamp_min(1e-12)).item()
     vim = ViM(centre, kept, weight, 0.0, len(train.logits), len(val.logits))
     return replace(vim, threshold=threshold_of(vim.score(val)))
-
-
-def fit_max_softmax(probabilities: torch.Tensor) -> MaxSoftmax:
-    """Fit the threshold to the validation photos' probabilities ``(n, classes)``."""
-    return MaxSoftmax(threshold_of(-probabilities.amax(1)), len(probabilities))
 
 
 def threshold_of(scores: torch.Tensor) -> float:
@@ -172,54 +135,41 @@ def load(folder: Path, features: int) -> ViM:
 
 
 def fit_ood_detector(
-    model: nn.Module, audit: Audit, split: Split, feeds: Loaders, run: Run, cache: Path | None = None
+    model: nn.Module, audit: Audit, split: Split, loaders: Loaders, run: Run, cache: Path | None = None
 ) -> ViM:
     """Fit ViM to training photos without augmentation and to the validation photos; save it in the run's folder.
 
-    Training photos pass through the transform of the validation feed. If that is not the recipe's, its text is saved
-    too, so that ``read_run`` can warn that new photos will be prepared differently.
+    Training photos pass through the validation photos' transform. If that is not the recipe's, its text is saved too,
+    so that ``read_run`` can warn that new photos will be prepared differently.
 
     Args:
         model: as it is used after training, ``with_tta``.
         cache: folder that keeps decoded photos from run to run; None keeps nothing.
     """
-    transform = own_transform(feeds, run.recipe)
-    if transform is None:
-        (run.folder / OWN_TRANSFORM).unlink(missing_ok=True)
-    else:
-        files.write_atomically(run.folder / OWN_TRANSFORM, f"{transform}\n".encode())
-    train = training_photos(audit, split, feeds.kind, run, cache, transform)
-    activations = [
-        collect_activations(model, progress(feed.epoch(), len(feed), description), run.precision)
-        for feed, description in ((train, "training photos"), (feeds.val, "validation photos"))
-    ]
-    vim = fit_vim(*activations)
+    (run.folder / OWN_TRANSFORM).unlink(missing_ok=True)
+    if isinstance(loaders.val, StreamingLoader):
+        transform = loaders.val.dataset.transform
+        if not is_recipes(transform, val_transform(run.recipe)):
+            files.write_atomically(run.folder / OWN_TRANSFORM, f"{transform}\n".encode())
+    train = training_photos(audit, split, loaders, run, cache)
+    vim = fit_vim(
+        *(
+            collect_activations(model, progress(loader.epoch(), len(loader), description), run.precision)
+            for loader, description in ((train, "training photos"), (loaders.val, "validation photos"))
+        )
+    )
     save(vim, run.folder)
     return vim
 
 
-def own_transform(feeds: Loaders, recipe: Recipe) -> v2.Transform | None:
-    """The transform of the validation photos if it is not the recipe's; such photos are always streamed."""
-    if not isinstance(feeds.val, StreamingLoader):
-        return None
-    transform = feeds.val.dataset.transform
-    return None if is_recipes(transform, val_transform(recipe)) else transform
-
-
 def training_photos(
-    audit: Audit, split: Split, kind: str, run: Run, cache: Path | None, transform: v2.Transform | None = None
+    audit: Audit, split: Split, loaders: Loaders, run: Run, cache: Path | None
 ) -> InMemoryLoader | StreamingLoader:
-    """Load training photos the way validation photos are loaded; of many, ``MAX_TRAIN_PHOTOS``, evenly spaced.
-
-    Args:
-        kind: resident or stream.
-        transform: of the validation photos, if not the recipe's; only for ``stream``.
-    """
-    rows = np.array(split.train)[
-        np.linspace(0, len(split.train) - 1, min(MAX_TRAIN_PHOTOS, len(split.train))).astype(int)
-    ].tolist()
-    if kind == "stream":
-        transform = transform or val_transform(run.recipe)
+    """Load training photos the way validation photos are loaded; of many, ``MAX_TRAIN_PHOTOS``, evenly spaced."""
+    count = min(MAX_TRAIN_PHOTOS, len(split.train))
+    rows = [split.train[i] for i in np.linspace(0, len(split.train) - 1, count).astype(int)]
+    if isinstance(loaders.val, StreamingLoader):
+        transform = loaders.val.dataset.transform
         return StreamingLoader(audit.photos, tuple(rows), transform, run.recipe, run.device, shuffle=False)
     labels = torch.tensor([audit.photos.labels[i] for i in rows], device=run.device)
     pictures = val_pictures(audit, rows, run.recipe, cache).to(run.device)

@@ -23,7 +23,7 @@ from helpers.data.loading import batch_augmentation, canvases
 from helpers.data.loading.loaders import val_batch_size
 from helpers.evaluation.features import Activations, activations
 from helpers.inference import out_of_distribution
-from helpers.inference.out_of_distribution import OODDetector
+from helpers.inference.out_of_distribution import ViM
 from helpers.models.averaging import with_tta, without_tta
 from helpers.models.head import find_head
 from helpers.recipe import Recipe
@@ -59,7 +59,7 @@ class Predictor:
     model: nn.Module
     device: torch.device
     precision: torch.dtype
-    detector: OODDetector | None  # None: the run's files do not allow one
+    detector: ViM | None  # None: known.pth is missing or damaged
     notes: tuple[str, ...]  # which of the run's files could not be read or were changed
 
     def predict(self, paths: Iterable[Path], batch_size: int | None = None) -> Iterator[Prediction]:
@@ -97,8 +97,13 @@ def open_predictor(folder: Path, device: str = "auto") -> Predictor:
     # A bf16 run is used in fp32 where there is no bf16. Measured on 322 photos: one prediction changes, and
     # probabilities by up to 0.10; in the same precision by 5e-7, the digits of predictions.csv.
     precision = pick_precision("auto" if recipe.precision == "bf16" else recipe.precision, place)
-    detector, problems = _open_detector(run, model)
-    return Predictor(run, recipe, facts.classes, model, place, precision, detector, (*run.notes, *problems))
+    layer = find_head(without_tta(model))[1]
+    try:
+        detector, notes = out_of_distribution.load(folder, layer.weight.shape[1]), run.notes
+    except RunError as error:
+        detector = None
+        notes = (*run.notes, f"{error}; photos that resemble none of the classes cannot be flagged")
+    return Predictor(run, recipe, facts.classes, model, place, precision, detector, notes)
 
 
 def check_run(run: FinishedRun) -> tuple[Recipe, ModelFacts]:
@@ -117,21 +122,6 @@ def check_run(run: FinishedRun) -> tuple[Recipe, ModelFacts]:
     if (facts.mean, facts.std) != (IMAGENET_MEAN, IMAGENET_STD):
         raise RunError(f"{run.folder} is of another version: its photos were normalized differently")
     return recipe, facts
-
-
-def _open_detector(run: FinishedRun, model: nn.Module) -> tuple[OODDetector | None, list[str]]:
-    """The best out-of-distribution detector that the run's files allow, and notes on files that are unusable."""
-    layer = find_head(without_tta(model))[1]
-    width = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-    problems = []
-    if (run.folder / out_of_distribution.FILE).exists():
-        try:
-            return out_of_distribution.load(run.folder, width), []
-        except RunError as error:
-            problems.append(str(error))
-    if run.predictions is None:
-        return None, [*problems, "photos that resemble none of the classes cannot be flagged"]
-    return out_of_distribution.fit_max_softmax(run.predictions.probabilities), problems
 
 
 Decoded = tuple[Path, np.ndarray | str]  # uint8 (3, S, S), or why the file could not be read

@@ -1,14 +1,12 @@
 """Present predictions: a table, a summary with its caveats, and a CSV file."""
 
-import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from helpers.common.errors import PhotosError
-from helpers.common.files import write_atomically
+from helpers.common.files import csv_text, write_atomically
 from helpers.common.text import counted, printable
 from helpers.data.split import read_rows
 from helpers.evaluation.published import species
@@ -79,15 +77,14 @@ class PredictionSummary:
         right, photos = int(matrix.trace()), int(matrix.sum())
         if not photos:
             return []
-        lines = [
-            f"{title}: {right:,} of {photos:,}, {right / photos:.2%} (95 % interval {wilson_interval(right, photos)})"
-        ]
+        interval = wilson_interval(right, photos)
+        lines = [f"{title}: {right:,} of {photos:,}, {right / photos:.2%} (95 % interval {interval})"]
         for true in np.flatnonzero(matrix.sum(1)):
-            row = f"  {self.classes[true]:<14} {matrix[true, true]:,} of {matrix[true].sum():,}"
-            wrong = [
-                label for label in np.argsort(-matrix[true], kind="stable") if label != true and matrix[true, label]
-            ]
-            lines.append(row + "".join(f", {matrix[true, label]:,} predicted {self.classes[label]}" for label in wrong))
+            parts = [f"  {self.classes[true]:<14} {matrix[true, true]:,} of {matrix[true].sum():,}"]
+            for label in np.argsort(-matrix[true], kind="stable"):
+                if label != true and matrix[true, label]:
+                    parts.append(f"{matrix[true, label]:,} predicted {self.classes[label]}")
+            lines.append(", ".join(parts))
         return lines
 
 
@@ -118,10 +115,8 @@ def caveats(summary: PredictionSummary, predictor: Predictor) -> list[str]:
     ]
     if r["demo"]:
         lines.append("This run was trained on drawings: its predictions for real photos mean nothing.")
-    elif predictor.detector:
-        lines.append(str(predictor.detector))
-    if not r["demo"] and (warning := sunflower_warning(summary)):
-        lines.append(warning)
+    else:
+        lines += filter(None, [str(predictor.detector or ""), sunflower_warning(summary)])
     return lines + [f"note: {note}" for note in predictor.notes]
 
 
@@ -152,8 +147,5 @@ def write_csv(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -
     Raises:
         RunError: the file cannot be written.
     """
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", "class", "like_none", "problem", *classes])
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode("utf-8", "surrogateescape"))
+    text = csv_text([["name", "class", "like_none", "problem", *classes], *rows])
+    write_atomically(path, text.encode("utf-8", "surrogateescape"))

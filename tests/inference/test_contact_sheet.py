@@ -35,9 +35,11 @@ def test_unusual_photos_are_framed_and_labelled():
 
 def test_pages_are_numbered(tmp_path, monkeypatch):
     monkeypatch.setattr(contact_sheet, "ROWS", 1)
-    pages = contact_sheet.write_pages(tmp_path / "s.jpg", [prediction(Path("a.jpg"), [0.51, 0.49])] * 7, ("a", "b"))
-    assert [page.name for page in pages] == ["s.jpg", "s-2.jpg"]
-    assert all(Image.open(page).format == "JPEG" for page in pages)
+    selection = contact_sheet.SheetSelection(("a", "b"))
+    for _ in range(7):
+        selection.add(prediction(Path("a.jpg"), [0.51, 0.49]))
+    assert selection.write(tmp_path / "s.jpg").endswith("s.jpg to s-2.jpg")
+    assert all(Image.open(tmp_path / page).format == "JPEG" for page in ("s.jpg", "s-2.jpg"))
 
 
 def test_one_photo_is_shown_with_its_probabilities_and_several_as_a_sheet(tmp_path):

@@ -12,7 +12,7 @@ from helpers.common.errors import RunError
 from helpers.common.tensors import save_tensors
 from helpers.evaluation.features import Activations, activations
 from helpers.inference import out_of_distribution
-from helpers.inference.out_of_distribution import ViM, fit_max_softmax, fit_vim, residual_norm
+from helpers.inference.out_of_distribution import ViM, fit_vim, residual_norm
 from helpers.models.averaging import TTAModel
 from helpers.models.head import find_head
 from tests.tiny import random_model
@@ -73,8 +73,6 @@ def test_at_most_five_in_a_hundred_validation_photos_are_flagged(photos, flagged
     val = some(n=photos, seed=1)
     vim = fit_vim(some(), val, directions=2)
     assert int(vim.is_ood(val).sum()) == flagged
-    detector = fit_max_softmax(val.logits.softmax(1))
-    assert int(detector.is_ood(val).sum()) == flagged
 
 
 def test_photos_off_the_plane_are_flagged():

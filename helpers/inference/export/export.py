@@ -4,10 +4,8 @@
 ``--time`` ``timing.json``, and ``preprocessing.json``. Files appear there only after they were verified on photos.
 """
 
-import os
 import shutil
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,7 @@ from typing import Any
 import torch
 
 from helpers.common.errors import RunError
-from helpers.common.files import file_digest, write_json
+from helpers.common.files import file_digest, write_atomically, write_json
 from helpers.inference.export import formats, timing, verify
 from helpers.inference.export.formats import DeployedModel, InferenceFn
 from helpers.inference.export.preprocessing import describe_model
@@ -57,8 +55,7 @@ def export_run(
     model = DeployedModel(load_best_model(folder), run.recipe)
     pytorch = torch.inference_mode()(model)
     try:
-        _remove_leftovers(folder)
-        with tempfile.TemporaryDirectory(prefix=".export-", dir=folder) as name:
+        with tempfile.TemporaryDirectory() as name:
             aside = Path(name)
             engines = _write(aside, model, run.recipe.val_size, facts, onnx)
             photos = verify.sample_photos(run, root or project_root(), data)
@@ -71,17 +68,13 @@ def export_run(
             write_json(aside / "preprocessing.json", facts | report)
             target.mkdir(exist_ok=True)
             for each in FILES:  # preprocessing.json, which holds the others' checksums, comes last
-                _move(aside / each, target / each)
+                if (aside / each).exists():
+                    write_atomically(target / each, (aside / each).read_bytes())
+                else:  # of an earlier export
+                    (target / each).unlink(missing_ok=True)
     except OSError as error:
         raise RunError(f"{target} cannot be written ({error.strerror or error}): free some space") from error
     return target
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Remove what a killed export left behind; a folder younger than an hour may still be in use."""
-    for leftover in folder.glob(".export-*"):
-        if time.time() - leftover.stat().st_mtime > 3600:
-            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _write(aside: Path, model: DeployedModel, side: int, facts: dict[str, Any], onnx: bool) -> dict[str, InferenceFn]:
@@ -122,11 +115,3 @@ def _verify(
             f"{stored['probabilities_max_difference']:.2g}"
         )
     return {"check": {"photos": photos.source, "against_predictions_csv": stored}, "files": files}
-
-
-def _move(source: Path, target: Path) -> None:
-    """Replace an old file by the new one; without a new one, remove it, since it belongs to an earlier export."""
-    if source.exists():
-        os.replace(source, target)
-    else:
-        target.unlink(missing_ok=True)

@@ -60,7 +60,7 @@ def trace(model: DeployedModel, side: int) -> ExportedProgram:
 def save_program(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
     """Write the program as ``path`` (``….pt2``), with the facts inside."""
     with _quiet():
-        torch.export.save(program, path, extra_files={METADATA: _text(facts)})
+        torch.export.save(program, path, extra_files={METADATA: json.dumps(facts, indent=2)})
 
 
 def open_program(path: Path) -> InferenceFn:
@@ -70,11 +70,7 @@ def open_program(path: Path) -> InferenceFn:
 
 
 def require_onnx() -> None:
-    """Check that the packages for ONNX are installed.
-
-    Raises:
-        ParameterError: one is missing; the message says how to install it.
-    """
+    """Raise a ParameterError that says how to install the packages for ONNX, if one is missing."""
     if missing := [name for name in ("onnx", "onnxruntime", "onnxscript") if find_spec(name) is None]:
         raise ParameterError(f"--onnx needs the package {missing[0]}: python -m pip install -r requirements-export.txt")
 
@@ -87,9 +83,8 @@ def save_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> No
     """
     try:
         with _quiet():
-            exported = torch.onnx.export(
-                program, dynamo=True, input_names=["images"], output_names=["logits"], verbose=False
-            )
+            names = {"input_names": ["images"], "output_names": ["logits"]}
+            exported = torch.onnx.export(program, dynamo=True, verbose=False, **names)
     except Exception as error:  # torch.onnx raises many kinds
         raise RunError(f"ONNX cannot express this model ({_first_line(error)}): export without --onnx") from error
     graph = exported.model.graph
@@ -97,22 +92,18 @@ def save_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> No
         value.shape[0] = "batch"
     for node in graph.all_nodes():
         node.metadata_props.clear()  # paths of this machine
-    exported.model.metadata_props[METADATA] = _text(facts)
+    exported.model.metadata_props[METADATA] = json.dumps(facts, indent=2)
     exported.save(path, external_data=False)
 
 
-def open_onnx(path: Path, threads: int = 1) -> InferenceFn:
-    """Open the model in an ONNX file with ONNX Runtime, on this many cores."""
+def open_onnx(path: Path) -> InferenceFn:
+    """Open the model in an ONNX file with ONNX Runtime, on one core."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     return lambda images: torch.from_numpy(session.run(["logits"], {"images": images.numpy()})[0])
-
-
-def _text(facts: dict[str, Any]) -> str:
-    return json.dumps(facts, indent=2, ensure_ascii=False)
 
 
 def _first_line(error: Exception) -> str:
@@ -123,10 +114,9 @@ def _first_line(error: Exception) -> str:
 def _quiet() -> Iterator[None]:
     """Silence the warnings that torch's exporters mean for their developers."""
     before = logging.root.manager.disable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(action="ignore"):
             yield
-        finally:
-            logging.disable(before)
+    finally:
+        logging.disable(before)

@@ -33,7 +33,7 @@ def measure(
     """
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     device.keep_freed_memory()  # as in training; without it PyTorch pays for page faults in every batch
-    rows = [row for size in batches for row in _rows(engines, _batch(images, size), rounds)]
+    rows = [row for size in batches for row in _rows(engines, images, size, rounds)]
     packages = [name for name in ("torch", "onnxruntime") if find_spec(name)]
     return {
         "machine": device.describe(torch.device("cpu")),
@@ -60,7 +60,8 @@ def timing_table(timing: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _rows(engines: dict[str, InferenceFn], batch: torch.Tensor, rounds: int) -> list[dict[str, Any]]:
+def _rows(engines: dict[str, InferenceFn], images: torch.Tensor, size: int, rounds: int) -> list[dict[str, Any]]:
+    batch = images.repeat(-(-size // len(images)), 1, 1, 1)[:size].contiguous()
     timers = [
         Timer("model(batch)", globals={"model": model, "batch": batch}, timer=time.process_time, num_threads=1)
         for model in engines.values()
@@ -68,20 +69,9 @@ def _rows(engines: dict[str, InferenceFn], batch: torch.Tensor, rounds: int) -> 
     seconds = [[timer.blocked_autorange(min_run_time=SLICE).mean for timer in timers] for _ in range(rounds)]
     speeds = len(batch) / np.array(seconds)  # (rounds, engines)
     ratios = speeds / speeds[:, :1]
-    return [
-        {
-            "batch": len(batch),
-            "engine": name,
-            "photos_per_second": _spread(speeds[:, i]),
-            "ratio": _spread(ratios[:, i]),
-        }
-        for i, name in enumerate(engines)
-    ]
 
+    def spread(values: np.ndarray) -> dict[str, float]:
+        return {"median": float(np.median(values)), "low": float(values.min()), "high": float(values.max())}
 
-def _spread(values: np.ndarray) -> dict[str, float]:
-    return {"median": float(np.median(values)), "low": float(values.min()), "high": float(values.max())}
-
-
-def _batch(images: torch.Tensor, size: int) -> torch.Tensor:
-    return images.repeat(-(-size // len(images)), 1, 1, 1)[:size].contiguous()
+    facts = zip(engines, speeds.T, ratios.T, strict=True)
+    return [{"batch": len(batch), "engine": e, "photos_per_second": spread(s), "ratio": spread(r)} for e, s, r in facts]

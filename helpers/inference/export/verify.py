@@ -1,8 +1,7 @@
 """Verify exported files: their outputs on photos must match PyTorch's."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -20,8 +19,7 @@ TOLERANCE = 1e-3  # of a probability; a different order of summation changes abo
 GARDEN_SEED = 371  # draws photos that no demo run was trained on: those have seed 0
 
 
-@dataclass(frozen=True)
-class SamplePhotos:
+class SamplePhotos(NamedTuple):
     """The photos that the files are verified on."""
 
     images: torch.Tensor  # float32 (n, 3, S, S), prepared as for validation
@@ -55,15 +53,12 @@ def _validation_photos(run: FinishedRun, folder: Path, most: int) -> SamplePhoto
     base, names = find_photos(folder).root, run.predictions.names
     here = [i for i, name in enumerate(names) if (base / name).is_file()]
     if not here:
-        raise PhotosError(
-            f"none of the run's {len(names)} validation photos is in {folder}: name their folder (--data)"
-        )
+        raise PhotosError(f"none of the run's {len(names)} validation photos is in {folder}: --data names their folder")
     count = min(most, len(here))
     chosen = [here[i * len(here) // count] for i in range(count)]
     transform = val_transform(run.recipe)
     images = torch.stack([transform(load_photo(base / names[i])) for i in chosen])
-    kind = "drawn " if run.results["demo"] else ""
-    source = f"{count} of the run's {len(names)} {kind}validation photos"
+    source = f"{len(chosen)} of the run's {len(names)} {'drawn ' * run.results['demo']}validation photos"
     return SamplePhotos(images, source, run.predictions.probabilities[chosen])
 
 
@@ -74,9 +69,9 @@ def compare_models(name: str, exported: InferenceFn, model: InferenceFn, photos:
         RunError: a prediction differs, or a probability by more than the tolerance.
     """
     theirs, ours = (_logits(each, photos.images) for each in (exported, model))
-    logits = float((theirs - ours).abs().max())
-    probabilities = float((theirs.softmax(1) - ours.softmax(1)).abs().max())
-    changed = int((theirs.argmax(1) != ours.argmax(1)).sum())
+    logits = (theirs - ours).abs().max().item()
+    probabilities = (theirs.softmax(1) - ours.softmax(1)).abs().max().item()
+    changed = (theirs.argmax(1) != ours.argmax(1)).sum().item()
     if changed or not probabilities <= TOLERANCE:  # "not" also refuses NaN
         raise RunError(
             f"{name} does not match the run's model: {changed} of {len(photos.images)} predictions differ, "

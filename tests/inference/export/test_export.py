@@ -2,12 +2,10 @@
 
 import hashlib
 import json
-import os
 import re
 import shutil
 import subprocess
 import sys
-import time
 import zipfile
 from dataclasses import replace
 
@@ -24,7 +22,7 @@ from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD, val_transform
 from helpers.data.decode import load_photo
 from helpers.inference.export import formats, verify
 from helpers.inference.export import timing as export_timing
-from helpers.inference.export.export import _move, _remove_leftovers, export_run
+from helpers.inference.export.export import export_run
 from helpers.inference.export.formats import DeployedModel
 from helpers.inference.export.preprocessing import _steps, describe_model
 from helpers.models.averaging import with_tta
@@ -215,23 +213,20 @@ def test_a_file_that_predicts_differently_is_discarded(run, tmp_path, monkeypatc
     with pytest.raises(RunError, match=r"model\.pt2 does not match the run's model: .* The file was discarded"):
         export_run(folder, root=tmp_path, log=str)
     assert {path.name: path.read_bytes() for path in folder.glob("export/*")} == before
-    assert not list(folder.glob(".export-*"))
 
 
-def test_leftovers_of_a_killed_export_are_removed_after_an_hour(tmp_path):
-    for name, age in ((".export-old", 4000), (".export-young", 10)):
-        (tmp_path / name).mkdir()
-        os.utime(tmp_path / name, (time.time() - age,) * 2)
-    _remove_leftovers(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".export-young"]
-
-
-def test_files_of_an_earlier_export_do_not_stay_beside_new_ones(tmp_path):
-    for name in ("new", "old"):
-        (tmp_path / name).write_text(name)
-    _move(tmp_path / "new", tmp_path / "model.pt2")
-    _move(tmp_path / "missing", tmp_path / "old")
-    assert [path.name for path in tmp_path.iterdir()] == ["model.pt2"]
+def test_files_of_an_earlier_export_do_not_stay_beside_new_ones(run, tmp_path, monkeypatch):
+    folder = shutil.copytree(run[0], tmp_path / "a", ignore=shutil.ignore_patterns("export"))
+    (folder / "export").mkdir()
+    (folder / "export" / "model.onnx").write_bytes(b"old")
+    model = torch.inference_mode()(DeployedModel(load_best_model(folder), read_run(folder).recipe))
+    monkeypatch.setattr(formats, "trace", lambda model, side: model)
+    monkeypatch.setattr(formats, "save_program", lambda program, path, facts: path.write_bytes(b"new"))
+    monkeypatch.setattr(formats, "open_program", lambda path: model)
+    assert sorted(path.name for path in export_run(folder, root=tmp_path, log=str).iterdir()) == [
+        "model.pt2",
+        "preprocessing.json",
+    ]
 
 
 def test_the_comparison_names_the_largest_differences():
