@@ -14,6 +14,7 @@ _MODULES = {  # imported when first used: finding and splitting photos work with
     "load_photo": "decode",
     "locate_photos": "sources.locate",
     "make_loaders": "loading.loaders",
+    "open_split": "split",
     "split_photos": "split",
     "train_transform": "augmentation",
     "val_transform": "augmentation",

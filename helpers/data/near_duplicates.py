@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from helpers.data.audit import Audit
-from helpers.data.split import Split
+
+if TYPE_CHECKING:
+    from helpers.data.split import Split  # which groups photos by scene
 
 # Bits of 64 in which two photos' hashes may differ. Looked at, pair by pair, on the 1,607 real photos: up to 8 all
 # three pairs show the same; at 10 and 12, nine of 28 are of one class, and five of these show the same sunflowers.
 DISTANCE, DISTANCE_WITHIN_CLASS = 8, 12
 
 
-def near_pairs(hashes: np.ndarray, distance: int) -> list[tuple[int, int, int]]:
-    """Pairs ``(i, j, bits)`` with ``i < j`` whose hashes differ in at most ``distance`` bits; the nearest first."""
+def near_pairs(hashes: np.ndarray, distance: int) -> np.ndarray:
+    """Find the pairs whose hashes differ in at most ``distance`` bits, the nearest first.
+
+    Args:
+        hashes: bool ``(n, 64)``.
+
+    Returns:
+        int64 ``(m, 3)``: rows ``i < j``, and in how many bits they differ.
+    """
     signs = hashes.astype(np.float32) * 2 - 1
-    pairs = []
-    for start in range(0, len(signs), 1024):  # a block of rows at a time: memory stays in proportion to n
-        bits = (signs.shape[1] - signs[start : start + 1024] @ signs.T) / 2
-        rows, columns = np.nonzero(bits <= distance + 0.5)
-        pairs += [
-            (int(i) + start, int(j), round(float(bits[i, j])))
-            for i, j in zip(rows, columns, strict=True)
-            if i + start < j
-        ]
-    return sorted(pairs, key=lambda pair: (pair[2], pair[0], pair[1]))
+    found, block = [np.empty((0, 3), np.int64)], max(1, 2**24 // max(1, len(signs)))  # rows at a time: 64 MB
+    for start in range(0, len(signs), block):
+        bits = (signs.shape[1] - signs[start : start + block] @ signs[start:].T) / 2
+        rows, columns = np.nonzero(np.triu(bits <= distance + 0.5, 1))
+        found.append(np.column_stack([rows + start, columns + start, bits[rows, columns].round()]).astype(np.int64))
+    pairs = np.concatenate(found)
+    return pairs[np.lexsort(pairs.T[[1, 0, 2]])]
 
 
 class Pair(NamedTuple):
@@ -41,15 +47,18 @@ class Pair(NamedTuple):
 
 
 def near_duplicates(audit: Audit) -> list[Pair]:
-    """Identical files, then near-duplicates, the nearest first; between classes only the nearest count."""
-    labels = audit.photos.labels
-    identical = [pair for files in (*audit.duplicates, *audit.cross_class_duplicates) for pair in _links(files)]
-    near = near_pairs(audit.perceptual_hashes, DISTANCE_WITHIN_CLASS)
-    return [Pair(i, j, 0, True) for i, j in identical] + [
-        Pair(i, j, bits, False)
-        for i, j, bits in near
-        if (bits <= DISTANCE or labels[i] == labels[j]) and audit.hashes[i] != audit.hashes[j]
-    ]
+    """List identical files, then near-duplicates, the nearest first; between classes only the nearest count."""
+    files = [*audit.duplicates, *audit.cross_class_duplicates]
+    identical = [Pair(group[0], other, 0, True) for group in files for other in group[1:]]
+    near = _similar(audit, np.arange(len(audit.photos))).tolist()
+    return identical + [Pair(i, j, bits, False) for i, j, bits in near if audit.hashes[i] != audit.hashes[j]]
+
+
+def _similar(audit: Audit, photos: np.ndarray) -> np.ndarray:
+    """Return the pairs among these photos that count as near-duplicates, as ``near_pairs`` does."""
+    pairs, labels = near_pairs(audit.perceptual_hashes[photos], DISTANCE_WITHIN_CLASS), np.array(audit.photos.labels)
+    pairs[:, :2] = photos[pairs[:, :2]]
+    return pairs[(pairs[:, 2] <= DISTANCE) | (labels[pairs[:, 0]] == labels[pairs[:, 1]])]
 
 
 def rank_pairs(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
@@ -80,11 +89,10 @@ def group_scenes(audit: Audit) -> np.ndarray:
     Identical files and near-duplicates belong together, and so do those that are linked by others. A few photos that
     only look alike are linked too: that costs nothing, while a scene on both sides of a split inflates the accuracy.
     """
-    n, pairs = len(audit.photos), near_duplicates(audit)
-    rows, columns = [pair.first for pair in pairs], [pair.second for pair in pairs]
-    links = coo_array((np.ones(len(pairs)), (rows, columns)), shape=(n, n))
+    # Of photos with the same hash and class, the first stands for all: a folder of blank pictures has n² pairs.
+    keys = np.column_stack([audit.perceptual_hashes, audit.photos.labels])
+    _, first, same = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    pairs, n = _similar(audit, np.sort(first)), len(keys)
+    rows, columns = np.append(pairs[:, 0], np.arange(n)), np.append(pairs[:, 1], first[same.ravel()])
+    links = coo_array((np.ones(len(rows)), (rows, columns)), shape=(n, n))
     return connected_components(links, directed=False)[1].astype(np.int64)
-
-
-def _links(files: tuple[int, ...]) -> list[tuple[int, int]]:
-    return [(files[0], other) for other in files[1:]]

@@ -1,10 +1,10 @@
-"""Training and validation photos: seeded, stratified, duplicates on one side."""
+"""Training and validation photos: seeded, stratified, near-duplicates on one side."""
 
 from __future__ import annotations
 
 import csv
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,8 @@ from helpers.common.files import csv_text, write_atomically
 from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.image_folder import PhotoSet
+from helpers.data.near_duplicates import group_scenes
+from helpers.recipe import Recipe
 
 
 def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
@@ -45,11 +47,12 @@ class Split:
 
 
 def split_photos(audit: Audit, train_fraction: float, seed: int) -> Split:
-    """``int(train_fraction * n)`` training photos, every class in the same proportion, as near as duplicates allow.
+    """Draw ``int(train_fraction * n)`` training photos, every class in the same proportion, scenes on one side.
 
-    Where the layout brings its own split, that is used; of a photo on both of its sides the
-    training copy is left out. Otherwise byte-identical photos stay together, and go to the training
-    side first: validation then counts every photo once, and holds none under two labels.
+    Scenes of several photos go to the training side first: validation then counts every scene once, and none under two
+    labels. Both numbers are met as nearly as scenes allow; where these leave no split (one scene is most of a class),
+    only identical files are kept together, and a note says so. Where the layout brings its own split, that is used;
+    of an identical photo on both of its sides the training copy is left out.
 
     Raises:
         PhotosError: a class would have no photo on one of the sides.
@@ -57,13 +60,24 @@ def split_photos(audit: Audit, train_fraction: float, seed: int) -> Split:
     photos = audit.photos
     given = any(photos.subsets)
     split = _given_split(audit) if given else _drawn_split(audit, train_fraction, seed)
-    for label, name in enumerate(photos.classes):
-        for side in ("train", "val"):
-            if not any(photos.labels[i] == label for i in getattr(split, side)):
-                raise PhotosError(
-                    f"class {name!r} has no photo on the {side} side: "
-                    + (f"add one to {side}/{name}" if given else "add photos, or change train_fraction")
-                )
+    if absent := _absent(photos, split):
+        name, side = absent
+        remedy = f"add one to {side}/{name}" if given else "add photos, or change train_fraction"
+        raise PhotosError(f"class {name!r} has no photo on the {side} side: {remedy}")
+    return split
+
+
+def open_split(path: Path, audit: Audit, recipe: Recipe) -> Split:
+    """Return the split of a run: that of its ``split.csv`` if it is being resumed, else a new one, written there.
+
+    Raises:
+        PhotosError: as ``read_split`` and ``split_photos``.
+    """
+    split = split_photos(audit, recipe.train_fraction, recipe.seed)
+    if path.exists() and (kept := read_split(path, audit.photos)) != split:
+        left_out = len(audit.photos) - len(kept.train) - len(kept.val)
+        return replace(kept, notes=(f"the split is that of {path}; photos that it does not name: {left_out}",))
+    write_split(path, audit.photos, split)
     return split
 
 
@@ -123,38 +137,43 @@ def _given_split(audit: Audit) -> Split:
 def _drawn_split(audit: Audit, train_fraction: float, seed: int) -> Split:
     photos = audit.photos
     total = int(train_fraction * len(photos))
-    quota = _quotas(photos, total)
-    groups = _groups(audit)
+    split = _divide(photos, group_scenes(audit), total, seed)
+    if _absent(photos, split) or abs(len(split.train) - total) > 0.1 * len(photos):
+        split = _divide(photos, np.unique(audit.hashes, return_inverse=True)[1], total, seed)
+        note = "near-duplicates may be on both sides: kept together, they leave no split of this size"
+        return replace(split, notes=(note,))
+    return split
+
+
+def _divide(photos: PhotoSet, group: np.ndarray, total: int, seed: int) -> Split:
+    """Draw ``total`` training photos; those with the same number in ``group``, int64 ``(n,)``, stay together."""
+    quota, left = _quotas(photos, total), Counter(photos.labels)
+    members: dict[int, list[int]] = {}
+    for i, number in enumerate(group.tolist()):
+        members.setdefault(number, []).append(i)
+    groups = list(members.values())
     shuffled = [groups[i] for i in np.random.default_rng(seed).permutation(len(groups))]
-    train: list[int] = []
-    for group in sorted(shuffled, key=len, reverse=True):  # a stable sort: duplicates first, else shuffled
-        needed = Counter(photos.labels[i] for i in group)
-        if all(quota[label] >= count for label, count in needed.items()):
-            quota.subtract(needed)
-            train += group
-    train += _missing(photos, total, train, [group[0] for group in shuffled if len(group) == 1])
-    chosen = set(train)
-    return Split(tuple(sorted(train)), tuple(i for i in range(len(photos)) if i not in chosen))
+    ordered = sorted(shuffled, key=len, reverse=True)  # a stable sort: the largest first, else shuffled
+    train: set[int] = set()
+    for fits in (lambda label, count: count <= quota[label], lambda label, count: count < left[label]):
+        for rows in ordered:  # again, if quotas were not filled: photos of any class then
+            needed = Counter(photos.labels[i] for i in rows)
+            enough = train.isdisjoint(rows) and len(train) + len(rows) <= total
+            if enough and all(fits(label, count) for label, count in needed.items()):
+                quota.subtract(needed)
+                left.subtract(needed)
+                train.update(rows)
+    return Split(tuple(sorted(train)), tuple(i for i in range(len(photos)) if i not in train))
 
 
-def _missing(photos: PhotoSet, total: int, train: list[int], singles: list[int]) -> list[int]:
-    """Photos of other classes where one of duplicates only could not fill its quota: the total is kept."""
-    left = Counter(photos.labels) - Counter(photos.labels[i] for i in train)
-    taken, more = set(train), []
-    for i in singles:
-        if len(train) + len(more) >= total:
-            break
-        if i not in taken and left[photos.labels[i]] > 1:
-            left[photos.labels[i]] -= 1
-            more.append(i)
-    return more
-
-
-def _groups(audit: Audit) -> list[tuple[int, ...]]:
-    """All photos, each alone or with its duplicates."""
-    together = [*audit.cross_class_duplicates, *audit.duplicates]
-    member = {i for group in together for i in group}
-    return [*together, *((i,) for i in range(len(audit.photos)) if i not in member)]
+def _absent(photos: PhotoSet, split: Split) -> tuple[str, str] | None:
+    """Name a class and a side on which it has no photo, if there is one."""
+    for side in ("train", "val"):
+        present = {photos.labels[i] for i in getattr(split, side)}
+        for label, name in enumerate(photos.classes):
+            if label not in present:
+                return name, side
+    return None
 
 
 def _quotas(photos: PhotoSet, total: int) -> Counter[int]:

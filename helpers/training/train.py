@@ -5,7 +5,7 @@ from pathlib import Path
 from helpers.common import distributed
 from helpers.data.audit import Audit
 from helpers.data.sources.locate import open_dataset
-from helpers.data.split import split_photos, write_split
+from helpers.data.split import open_split
 from helpers.recipe import Recipe
 from helpers.runs.run import Run, open_run, plan_run
 from helpers.training.loop import fit
@@ -22,10 +22,9 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
     with distributed.main_process_first():
         run = open_run(recipe, root, folder=folder, device=device)
     audit: Audit = distributed.broadcast_object(lambda: open_dataset(recipe, root))
-    split = split_photos(audit, recipe.train_fraction, recipe.seed)
+    split = distributed.broadcast_object(lambda: open_split(run.folder / "split.csv", audit, recipe))
     log = print if distributed.is_main() else lambda text: None
     if distributed.is_main():
-        write_split(run.folder / "split.csv", audit.photos, split)
         run.save_environment(audit.fingerprint)
     with distributed.main_process_first():  # the others find decoded photos and downloaded weights there
         training = assemble(run, audit, split, run.cache)

@@ -139,6 +139,19 @@ def test_two_processes_reach_the_weights_of_one(runs):
         assert two.val_accuracy == one.val_accuracy
 
 
+def test_a_resumed_training_keeps_its_split(runs, monkeypatch):
+    folder, _ = runs
+    path = folder / "alone" / "split.csv"
+    swap = {"train": "val", "val": "train", "subset": "subset"}
+    rows = [line.rsplit(",", 1) for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{photo},{swap[side]}\n" for photo, side in rows))
+    before = path.read_bytes()
+    monkeypatch.setenv("FLOWERS_WORK_DIR", str(folder))
+    assert main(["train", "-f", str(folder / "small.yaml"), "-p", "run", "alone", "--no-notebook"]) == 0
+    assert not (folder / "alone-2").exists()
+    assert path.read_bytes() == before
+
+
 def test_only_the_first_process_writes_and_prints(runs):
     folder, output = runs
     before = output.split("continues an unfinished run")[0]  # what follows is the notebook's

@@ -50,6 +50,14 @@ def test_photos_linked_by_a_third_are_one_scene():
     assert group_scenes(audit).tolist() == [0, 1, 2, 3, 4, 0, 5, 6, 7, 0]
 
 
+def test_thousands_of_blank_pictures_are_one_scene():
+    """Their pairs, 200 million, would not fit into memory."""
+    n = 20_000
+    photos = PhotoSet(Path("x"), ("rose", "tulip"), ("",) * n, (0, 1) * (n // 2), (None,) * n)
+    audit = Audit(photos, tuple(range(n)), (), np.ones((n, 2), np.int64), ("",) * n, np.zeros((n, 64), bool), "")
+    assert not group_scenes(audit).any()
+
+
 def test_pairs_are_told_by_class_side_and_nearness(audit):
     position = {name: i for i, name in enumerate(audit.photos.names)}
     val = {position[name] for name in ("rose/smaller.jpg", "tulip/3.jpg", "tulip/copy.jpg")}
@@ -72,7 +80,7 @@ def test_pairs_are_found_in_blocks_as_one_by_one(monkeypatch):
     hashes = np.random.default_rng(0).random((1500, 64)) < 0.5
     hashes[1400] = hashes[3]
     hashes[1400, :2] ^= True
-    assert near_pairs(hashes, 4) == [(3, 1400, 2)]
+    assert near_pairs(hashes, 4).tolist() == [[3, 1400, 2]]
 
 
 def test_hashes_do_not_depend_on_the_number_of_threads(audit):

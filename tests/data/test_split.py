@@ -10,20 +10,26 @@ from helpers.common.errors import ParameterError, PhotosError
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import PhotoSet, find_photos
 from helpers.data.near_duplicates import group_scenes
-from helpers.data.split import read_split, split_photos, stratified_folds, write_split
+from helpers.data.split import Split, open_split, read_split, split_photos, stratified_folds, write_split
+from helpers.recipe import Recipe
 from tests.conftest import colourful
 
 PUBLISHED = {"daisy": 588, "dandelion": 556, "rose": 583, "sunflower": 536, "tulip": 585}
 
 
-def paper_audit(duplicates=(), across=()):
-    """An audit of as many photos as the course's data set has, without the photos."""
+def paper_audit(duplicates=(), across=(), alike=()):
+    """An audit of as many photos as the course's data set has, without the photos; groups are identical, or alike."""
     labels = tuple(label for label, count in enumerate(PUBLISHED.values()) for _ in range(count))
     n = len(labels)
     photos = PhotoSet(Path("x"), tuple(PUBLISHED), tuple(f"{i}.jpg" for i in range(n)), labels, (None,) * n)
     first = {i: group[0] for group in (*duplicates, *across) for i in group}
     hashes = tuple(str(first.get(i, i)) for i in range(n))
-    return Audit(photos, tuple(range(n)), (), np.ones((n, 2), np.int64), hashes, np.zeros((n, 64), bool), "")
+    looks = np.random.default_rng(0).random((n, 64)) < 0.5
+    for group in (*duplicates, *across, *alike):
+        looks[list(group)] = looks[group[0]]
+    for group in alike:
+        looks[list(group[1:]), :5] ^= True
+    return Audit(photos, tuple(range(n)), (), np.ones((n, 2), np.int64), hashes, looks, "")
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -52,6 +58,59 @@ def test_duplicates_never_straddle(seed):
     assert (len(split.train), len(split.val)) == (2278, 570)
     for group in within + across:
         assert set(group) <= set(split.train)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scenes_never_straddle(seed):
+    scenes = [(0, 1), (10, 11, 12), (5, 1500), (30, 31, 32, 33)]
+    split = split_photos(paper_audit(alike=scenes), 0.8, seed)
+    assert (len(split.train), len(split.val), split.notes) == (2278, 570, ())
+    for group in scenes:
+        assert set(group) <= set(split.train)
+
+
+def test_scenes_of_four_fill_a_split_but_for_a_few():
+    """437 daisies of 546 (and so on): no multiple of 4, so other classes make up for some."""
+    scenes = [tuple(range(i, i + 4)) for i in range(0, 2848, 4)]
+    split = split_photos(paper_audit(alike=scenes), 0.801, 0)
+    assert int(0.801 * 2848) - 3 <= len(split.train) <= int(0.801 * 2848)
+    assert all(len({i in set(split.train) for i in group}) == 1 for group in scenes)
+    assert split.notes == ()
+
+
+def test_a_scene_that_leaves_no_split_is_divided_and_that_is_said():
+    audit = paper_audit(duplicates=[(0, 2)], alike=[range(588)])
+    split = split_photos(audit, 0.8, 0)
+    assert audit.photos.subset(split.train).counts()["daisy"] == 470
+    assert len(split.train) == 2278
+    assert {0, 2} <= set(split.train)
+    assert split.notes == ("near-duplicates may be on both sides: kept together, they leave no split of this size",)
+
+
+def test_real_scenes_are_on_one_side(real_folder):
+    audit = audit_photos(find_photos(real_folder))
+    split, scenes = split_photos(audit, 0.8, 0), group_scenes(audit)
+    assert (len(split.train), split.notes) == (1285, ())
+    assert not set(scenes[list(split.train)]) & set(scenes[list(split.val)])
+    counts = np.array(list(audit.photos.counts().values()))
+    train = np.array(list(audit.photos.subset(split.train).counts().values()))
+    assert np.abs(train - 0.8 * counts).max() < 1
+
+
+def test_a_resumed_run_keeps_its_split(tmp_path, grow):
+    root, path = grow({"rose": 6, "tulip": 4}), tmp_path / "split.csv"
+    audit, recipe = audit_photos(find_photos(root)), Recipe()
+    split = open_split(path, audit, recipe)
+    assert split == split_photos(audit, recipe.train_fraction, recipe.seed) == read_split(path, audit.photos)
+    other = Split(split.val, split.train)  # as an earlier version might have drawn it
+    write_split(path, audit.photos, other)
+    written = path.read_bytes()
+    colourful((60, 40), 99).save(root / "rose" / "added.jpg")
+    more = audit_photos(find_photos(root))
+    kept = open_split(path, more, recipe)
+    assert more.photos.subset(kept.train).names == audit.photos.subset(other.train).names
+    assert kept.notes == (f"the split is that of {path}; photos that it does not name: 1",)
+    assert path.read_bytes() == written
 
 
 def test_more_duplicates_than_training_photos_still_stay_together():
