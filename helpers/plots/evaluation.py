@@ -21,18 +21,13 @@ THUMBNAIL = 22  # points, 1/72 inch
 READABLE = 20  # classes whose names and counts have room in a confusion matrix
 
 
-def confusion(matrix: torch.Tensor, classes: Sequence[str], annotate: bool | None = None) -> Figure:
-    """Draw a confusion matrix, coloured by the share of the true class, so that classes of any size compare.
-
-    Args:
-        annotate: write counts and class names; by default for up to ``READABLE`` classes.
-    """
-    annotate = len(classes) <= READABLE if annotate is None else annotate
+def confusion(matrix: torch.Tensor, classes: Sequence[str]) -> Figure:
+    """Draw a confusion matrix, coloured by the share of the true class, so that classes of any size compare."""
     side = 1.9 + 0.6 * min(len(classes), READABLE)
     figure, axes = plt.subplots(figsize=(side + 0.8, side))
     shares = (matrix / matrix.sum(1, keepdim=True).clamp(min=1)).numpy()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    ticks, names = (range(len(classes)), classes) if annotate else ([], [])
+    ticks, names = (range(len(classes)), classes) if len(classes) <= READABLE else ([], [])
     for row in ticks:
         for column in ticks:
             colour = "white" if shares[row, column] > 0.5 else "black"

@@ -82,15 +82,12 @@ def compose(folder: Path, comparison: Path | None = None, force: bool = False) -
     with _damage_named(folder):
         changed = check_integrity(run, force)
         facts = Facts(run, rows)
-        notices = [changed, DEMO if facts.demo else ""]
-        return facts, revealed(
-            story(facts)
-            | {
-                "notice": " · ".join(filter(None, notices)),
-                "source": f"run {facts.results['run']}",
-                "provenance": pieces(_provenance(facts)),
-            }
-        )
+        content = story(facts) | {
+            "notice": " · ".join(filter(None, [changed, DEMO * facts.demo])),
+            "source": f"run {facts.results['run']}",
+            "provenance": pieces(_provenance(facts)),
+        }
+        return facts, revealed(content)
 
 
 @contextlib.contextmanager
@@ -100,11 +97,9 @@ def typesetter(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[t
     text = json.dumps(content, ensure_ascii=False, indent=1)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name in LAYOUT:
-            (folder / name).write_bytes((layout / name).read_bytes())
-        for name, picture in figures.items():
-            (folder / name).write_bytes(picture)
-        (folder / "report.json").write_text(text, encoding="utf-8")
+        files_inside = {name: (layout / name).read_bytes() for name in LAYOUT}
+        for name, file in (files_inside | figures | {"report.json": text.encode()}).items():
+            (folder / name).write_bytes(file)
         # typst's own fonts have Latin, Greek and Cyrillic letters; others need a font of this machine.
         enough = all(ord(letter) < 0x530 or 0x2000 <= ord(letter) < 0x2300 for letter in text)
         yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=enough)
@@ -123,10 +118,8 @@ def _provenance(facts: Facts) -> str:
     """Say where the numbers come from."""
     root, folder, e = project_root(Path(__file__).parent), facts.run.folder.resolve(), facts.environment
     where = literal(folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name)
-    commit, plus, changes = e["git_commit"].partition("+")
     return (
-        f"All numbers{' except those of the comparison' if facts.comparison else ''} come from the run in {where} "
-        "(results.json, history.csv, predictions.csv, recipe.json, environment.json, split.csv), made with commit "
-        f"{commit[:12]}{plus}{changes} on photos with the fingerprint {e['data_fingerprint'][:12]}; `python -m helpers "
-        "report` selected the sentences by these numbers."
+        f"All numbers{' except those of the comparison' if facts.comparison else ''} come from the files of the run "
+        f"in {where}, made with commit {e['git_commit'][:12]} on photos with the fingerprint "
+        f"{e['data_fingerprint'][:12]}; `python -m helpers report` selected the sentences by these numbers."
     )

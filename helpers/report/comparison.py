@@ -62,39 +62,32 @@ def comparison(facts: Facts) -> list[Block]:
     if not facts.comparison:
         return []
     seed, others = _seed(facts.comparison), _others(facts)
-    found, n = Counter(row["verdict"] for row in others), len(others)
+    found = Counter(row["verdict"] for row in others)
     better, worse, undecided = (spelled(found[kind]) if found[kind] else "none" for kind in (BETTER, WORSE, UNDECIDED))
     intervals = "the interval of the difference"
     if seed["by_folds"]:
         intervals = "both intervals of the difference, by bootstrap over scenes and by Student's t over folds,"
-    counts = (
-        f"Of {spelled(n)} other recipes, {better} {'is' if found[BETTER] == 1 else 'are'} better, {worse} worse and "
-        f"{undecided} undecided; a verdict requires {intervals} to exclude zero."
-    )
     return [
         heading("Comparison of recipes"),
         paragraph(
             "A single split cannot tell apart recipes that differ by less than its interval. We therefore compared "
             "recipes by cross-validation, photo by photo on the same folds (<tab-comparison>). The published recipe "
-            f"(seed) reaches {_estimate(seed, 'accuracy', '.1f', '%')}.",
-            {counts: n > 1},
-            in_brief(facts),
+            f"(seed) reaches {_estimate(seed, 'accuracy', '.1f', '%')}. Better than it: {better} of "
+            f"{spelled(len(others))}; worse: {worse}; undecided: {undecided}. A verdict requires {intervals} to "
+            "exclude zero."
         ),
         _table(facts),
     ]
 
 
-def in_brief(facts: Facts, numbers: bool = True) -> str:
+def in_brief(facts: Facts) -> str:
     """State the comparison's result in a sentence; empty without one."""
     if not (others := _others(facts)):
         return ""
     where, n = f"In cross-validation with {written_name(others[0]['backbone'])}", spelled(len(others))
     best = max(others, key=lambda row: (row["verdict"] == BETTER, row["difference_mean"]))
     if best["verdict"] != BETTER:
-        which = f"none of {n} other recipes is" if len(others) > 1 else f"the recipe “{best['recipe']}” is not"
-        return f"{where}, {which} measurably better than the published one."
-    if not numbers:
-        return f"{where}, the recipe “{best['recipe']}” is better than the published one."
+        return f"{where}, no other recipe (of {n}) is measurably better than the published one."
     gain = _estimate(best, "difference", ".2f", before=" points over the published one (95 % interval ")
     overestimated = f"; as it is the best of {n}, the gain is probably overestimated" if len(others) > 1 else ""
     return f"{where}, the recipe “{best['recipe']}” gains {gain}{overestimated}."
@@ -102,21 +95,15 @@ def in_brief(facts: Facts, numbers: bool = True) -> str:
 
 def _table(facts: Facts) -> Block:
     """List the recipes, the largest gain first; of many, the presets and the clearest differences."""
-    rows, seed = facts.comparison, _seed(facts.comparison)
-    clearest = sorted(
-        rows,
-        key=lambda row: (row["recipe"] not in ALWAYS, row["verdict"] == UNDECIDED, -abs(row["difference_mean"])),
-    )
-    body = [
-        (
-            row["recipe"],
-            _estimate(row, "accuracy", ".1f"),
-            "–" if row is seed else _estimate(row, "difference", "+.2f"),
-            f"{row['seconds_per_run']:,.0f}",
-        )
-        for row in rows
-        if row in clearest[:SHOWN]
-    ]
+    rows, seed, body = facts.comparison, _seed(facts.comparison), []
+
+    def rank(row: Row) -> tuple[bool, bool, float]:
+        return row["recipe"] not in ALWAYS, row["verdict"] == UNDECIDED, -abs(row["difference_mean"])
+
+    clearest = sorted(rows, key=rank)[:SHOWN]
+    for row in [row for row in rows if row in clearest]:
+        difference = "–" if row is seed else _estimate(row, "difference", "+.2f")
+        body.append((row["recipe"], _estimate(row, "accuracy", ".1f"), difference, f"{row['seconds_per_run']:,.0f}"))
     seeds = f" with {seed['seeds']} seeds per fold" if seed["seeds"] > 1 else ""
     some = f" Of {len(rows)} recipes, the presets and the clearest differences." if len(rows) > SHOWN else ""
     caption = (

@@ -4,7 +4,7 @@ from statistics import median
 
 from helpers.common.text import counted, duration, spelled
 from helpers.evaluation.discussion import paragraphs
-from helpers.evaluation.mistakes import ClassifiedPhoto, confident_mistakes
+from helpers.evaluation.mistakes import confident_mistakes
 from helpers.report.comparison import comparison
 from helpers.report.facts import Facts, file_name
 from helpers.report.markup import Block, figure, heading, paragraph
@@ -22,18 +22,23 @@ def experiments(facts: Facts) -> list[Block]:
     confusion_alt = "Number of validation photos by true class (rows) and predicted class (columns)."
     published = [published_table(facts)] if facts.flowers and not facts.demo else []
     mistakes = confident_mistakes(facts.run.predictions, len(facts.run.predictions.labels))
+    sure = sum(mistake.probability > CONFIDENT for mistake in mistakes)
+    confident = (
+        f"Of the network's {counted(len(mistakes), 'mistake')}, {sure or 'none'} {'has' if sure == 1 else 'have'} a "
+        f"probability above {CONFIDENT:.0%}; <tab-mistakes> lists the most confident."
+    )
     return [
         heading("Data"),
-        paragraph(*_data(facts)),
+        _data(facts),
         photos_table(facts),
         heading("Setup"),
-        paragraph(*_setup(facts)),
+        _setup(facts),
         heading("Result"),
-        paragraph(*_course(facts)),
+        _course(facts),
         figure("fig-curves", curves, ["curves.svg", "rates.svg"], curves_alt, wide=True),
         paragraph(paragraphs(facts.results)["accuracy"].text, {"<tab-published> compares the two.": published}),
         *published,
-        paragraph(_recall(facts), {_confident(mistakes): mistakes}),
+        paragraph(_recall(facts), {confident: mistakes}),
         scores_table(facts),
         figure("fig-confusion", confusion, ["confusion.svg"], confusion_alt),
         *([mistakes_table(mistakes)] if mistakes else []),
@@ -41,88 +46,62 @@ def experiments(facts: Facts) -> list[Block]:
     ]
 
 
-def _data(facts: Facts) -> list[str]:
+def _data(facts: Facts) -> Block:
     r = facts.results
     source = "The photos are drawn by the project" if facts.demo else f"The photos come from {file_name(r['dataset'])}"
-    classes, groups = spelled(len(r["classes"])), r["duplicate_groups"] + r["cross_class_duplicate_groups"]
-    found = "neither unreadable files nor identical photos"
-    if r["unreadable_files"] or groups:
-        found = (
-            f"{counted(r['unreadable_files'], 'unreadable file')} and {counted(groups, 'group')} of identical photos, "
-            f"{r['cross_class_duplicate_groups'] or 'none'} of them in more than one class"
-        )
-    return [
-        f"{source}: {counted(r['photos'], 'readable photo')} in {classes} classes, {facts.train_photos:,} for training "
-        f"and {r['val_photos']:,} for validation (<tab-photos>).",
-        f"The audit found {found}.",
-    ]
+    crossing = r["cross_class_duplicate_groups"]
+    groups = counted(r["duplicate_groups"] + crossing, "group")
+    return paragraph(
+        f"{source}: {counted(r['photos'], 'readable photo')} in {spelled(len(r['classes']))} classes, "
+        f"{facts.train_photos:,} for training and {r['val_photos']:,} for validation (<tab-photos>). The audit found "
+        f"{counted(r['unreadable_files'], 'unreadable file')} and {groups} of identical photos, {crossing or 'none'} "
+        "of them in more than one class."
+    )
 
 
-def _setup(facts: Facts) -> list[str]:
-    e, r = facts.environment, facts.results
+def _setup(facts: Facts) -> Block:
+    e, seconds = facts.environment, facts.results["epoch_seconds"]
     algorithms = "only deterministic algorithms" if e["deterministic"] else "some nondeterministic algorithms"
-    versions = e["packages"]
-    ran = (
+    versions, further = e["packages"], ""
+    if len(seconds) > 1:
+        further = f", and {duration(median(seconds[1:]))} for each further one (median)"
+    return paragraph(
         f"The network was trained on {e['device_name']}, in {e['precision']} arithmetic, with Python {e['python']}, "
         f"PyTorch {versions['torch']} [paszke2019] and torchvision {versions['torchvision']}, using seed {e['seed']} "
-        f"and {algorithms}."
+        f"and {algorithms}. Training took {duration(facts.results['training_seconds'])}: {duration(seconds[0])} for "
+        f"the first epoch{further}."
     )
-    total, seconds = duration(r["training_seconds"]), r["epoch_seconds"]
-    if len(seconds) == 1:
-        time = f"Training took {total}."
-    elif facts.recipe.frozen_backbone and not facts.recipe.augmentation:
-        time = (
-            f"Training took {total}: {duration(seconds[0])} for the first epoch, in which the backbone processes every "
-            f"photo, and {duration(median(seconds[1:]))} for each further one (median)."
-        )
-    else:
-        time = f"Training took {total}, {duration(median(seconds))} per epoch (median)."
-    return [ran, time]
 
 
-def _course(facts: Facts) -> list[str]:
+def _course(facts: Facts) -> Block:
     """Describe how loss and accuracy developed over the epochs."""
     h = facts.run.history
     first, last, lowest = h[0], h[-1], min(h, key=lambda epoch: epoch.val_loss)
     if len(h) == 1:
-        return [
+        return paragraph(
             f"The only epoch has losses of {first.train_loss:.3f} (training) and {first.val_loss:.3f} (validation)."
-        ]
-    verb = "falls" if last.train_loss < first.train_loss else "does not fall: it goes"
-    sentences = [
-        f"<fig-curves> shows the course of training. The training loss {verb} from {first.train_loss:.3f} in the first "
-        f"epoch (0) to {last.train_loss:.3f} in the last ({len(h) - 1}); the validation loss is {first.val_loss:.3f} "
-        f"in the first and {last.val_loss:.3f} in the last."
-    ]
-    if last.val_loss > (1 + OVERFITTING) * lowest.val_loss:
-        # The loss also grows if the same mistakes are made with more confidence: only then does accuracy hold.
-        holds = last.val_accuracy >= facts.results["interval_low"]
-        sentences.append(
-            f"The validation loss is lowest in epoch {lowest.epoch} ({lowest.val_loss:.3f}) and ends "
-            f"{last.val_loss / lowest.val_loss - 1:.0%} above that"
-            + (", while accuracy holds: the network becomes overconfident." if holds else ".")
         )
-    return [
-        *sentences,
+    # The loss also grows if the same mistakes are made with more confidence: only then does accuracy hold.
+    holds = last.val_accuracy >= facts.results["interval_low"]
+    rise = (
+        f"The validation loss is lowest in epoch {lowest.epoch} ({lowest.val_loss:.3f}) and ends "
+        f"{last.val_loss / lowest.val_loss - 1:.0%} above that"
+        + (", while accuracy holds: the network becomes overconfident." if holds else ".")
+    )
+    return paragraph(
+        f"<fig-curves> shows the course of training. The training loss goes from {first.train_loss:.3f} in the first "
+        f"epoch (0) to {last.train_loss:.3f} in the last ({len(h) - 1}), the validation loss from "
+        f"{first.val_loss:.3f} to {last.val_loss:.3f}.",
+        {rise: last.val_loss > (1 + OVERFITTING) * lowest.val_loss},
         f"Validation accuracy starts at {first.val_accuracy:.2%} and peaks in epoch {h.best.epoch} at "
         f"{h.best.val_accuracy:.2%}.",
-    ]
+    )
 
 
 def _recall(facts: Facts) -> str:
     scores = [score for score in facts.results["class_scores"] if score["recall"] is not None]
     low, high = (choose(scores, key=lambda score: score["recall"]) for choose in (min, max))
-    if low["recall"] == high["recall"]:
-        return f"Recall is {low['recall']:.1%} for every class (<tab-scores>, <fig-confusion>)."
     return (
         f"Recall by class (<tab-scores>, <fig-confusion>) ranges from {low['recall']:.1%} ({low['name']}) to "
         f"{high['recall']:.1%} ({high['name']})."
-    )
-
-
-def _confident(mistakes: list[ClassifiedPhoto]) -> str:
-    n = sum(mistake.probability > CONFIDENT for mistake in mistakes)
-    return (
-        f"Of the network's {counted(len(mistakes), 'mistake')}, {n or 'none'} {'has' if n == 1 else 'have'} a "
-        f"probability above {CONFIDENT:.0%}; <tab-mistakes> lists the most confident."
     )

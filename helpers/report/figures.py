@@ -13,7 +13,7 @@ from matplotlib.text import Text
 from helpers.data.sources.garden import draw_photo
 from helpers.plots import evaluation, photos, training
 from helpers.report.facts import Facts
-from helpers.report.tables import ROWS, short
+from helpers.report.tables import short
 
 FONT = "Libertinus Serif"  # typst has it built in
 MEASURED = "STIXGeneral"  # matplotlib has it built in
@@ -52,16 +52,13 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
 
 
 def _confusion(facts: Facts) -> bytes:
-    """Draw counts and names while they are readable; of more classes only the shares."""
     matrix = torch.tensor(facts.run.results["confusion"])
     names = [short(name).replace("$", r"\$") for name in facts.run.results["classes"]]  # no formulas
-    readable = len(names) <= ROWS
-    figure = evaluation.confusion(matrix, names, readable)
+    figure = evaluation.confusion(matrix, names)
     if len(names) > SLANTED:
         for label in figure.axes[0].get_xticklabels():
             label.set(rotation=90, verticalalignment="center")
-    longest = max(map(len, names)) if readable else 0
-    side = min(COLUMN, 1.0 + 0.22 * len(names) + 0.04 * longest)
+    side = min(COLUMN, 1.2 + 0.22 * len(names))
     return _svg(figure, (min(COLUMN, side * 1.1), side), 7 if len(names) > 12 else SIZE)
 
 

@@ -20,15 +20,10 @@ def check_integrity(run: FinishedRun, force: bool) -> str:
     """
     for part in ("recipe", "history", "predictions", "environment"):
         if not getattr(run, part):
-            raise RunError(
-                next((note for note in run.notes if part in note), f"{run.folder}: {part} is empty: run again")
-            )
+            raise RunError(next((note for note in run.notes if part in note), f"{run.folder}: {part} is empty"))
     changes = verify_checksums(run.folder, run.results) or disagreements(run)
     if changes and not force:
-        raise RunError(
-            f"{changes[0]}. Copy the folder again from where it ran, or run again; --force makes a report that says on "
-            "every page that its numbers are not the run's"
-        )
+        raise RunError(f"{changes[0]}. Copy the folder again, or run again; --force makes a report that says so")
     return CHANGED if changes else ""
 
 

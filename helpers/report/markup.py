@@ -44,15 +44,11 @@ def pieces(text: str) -> list[str | dict[str, str]]:
     return [piece for piece in [*found, text[end:]] if piece]
 
 
-def told(*sentences: str | dict[str, Any]) -> list[str]:
-    """List the sentences, without empty ones; of a dictionary, the keys whose setting or condition holds."""
-    each = [each if isinstance(each, dict) else {each: True} for each in sentences]
-    return [sentence for conditions in each for sentence, holds in conditions.items() if sentence and holds]
-
-
 def paragraph(*sentences: str | dict[str, Any], title: str = "") -> Block:
-    """Join sentences; for conditional ones see ``told``."""
-    return {"kind": "text", "title": title, "pieces": pieces(" ".join(told(*sentences)))}
+    """Join sentences, empty ones left out; of a dictionary, those whose setting or condition holds."""
+    each = [each if isinstance(each, dict) else {each: True} for each in sentences]
+    said = [sentence for conditions in each for sentence, holds in conditions.items() if sentence and holds]
+    return {"kind": "text", "title": title, "pieces": pieces(" ".join(said))}
 
 
 def heading(text: str) -> Block:

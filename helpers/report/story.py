@@ -10,7 +10,7 @@ from helpers.evaluation.discussion import paragraphs, poor_result
 from helpers.report.comparison import in_brief
 from helpers.report.experiments import experiments
 from helpers.report.facts import Facts
-from helpers.report.markup import Block, bullets, paragraph, told
+from helpers.report.markup import Block, bullets, paragraph
 from helpers.report.method import method
 
 LISTED = 60  # letters: the abstract names the classes if that takes no more
@@ -28,19 +28,29 @@ def story(facts: Facts) -> dict[str, Any]:
             for subject, (title, text) in paragraphs(facts.results).items()
             if subject != "accuracy"  # which stands among the results
         ],
-        "Conclusion": [conclusion(facts)],
+        "Conclusion": [_conclusion(facts)],
     }
+    kind = "training from scratch"
+    if facts.pretrained:
+        kind = "linear probing" if facts.recipe.frozen_backbone else "fine-tuning"
     return {
-        "title": title(facts),
-        "abstract": abstract(facts),
-        "keywords": keywords(facts),
+        "title": _title(facts),
+        "abstract": _abstract(facts),
+        "keywords": ["image classification", "convolutional neural network", kind, "confidence interval"],
         "sections": [{"title": name, "blocks": blocks} for name, blocks in sections.items()],
     }
 
 
-def title(facts: Facts) -> str:
-    """Return the title: network, way of training and task."""
-    what = facts.task.title().replace(" Of ", " of ").replace(" Into ", " into ")
+def _task(facts: Facts) -> str:
+    """Say what the network learns to classify."""
+    number = spelled(len(facts.results["classes"]))
+    if not facts.flowers:
+        return f"photos into {number} classes"
+    return f"{number} kinds of {'drawn ' if facts.demo else ''}flowers"
+
+
+def _title(facts: Facts) -> str:
+    what = _task(facts).title().replace(" Of ", " of ").replace(" Into ", " into ")
     if not facts.pretrained:
         return f"Training {facts.backbone} from Scratch to Classify {what}"
     if facts.recipe.frozen_backbone:
@@ -48,81 +58,44 @@ def title(facts: Facts) -> str:
     return f"Fine-Tuning {facts.backbone} to Classify {what}"
 
 
-def keywords(facts: Facts) -> list[str]:
-    """Return the keywords that fit the recipe."""
-    training = ["training from scratch"]
+def _abstract(facts: Facts) -> list[Any]:
+    r, classes = facts.results, facts.results["classes"]
+    start = "trained from random weights"
     if facts.pretrained:
-        training = ["transfer learning", "linear probing" if facts.recipe.frozen_backbone else "fine-tuning"]
-    augmentation = ["data augmentation"] if facts.recipe.augmentation else []
-    return ["image classification", "convolutional neural network", *training, *augmentation, "confidence interval"]
-
-
-def abstract(facts: Facts) -> list[Any]:
-    """Return the abstract, with the best accuracy and the mean of the last epochs."""
-    r, (best, mean) = facts.results, facts.best_and_mean
-    chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, {mean}."
+        start = f"pretrained on {'ImageNet' if facts.imagenet else 'other photos'}"
+    names = f": {listed(classes)}" if sum(map(len, classes)) <= LISTED else ""
+    chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, "
     drawn = "The photos are drawings: the result shows that the code works, but says nothing about real flowers."
-    right = f"{r['best_val_correct']} of {r['val_photos']} validation photos"
     return paragraph(
-        _task(facts),
-        _training(facts),
-        f"The best epoch classifies {right} correctly: {best}.",
-        {chosen: r["epochs"] > 1},
+        f"We use {facts.backbone}, {start}, to classify {_task(facts)}{names}. The last layer is replaced, and "
+        f"{facts.trained_parameters:,} of {facts.parameters:,} parameters are trained for "
+        f"{counted(r['epochs'], 'epoch')} on {counted(facts.train_photos, 'photo')}, which takes "
+        f"{duration(r['training_seconds'])} ({facts.environment['device_name']}). The best epoch classifies "
+        f"{r['best_val_correct']} of {r['val_photos']} validation photos correctly: {facts.best}.",
+        {f"{chosen}{facts.mean}.": r["epochs"] > 1},
         poor_result(r),
         {drawn: facts.demo},
         in_brief(facts),
     )["pieces"]
 
 
-def _task(facts: Facts) -> str:
-    classes, network = facts.results["classes"], facts.backbone
-    if facts.pretrained:
-        network += ", pretrained on ImageNet," if facts.imagenet else ", pretrained on other photos,"
-    how = "use a frozen" if facts.recipe.frozen_backbone else "fine-tune" if facts.pretrained else "train"
-    start = "" if facts.pretrained else " from random weights"
-    names = f": {listed(classes)}" if sum(map(len, classes)) <= LISTED else ""
-    return f"We {how} {network}{start} to classify {facts.task}{names}."
-
-
-def _training(facts: Facts) -> str:
-    total, trained, *_ = facts.network
-    part = f"all {total:,} parameters are" if trained == total else f"{trained:,} of {total:,} parameters are"
-    start = f"The last layer is replaced, and {part} trained"
-    if facts.recipe.frozen_backbone:
-        start = f"Only a new last layer ({trained:,} of {total:,} parameters) is trained"
-    return (
-        f"{start} for {counted(facts.results['epochs'], 'epoch')} on {counted(facts.train_photos, 'photo')}, which "
-        f"takes {duration(facts.results['training_seconds'])} ({facts.environment['device_name']})."
-    )
-
-
 def introduction(facts: Facts) -> list[Block]:
     """Return the introduction: the task, and what is trained."""
     r, source = facts.recipe, "ImageNet [deng2009]" if facts.imagenet else "other photos"
-    tuned = "fine-tuned afterwards" if r.linear_probe_first else "fine-tuned along with it"
-    others = f"Here all other layers are {tuned}."
+    others = "all other layers are fine-tuned"
     if r.frozen_backbone:
-        others = "Here all other layers stay frozen."
+        others = "all other layers stay frozen"
     elif r.freeze_fraction:
-        others = f"Here the first {r.freeze_fraction:.0%} of the stages stay frozen, and the others are {tuned}."
+        others = f"the first {r.freeze_fraction:.0%} of the stages stay frozen, and the others are fine-tuned"
     start = (
         f"Transfer learning closes this gap: a network pretrained on {source} already extracts useful features, so "
-        f"that only its last layer, which separates the classes, has to be learned from scratch. {others}"
+        f"that only its last layer, which separates the classes, has to be learned from scratch. Here {others}."
     )
     if not facts.pretrained:
         start = (
             "This run does not use features learned elsewhere: it starts from random weights. It shows the whole "
             "procedure, not the accuracy that transfer learning would reach."
         )
-    n, optimism = len(facts.comparison) - 1, ""
-    if facts.results["epochs"] > 1:
-        optimism = " and, beside the best epoch, the mean of the last ones, which shows how optimistic the best is"
-    contributions = {
-        "a reproducible run: one seed drives all random choices, and all numbers are computed from its files;": True,
-        f"accuracies with 95 % intervals{optimism};": True,
-        f"a cross-validated comparison with {spelled(n)} other recipe{'s' * (n > 1)} (<tab-comparison>);": n > 0,
-        "a discussion of what the result does not show.": True,
-    }
     return [
         paragraph(
             "Deep networks learn their features from examples, and they need many: AlexNet was trained on 1.2 million "
@@ -134,7 +107,12 @@ def introduction(facts: Facts) -> list[Block]:
             "training loop and a saved best model. This report describes each of them as it was run. Its contributions "
             "are"
         ),
-        bullets(*told(contributions)),
+        bullets(
+            "a reproducible run: one seed drives all random choices, and all numbers are computed from its files;",
+            "accuracies with 95 % intervals, of the best epoch and of the last ones, which no choice favors;",
+            *(["a comparison of recipes by cross-validation (<tab-comparison>);"] if facts.comparison else []),
+            "a discussion of what the result does not show.",
+        ),
     ]
 
 
@@ -146,17 +124,6 @@ def related_work(facts: Facts) -> list[Block]:
             "MobileNetV2 [sandler2018], used here, places such shortcuts between narrow bottlenecks and uses depthwise "
             "convolutions, which need a fraction of the arithmetic."
         )
-    initialized = "as pretrained networks are" if facts.pretrained else "as random weights of a suitable scale are"
-    transfer = {
-        "The features of early layers are general, those of late layers specific to their task [yosinski2014]; early "
-        "layers are thus the safest to keep.": True,
-        "Networks that are better on ImageNet also transfer better [kornblith2019].": facts.imagenet,
-        "Gradients from a random new head can distort good features; fitting the head first and fine-tuning afterwards "
-        "(LP-FT) preserves them [kumar2022].": facts.pretrained,
-        "This run stops after the first step, the linear probe.": facts.pretrained and facts.recipe.frozen_backbone,
-        "This run does so.": facts.pretrained and facts.recipe.linear_probe_first,
-        "This run has nothing to transfer: it starts from random weights.": not facts.pretrained,
-    }
     return [
         paragraph(
             "LeNet [lecun1998] recognized digits with convolutions, whose weights are shared across the image. AlexNet "
@@ -166,41 +133,37 @@ def related_work(facts: Facts) -> list[Block]:
             here,
             title="Networks.",
         ),
-        paragraph(transfer, title="Transfer."),
+        paragraph(
+            "The features of early layers are general, those of late layers specific to their task [yosinski2014]; "
+            "early layers are thus the safest to keep. Networks that are better on ImageNet also transfer better "
+            "[kornblith2019]. Gradients from a random new head can distort good features; fitting the head first and "
+            "fine-tuning afterwards (LP-FT) preserves them [kumar2022].",
+            title="Transfer.",
+        ),
         paragraph(
             "Dropout [srivastava2014] hides features at random, so that the network relies on none of them alone. "
             "Momentum, in particular Nesterov's form of it [nesterov1983], trains deep networks well if they are well "
-            f"initialized [sutskever2013], {initialized}.",
+            "initialized [sutskever2013].",
             title="Training.",
         ),
     ]
 
 
-def conclusion(facts: Facts) -> Block:
-    """Return the conclusion and what is left to find out."""
-    r, photos = facts.results, counted(facts.train_photos, "photo")
-    how = f"Trained from random weights on {photos}"
-    if facts.recipe.frozen_backbone:
-        how = f"With only its head trained on {photos}"
-    elif facts.pretrained:
-        how = f"Fine-tuned on {photos}{' with its first stages frozen' if facts.recipe.freeze_fraction else ''}"
-    best, mean = facts.best_and_mean
-    also = f", and {mean} on average over the {facts.last_epochs}" if r["epochs"] > 1 else ""
-    width = 100 * (r["interval_high"] - r["interval_low"])
-    step = "The next question is how it does on photos from elsewhere."
+def _conclusion(facts: Facts) -> Block:
+    r, width = facts.results, 100 * (facts.results["interval_high"] - facts.results["interval_low"])
+    also = f", and {facts.mean} on average over the {facts.last_epochs}" if r["epochs"] > 1 else ""
+    step = (
+        f"With an interval of {width:.1f} points, another single split could hardly show that a recipe is better; that "
+        "takes cross-validation. What the accuracy does not tell is how the network does on photos from elsewhere."
+    )
     if facts.demo:
         step = "The photos are drawings; the next step is to run the same notebook on real ones."
     elif poor_result(r):
         step = "Before anything else is tried, the learning rate, the weights and the photos should be checked."
-    elif width > 2:
-        step = (
-            f"With an interval of {width:.1f} points, another single split could hardly show that a recipe is better; "
-            "that takes cross-validation."
-        )
     return paragraph(
-        f"{how}, {facts.backbone} classifies {best} of the {r['val_photos']} validation photos correctly in its best "
-        f"epoch{also}.",
+        f"Trained on {counted(facts.train_photos, 'photo')}, {facts.backbone} classifies {facts.best} of the "
+        f"{r['val_photos']} validation photos correctly in its best epoch{also}.",
         poor_result(r),
         step,
-        in_brief(facts, numbers=False),
+        in_brief(facts),
     )

@@ -21,14 +21,19 @@ LABELS = {"backbone": "network", "frozen_backbone": "trained layers", "lr": "lea
 TOLD = {"freeze_fraction", "nesterov", "lr_step", "lr_gamma", "eval_image_size", "seed", "precision", "deterministic"}
 
 
-def augmentation_methods(r: Recipe) -> dict[str, bool]:
-    """List the assignment's five methods in order, with whether the recipe uses each."""
+def augmentation_methods(r: Recipe) -> dict[str, str]:
+    """Put the assignment's five methods into words, in order; empty is what the recipe does not use."""
+    crop = {"CenterCrop": f"`CenterCrop` to {r.crop_size} px"}
+    if r.crop != "center":
+        crop = {"RandomResizedCrop": f"`RandomResizedCrop` to at least {r.crop_scale:.0%} of the photo"}
+    jitter = {name: getattr(r, name) for name in ("brightness", "contrast", "saturation", "hue")}
+    strengths = [f"{name} {strength:g}" for name, strength in jitter.items() if strength]
+    flips = {"RandomHorizontalFlip": r.horizontal_flip, "RandomVerticalFlip": r.vertical_flip}
     return {
-        "RandomRotation": r.rotation > 0,
-        "CenterCrop" if r.crop == "center" else "RandomResizedCrop": True,
-        "RandomHorizontalFlip": r.horizontal_flip > 0,
-        "RandomVerticalFlip": r.vertical_flip > 0,
-        "ColorJitter": max(r.brightness, r.contrast, r.saturation, r.hue) > 0,
+        "RandomRotation": f"`RandomRotation` by up to ±{r.rotation:g}°" if r.rotation else "",
+        **crop,
+        **{name: f"`{name}` with probability {share:g}" if share else "" for name, share in flips.items()},
+        "ColorJitter": f"`ColorJitter` with {listed(strengths)}" if strengths else "",
     }
 
 
@@ -40,21 +45,20 @@ def recipe_table(facts: Facts) -> Block:
         if name not in (*ours, *TOLD) and values[0] != values[1]:
             ours[name], published[name] = map(_plain, values)
     ours["weights"] = "ImageNet" if facts.imagenet else "other" if facts.pretrained else "random"
-    changed = [name for name in ours if ours[name] != published[name]]
-    rows = []
+    rows, changed = [], 0
     for name, value in ours.items():
-        label = LABELS.get(name, name.replace("_", " ")) + " *" * (name in changed)
+        differs = value != published[name]
+        changed += differs
+        label = LABELS.get(name, name.replace("_", " ")) + " *" * differs
         rows.append((label, value, published[name] + " (assumed)" * (name in ASSUMED)))
-    differ = "one setting differs" if len(changed) == 1 else f"{spelled(len(changed))} settings differ"
-    caption = f"The recipe: {differ} from the published one (*)." if changed else "The recipe, the published one."
+    caption = f"The recipe. Settings that differ from the published one (*): {spelled(changed)}."
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
 
 def _usual(r: Recipe) -> dict[str, str]:
     """Put the settings that every report shows into words."""
-    methods = sum(augmentation_methods(r).values())
+    methods = sum(map(bool, augmentation_methods(r).values()))
     tuned = f"all but the first {r.freeze_fraction:.0%} of stages" if r.freeze_fraction else "all"
-    sgd = f"SGD{', Nesterov' if r.nesterov else ''}"
     return {
         "backbone": written_name(r.backbone),
         "weights": "ImageNet",
@@ -62,7 +66,7 @@ def _usual(r: Recipe) -> dict[str, str]:
         "augmentation": f"{spelled(methods)} method{'s' * (methods > 1)}" if r.augmentation else "none",
         "image_size": f"{r.image_size} px" + f", validation {r.val_size} px" * (r.val_size != r.image_size),
         "dropout": f"{r.dropout:g}",
-        "optimizer": sgd if r.optimizer == "sgd" else r.optimizer,
+        "optimizer": r.optimizer if r.optimizer != "sgd" else "SGD, Nesterov" if r.nesterov else "SGD",
         "lr": f"{r.lr:g}",
         "momentum": f"{r.momentum:g}",
         "weight_decay": f"{r.weight_decay:g}",
@@ -73,9 +77,11 @@ def _usual(r: Recipe) -> dict[str, str]:
 
 
 def _plain(value: bool | int | float | str) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, str):
         return file_name(value).replace("_", " ") or "none"
-    return ("yes" if value else "no") if isinstance(value, bool) else f"{value:g}" if value else "none"
+    return f"{value:g}" if value else "none"
 
 
 def photos_table(facts: Facts) -> Block:
@@ -84,7 +90,7 @@ def photos_table(facts: Facts) -> Block:
     names = facts.results["classes"]
     counts = [(short(name), train[name], val[name]) for name in names[:ROWS]]
     if rest := names[ROWS:]:
-        counts.append((f"{len(rest)} more", sum(train[name] for name in rest), sum(val[name] for name in rest)))
+        counts.append((f"{len(rest)} more", *(sum(side[name] for name in rest) for side in (train, val))))
     counts.append(("total", train.total(), val.total()))
     rows = [(name, f"{n:,}", f"{m:,}", f"{n + m:,}") for name, n, m in counts]
     caption = f"Number of {'drawn ' if facts.demo else ''}photos per class."
@@ -121,11 +127,8 @@ def published_table(facts: Facts) -> Block:
     ours, theirs = _result(facts.results | first), _result(PAPER)
     if facts.recipe.label_smoothing:
         ours["last epoch: val. loss"] += " (smoothed)"
-    words = {"network": "a different network", "photos": "different photos"}
-    differ = [words[name] for name in words if ours[name] != theirs[name]]
-    conditions = f", with {listed(differ)}" if differ else ""
     rows = [(name, ours[name], theirs[name]) for name in ours]
-    caption = f"This run and the published result{conditions}; validation accuracies with 95 % intervals."
+    caption = "This run and the published result; validation accuracies with 95 % intervals."
     return table("tab-published", caption, ("", "this run", "published"), rows)
 
 

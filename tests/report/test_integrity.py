@@ -13,7 +13,7 @@ from tests.report.made_up import edit_results, typeset
 
 def test_an_edited_number_is_refused_and_if_forced_every_page_says_so(copied):
     edit_results(copied, training_seconds=3.0)
-    with pytest.raises(RunError, match=r"results\.json was changed after the run wrote it.*run again; --force makes"):
+    with pytest.raises(RunError, match=r"results\.json was changed after the run wrote it.*--force makes"):
         build.compose(copied)
     content = build.compose(copied, force=True)[1]
     assert typeset(content, "<notice>") == [CHANGED] * typeset(content, "<last>")[0]

@@ -35,11 +35,11 @@ def test_a_bad_run_is_called_bad_where_a_reader_looks(tmp_path):
     assert "below the published 96.49%" in text
 
 
-def test_a_demo_says_so_and_nothing_of_imagenet(tmp_path):
+def test_a_demo_says_so_and_not_that_it_was_pretrained(tmp_path):
     text = said_by(finished_run(tmp_path / "demo", Recipe.from_preset("demo")))
     assert "Training ResNet-18 from Scratch to Classify Five Kinds of Drawn Flowers" in text
     assert "says nothing about real flowers" in text
-    assert not re.search(r"pretrained|published 96|ImageNet(?!\nnone\n|$)", text.replace("random\nImageNet", ""))
+    assert not re.search(r"pretrained|published 96", text)
 
 
 def test_the_best_epoch_is_never_said_to_be_free_of_choice(good_content, good_text):
@@ -59,15 +59,15 @@ def test_of_one_epoch_no_mean_is_told(tmp_path):
 def test_freezing_and_the_first_fit_are_told_in_the_introduction(tmp_path):
     best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
     text = said_by(finished_run(tmp_path / "best", best))
-    assert "Here the first 60% of the stages stay frozen, and the others are fine-tuned afterwards" in text
-    assert "Fine-tuned on 400 photos with its first stages frozen, ResNet-18 classifies" in text
+    assert "Here the first 60% of the stages stay frozen, and the others are fine-tuned." in text
+    assert "Before fine-tuning, the new head is fitted" in text
     frozen = Recipe.from_preset("fast", dataset="my.zip", backbone="squeezenet1_1", weights="/secret/imagenet.pth")
     text = said_by(finished_run(tmp_path / "a", frozen, ("cat", "dog"), right=19))
     assert "Classifying Photos into Two Classes with a Frozen SqueezeNet 1.1" in text
-    assert "This run stops after the first step, the linear probe" in text
-    assert "With only its head trained on 160 photos, SqueezeNet 1.1 classifies" in text
+    assert "Here all other layers stay frozen." in text
+    assert "Trained on 160 photos, SqueezeNet 1.1 classifies" in text
     assert "secret" not in text
 
 
 def test_the_introduction_of_the_published_recipe(good_text):
-    assert "Here all other layers are fine-tuned along with it." in good_text
+    assert "Here all other layers are fine-tuned." in good_text
