@@ -40,6 +40,7 @@ from helpers.recipe import Recipe  # noqa: E402
 from helpers.runs.run import open_run  # noqa: E402
 from helpers.training import assemble, fit, make_loss, train_one_epoch  # noqa: E402
 from helpers.training.loop import FitResult  # noqa: E402
+from helpers.training.setup import Extras  # noqa: E402
 
 ALL_IMPORTED = time.time()
 
@@ -60,7 +61,7 @@ class Workload:
     def time_steps(self, batches) -> tuple[float, float, float]:
         """Train on the batches once and return the seconds: wall, user, system."""
         wall, (user, system) = time.perf_counter(), cpu_seconds()
-        train_one_epoch(self.model, batches, make_loss(), self.optimizer, self.run.precision)
+        train_one_epoch(self.model, batches, make_loss(), self.optimizer, Extras(self.run.precision))
         user_now, system_now = cpu_seconds()
         return time.perf_counter() - wall, user_now - user, system_now - system
 

@@ -10,6 +10,7 @@ from helpers.evaluation.predictions import predict
 from helpers.inference import fit_ood_detector
 from helpers.models.averaging import with_tta
 from helpers.recipe import Recipe
+from helpers.runs.changes import save_changes
 from helpers.runs.environment import save_environment
 from helpers.runs.history import Epoch, History
 from helpers.runs.recipe_file import save_recipe
@@ -54,6 +55,7 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
     run.save_best(model.state_dict(), best, audit.photos.classes)
     run.save_history(History([best]))
     feeds = make_loaders(audit, split, recipe, CPU, val=val_transform and val_transform(recipe))
+    save_changes(run.folder, feeds.own_transforms)
     tested = with_tta(load_best_model(run.folder), recipe)
     predictions = predict(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)

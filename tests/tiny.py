@@ -55,9 +55,13 @@ def tiny_loaders(recipe, n=21):
     )
 
 
+class Tiny(nn.Sequential):
+    """A network that is not torchvision's."""
+
+
 def tiny_model(seed=0):
     torch.manual_seed(seed)
-    return nn.Sequential(
+    return Tiny(
         nn.Conv2d(3, 4, 3, stride=2), nn.BatchNorm2d(4), nn.ReLU(), nn.Flatten(), nn.Dropout(0.2), nn.Linear(196, 2)
     )
 

@@ -35,6 +35,7 @@ from helpers.models.head import head_module
 from helpers.recipe import Recipe
 from helpers.training import make_loss, make_optimizer, train_one_epoch
 from helpers.training.linear_probe import FeatureLoader, select_trained_part
+from helpers.training.setup import Extras
 
 SIZES = ((128, 146), (160, 183), (192, 220), (224, 256), (256, 293))  # px: image_size, val_resize
 FINE_TUNED = ((128, 146, 1e-3), (224, 256, 1e-3), (224, 256, 3e-3))  # and the learning rate
@@ -89,7 +90,7 @@ def head_then_all(audit: Audit, recipe: Recipe, lr: float) -> dict[str, Any]:
             yield batch
             schedule.step()
 
-    train_one_epoch(model, batches(), make_loss(), optimizer, cpu_precision())
+    train_one_epoch(model, batches(), make_loss(), optimizer, Extras(cpu_precision()))
     predictions = predict(model, loaders.val, cpu_precision())
     name = f"head, then 1 epoch of everything, {recipe.image_size} px, lr {lr:g}"
     return result_row(name, predictions.correct, len(predictions.labels), time.perf_counter() - start)

@@ -16,6 +16,7 @@ from helpers.data.loading.loaders import InMemoryLoader
 from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.training import make_loss, make_optimizer, make_schedule, train_one_epoch
+from helpers.training.setup import Extras
 
 FOLDS = 5
 CPU = torch.device("cpu")
@@ -55,6 +56,6 @@ def train_head(head: nn.Module, loader: InMemoryLoader, recipe: Recipe, precisio
     optimizer = make_optimizer(head, recipe)
     schedule = make_schedule(optimizer, recipe)
     for epoch in range(recipe.epochs):
-        train_one_epoch(head, loader.epoch(epoch), make_loss(), optimizer, precision)
+        train_one_epoch(head, loader.epoch(epoch), make_loss(), optimizer, Extras(precision))
         schedule.step()
     return head

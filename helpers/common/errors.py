@@ -13,6 +13,13 @@ class UserError(Exception):
         return [f"{type(self).__name__}: {self}"]
 
 
+class Interrupted(KeyboardInterrupt):
+    """A training was interrupted and saved. Shown as one line in a notebook."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"interrupted ({self})"]
+
+
 class ParameterError(UserError):
     """A parameter is unknown, of the wrong type, out of range, or without effect."""
 

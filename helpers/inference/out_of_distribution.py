@@ -19,17 +19,15 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from helpers.common import files, tensors
+from helpers.common import tensors
 from helpers.common.errors import RunError
 from helpers.common.progress import progress
 from helpers.data.audit import Audit
-from helpers.data.augmentation import is_recipes, val_transform
 from helpers.data.loading.canvases import val_pictures
 from helpers.data.loading.loaders import InMemoryLoader, Loaders, val_batch_size
 from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.split import Split
 from helpers.evaluation.features import Activations, collect_activations
-from helpers.runs.finished import OWN_TRANSFORM
 from helpers.runs.run import Run
 
 VERSION = 1  # of known.pth
@@ -139,18 +137,12 @@ def fit_ood_detector(
 ) -> ViM:
     """Fit ViM to training photos without augmentation and to the validation photos; save it in the run's folder.
 
-    Training photos pass through the validation photos' transform. If that is not the recipe's, its text is saved too,
-    so that ``read_run`` can warn that new photos will be prepared differently.
+    Training photos pass through the validation photos' transform.
 
     Args:
         model: as it is used after training, ``with_tta``.
         cache: folder that keeps decoded photos from run to run; None keeps nothing.
     """
-    (run.folder / OWN_TRANSFORM).unlink(missing_ok=True)
-    if isinstance(loaders.val, StreamingLoader):
-        transform = loaders.val.dataset.transform
-        if not is_recipes(transform, val_transform(run.recipe)):
-            files.write_atomically(run.folder / OWN_TRANSFORM, f"{transform}\n".encode())
     train = training_photos(audit, split, loaders, run, cache)
     vim = fit_vim(
         *(

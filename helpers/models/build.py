@@ -73,17 +73,17 @@ def check_backbone(name: str) -> None:
 
 def original_head(backbone: str) -> str:
     """Describe the head that the backbone comes with, such as ``fc: Linear(512 → 1000)``."""
-    return describe_head(_shapes_only(backbone))
+    return describe_head(shapes_only(backbone))
 
 
 def ends_in_head(backbone: str) -> bool:
     """Tell whether the model ends in its head, so that features can be computed without it (not in SqueezeNet)."""
-    return head_module(_shapes_only(backbone)) is not None
+    return head_module(shapes_only(backbone)) is not None
 
 
 def has_batch_norm(backbone: str) -> bool:
     """Tell whether the backbone has batch normalization."""
-    return any(isinstance(module, nn.BatchNorm2d) for module in _shapes_only(backbone).modules())
+    return any(isinstance(module, nn.BatchNorm2d) for module in shapes_only(backbone).modules())
 
 
 def count_parameters(model: nn.Module) -> tuple[int, int]:
@@ -98,7 +98,7 @@ def _plain_model(name: str) -> nn.Module:
     return models.get_model(name, weights=None, **extra)
 
 
-def _shapes_only(name: str) -> nn.Module:
+def shapes_only(name: str) -> nn.Module:
     """Build the plain model with parameters on the meta device: right shapes without numbers, in no time."""
     from accelerate import init_empty_weights  # takes a moment, and few need it
 

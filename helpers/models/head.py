@@ -3,6 +3,7 @@
 from torch import nn
 from torchvision import models
 
+from helpers.common.errors import WeightsError
 from helpers.common.seeding import seeded
 
 
@@ -43,9 +44,15 @@ def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
 
     It is the last linear layer. SqueezeNet has none: there it is the 1 × 1 convolution ``classifier.1``
     (512 channels in, one per class out), whose map a ReLU and an average pool turn into logits ≥ 0.
+
+    Raises:
+        WeightsError: there is no such layer.
     """
     kind = nn.Conv2d if isinstance(model, models.SqueezeNet) else nn.Linear
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, kind)][-1]
+    layers = [(name, module) for name, module in model.named_modules() if isinstance(module, kind)]
+    if not layers:
+        raise WeightsError(f"the model has no {kind.__name__} layer that could make the logits: end it in one")
+    return layers[-1]
 
 
 def head_module(model: nn.Module) -> nn.Module | None:
@@ -55,7 +62,9 @@ def head_module(model: nn.Module) -> nn.Module | None:
     """
     if isinstance(model, models.SqueezeNet):
         return None
-    return model.get_submodule(find_head(model)[0].rpartition(".")[0])
+    name, layer = find_head(model)
+    parent = model.get_submodule(name.rpartition(".")[0])
+    return parent if isinstance(parent, Head) else layer
 
 
 def describe_head(model: nn.Module) -> str:

@@ -9,13 +9,12 @@ from helpers.evaluation import predictions as predictions_file
 from helpers.evaluation.predictions import StoredPredictions, read_predictions
 from helpers.recipe import Recipe
 from helpers.runs import history as history_file
+from helpers.runs.changes import read_changes
 from helpers.runs.environment import read_environment
 from helpers.runs.history import History
 from helpers.runs.recipe_file import FILE as RECIPE
 from helpers.runs.recipe_file import has_recipe, read_recipe
 from helpers.runs.results import has_results, read_results, verify_checksums
-
-OWN_TRANSFORM = "val_transform.txt"  # there if the photos were validated through another transform than the recipe's
 
 
 @dataclass(frozen=True)
@@ -28,6 +27,7 @@ class FinishedRun:
     history: History | None
     predictions: StoredPredictions | None
     environment: dict[str, Any]
+    changes: dict[str, str]  # what the notebook's cells changed by hand, see ``runs.changes``
     notes: tuple[str, ...]
 
 
@@ -62,12 +62,6 @@ def read_partial_run(folder: Path) -> FinishedRun:
 
 
 def _read_parts(folder: Path, results: dict[str, Any], notes: list[str]) -> FinishedRun:
-    if (folder / OWN_TRANSFORM).is_file():
-        notes.append(
-            f"{folder} was validated through a transform of its own ({OWN_TRANSFORM}), which cannot be rebuilt: "
-            "here photos are prepared as the recipe says, so predictions may differ from the run's"
-        )
-
     def attempt(read, otherwise):
         try:
             return read(folder)
@@ -79,5 +73,8 @@ def _read_parts(folder: Path, results: dict[str, Any], notes: list[str]) -> Fini
     if unknown:
         notes.append(f"{folder / RECIPE} has settings that this version does not: {', '.join(unknown)}")
     history, predictions = attempt(History.read, None), attempt(read_predictions, None)
-    environment = attempt(read_environment, {})
-    return FinishedRun(folder, results, recipe, history, predictions, environment, tuple(notes))
+    environment, changes = attempt(read_environment, {}), attempt(read_changes, {})
+    notes += [f"{folder}: changed by hand: {name} = {text}" for name, text in changes.items()]
+    if "val_transform" in changes:
+        notes.append("that transform cannot be rebuilt: photos are prepared as the recipe says")
+    return FinishedRun(folder, results, recipe, history, predictions, environment, changes, tuple(notes))

@@ -92,9 +92,9 @@ class Run:
         """Write ``history.csv``."""
         history.save(self.folder)
 
-    def save_best(self, weights: dict[str, torch.Tensor], best: Epoch, classes: tuple[str, ...]) -> None:
-        """Write ``best_model.pth`` and ``best_model.json``."""
-        save_best_model(self.folder, weights, self.recipe, best, classes)
+    def save_best(self, weights: dict[str, torch.Tensor], best: Epoch, *description: Any) -> None:
+        """Write ``best_model.pth`` and ``best_model.json``; the rest are classes and head, as for the function."""
+        save_best_model(self.folder, weights, self.recipe, best, *description)
 
     def save_predictions(self, predictions: Predictions, names: Sequence[str], classes: tuple[str, ...]) -> None:
         """Write ``predictions.csv``."""

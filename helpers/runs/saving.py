@@ -3,6 +3,7 @@
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from helpers.common.errors import RunError, UserError
 from helpers.common.files import read_json, write_json
 from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD
 from helpers.models import build_backbone, replace_head
+from helpers.models.own_head import set_own_head
 from helpers.recipe import Recipe
 from helpers.runs.history import Epoch
 
@@ -32,6 +34,7 @@ class ModelFacts:
     std: tuple[float, ...]
     epoch: int
     val_accuracy: float  # share of the validation photos
+    head: dict[str, Any] | None = None  # one of the user's own, see ``models.own_head``
 
     def differs_from(self, recipe: Recipe) -> list[str]:
         """The settings in which the model is not the recipe's: its files then come from different runs."""
@@ -39,13 +42,18 @@ class ModelFacts:
 
 
 def save_best_model(
-    folder: Path, weights: dict[str, torch.Tensor], recipe: Recipe, best: Epoch, classes: tuple[str, ...]
+    folder: Path,
+    weights: dict[str, torch.Tensor],
+    recipe: Recipe,
+    best: Epoch,
+    classes: tuple[str, ...],
+    head: dict[str, Any] | None = None,
 ) -> None:
     """Write the weights, then the facts: where these are, the weights are whole."""
     tensors.save_tensors(folder / WEIGHTS, weights)
     settings = {name: getattr(recipe, name) for name in SHARED}
     result = {"epoch": best.epoch, "val_accuracy": best.val_accuracy}
-    facts = ModelFacts(**settings, **result, classes=classes, mean=IMAGENET_MEAN, std=IMAGENET_STD)
+    facts = ModelFacts(**settings, **result, classes=classes, mean=IMAGENET_MEAN, std=IMAGENET_STD, head=head)
     write_json(folder / FACTS, dataclasses.asdict(facts))
 
 
@@ -58,7 +66,7 @@ def read_model_facts(folder: Path) -> ModelFacts:
     path = folder / FACTS
     if not path.exists():
         raise RunError(f"{folder} holds no saved model: train first, or name the folder of another run")
-    values = read_json(path)
+    values = {"head": None} | read_json(path)
     try:
         lists = {name: tuple(values[name]) for name in ("classes", "mean", "std")}
         return ModelFacts(**{f.name: values[f.name] for f in dataclasses.fields(ModelFacts)} | lists)
@@ -75,9 +83,13 @@ def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Modu
     facts = read_model_facts(folder)
     weights = tensors.load_tensors(folder / WEIGHTS)
     try:
-        model = replace_head(build_backbone(facts.backbone, "none"), len(facts.classes), facts.dropout)
-        model.load_state_dict(weights)
-    except (UserError, ValueError, TypeError, RuntimeError, AttributeError) as error:
+        model = build_backbone(facts.backbone, "none")
+        if facts.head:
+            set_own_head(model, facts.head)
+        else:
+            replace_head(model, len(facts.classes), facts.dropout)
+        model.load_state_dict(weights, assign=facts.head is not None)
+    except (UserError, ValueError, TypeError, RuntimeError, AttributeError, KeyError) as error:
         reason = str(error).splitlines()[0]
         raise RunError(f"{folder}: {FACTS} and {WEIGHTS} do not fit ({reason}): train again") from error
     return model.to(device, memory_format=torch.channels_last).eval()

@@ -19,6 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from helpers.common import distributed, tensors
 from helpers.common.errors import DivergedError, RunError
 from helpers.models.averaging import WeightEMA
+from helpers.models.own_head import own_head
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
 
@@ -70,8 +71,7 @@ class TrainingState:
     seconds: float = 0.0  # of the unfinished epoch
 
     def __str__(self) -> str:
-        step = f", step {self.meter.steps} of the next" if self.meter.steps else ""
-        return f"{len(self.history)} whole epochs{step}"
+        return f"epoch {len(self.history)}, step {self.meter.steps}"
 
 
 class Checkpointer:
@@ -86,8 +86,12 @@ class Checkpointer:
         classes: tuple[str, ...],
         ema: WeightEMA | None = None,
     ) -> None:
-        """With ``ema``, the averaged weights are saved as the best model's."""
-        self.run, self.classes = run, classes
+        """With ``ema``, the averaged weights are saved as the best model's.
+
+        Raises:
+            WeightsError: the model is one that could not be rebuilt from its files.
+        """
+        self.run, self.classes, self.head = run, classes, own_head(model, run.recipe.backbone)
         self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         if ema:
             self.parts["ema"] = ema.averaged
@@ -124,9 +128,9 @@ class Checkpointer:
         self.best = saved["best"]
         if self.best is not None and distributed.is_main():
             # The checkpoint decides: the file could be damaged, or of an epoch after the checkpoint.
-            self.run.save_best(self.best, history.best, self.classes)
+            self.run.save_best(self.best, history.best, self.classes, self.head)
         if len(history) < self.run.recipe.epochs:
-            log(f"continues after {state}")
+            log(f"resuming at {state}")
             if saved["machine"] != (now := _describe_machine(self.run)):
                 log(f"it was begun on {saved['machine']} and goes on with {now}: the last digits will differ")
         return state
@@ -161,7 +165,7 @@ class Checkpointer:
             return
         start = time.perf_counter()
         if self.unsaved_best:
-            self.run.save_best(self.best, self.unsaved_best, self.classes)
+            self.run.save_best(self.best, self.unsaved_best, self.classes, self.head)
             self.unsaved_best = None
         last, previous = (self.run.folder / name for name in FILES)
         tensors.save_tensors(last, snapshot, previous)

@@ -10,14 +10,13 @@ from torch.optim.lr_scheduler import LRScheduler
 from helpers.common.modules import autocast
 from helpers.data.loading.loaders import Batches, Loaders
 from helpers.evaluation.predictions import Predictions, predict
-from helpers.models.averaging import WeightEMA
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
 from helpers.training.checkpointing import EpochMeter
-from helpers.training.monitor import StepMonitor
 from helpers.training.optimization import learning_rate
-from helpers.training.setup import set_up_training
-from helpers.training.targets import Teacher
+from helpers.training.setup import Extras, set_up_training
+
+PLAIN = Extras()
 
 
 class FitResult(NamedTuple):
@@ -38,33 +37,30 @@ def fit(
     schedule: LRScheduler,
     run: Run,
     log: Callable[[str], None] = print,
+    show: Callable[[History], None] | None = None,
 ) -> FitResult:
     """Train for the recipe's epochs, or for what an interrupted run has left of them.
 
     The run's folder gets the history, the best model so far (by validation accuracy), and a checkpoint to resume from.
     Ctrl-C and SIGTERM save first. Of several processes only the first one writes.
 
+    Args:
+        log: writes a line of the log, which is the published one's to the letter.
+        show: called with the history after each epoch.
+
     Raises:
         DivergedError: the loss is not finite.
         RunError: memory did not suffice, or the folder cannot be written.
     """
-    setup = set_up_training(model, loaders, optimizer, schedule, run, log)
-    history, epochs, predictions = setup.monitor.state.history, run.recipe.epochs, None
+    setup = set_up_training(model, loaders, criterion, optimizer, schedule, run, log)
+    history, epochs, predictions, log = setup.monitor.state.history, run.recipe.epochs, None, setup.monitor.log
     with setup.monitor.guard(model):
         for epoch in range(len(history), epochs):
             lr = learning_rate(optimizer)
             log(f"Epoch {epoch}/{epochs - 1}\n-----\nLearning Rate: {lr:.6f}")
 
             train_loss, train_accuracy = train_one_epoch(
-                setup.trained,
-                setup.batches(epoch),
-                criterion,
-                optimizer,
-                run.precision,
-                run.recipe.clip_norm,
-                setup.ema,
-                setup.teacher,
-                setup.monitor,
+                setup.trained, setup.batches(epoch), criterion, optimizer, setup.extras
             )
             log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
 
@@ -75,6 +71,8 @@ def fit(
             schedule.step()
             history.append(Epoch(epoch, lr, train_loss, train_accuracy, val_loss, predictions.accuracy))
             setup.monitor.end_epoch(is_best=history.best is history[-1])  # saves the best model
+            if show:
+                show(history)
 
     if predictions is None:  # the run was finished already
         predictions = predict(setup.evaluated, setup.loaders.val, run.precision)
@@ -85,45 +83,33 @@ def fit(
 
 
 def train_one_epoch(
-    model: nn.Module,
-    batches: Batches,
-    criterion: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    precision: torch.dtype = torch.float32,
-    clip_norm: float = 0.0,
-    ema: WeightEMA | None = None,
-    teacher: Teacher | None = None,
-    monitor: StepMonitor | None = None,
+    model: nn.Module, batches: Batches, criterion: nn.Module, optimizer: torch.optim.Optimizer, extras: Extras = PLAIN
 ) -> tuple[float, float]:
     """Take a step for each batch. Returns mean loss and accuracy over the photos.
 
     Args:
         batches: of ``(images, targets)``, where targets are labels ``(n,)`` or probabilities ``(n, classes)``.
-        precision: of convolutions and matrix products; the loss is computed in float32.
-        clip_norm: longer gradients are scaled down to this length (Pascanu et al., 2013); 0: never.
-        ema: moving average of the weights, updated after each step.
-        teacher: a trained model to learn from as well.
-        monitor: of a run that can be interrupted and resumed.
+        extras: precision, clipping, averaging, distillation and checkpoints; none of them by default.
 
     Raises:
         DivergedError: the loss is not finite.
     """
     model.train()
-    meter = monitor.state.meter if monitor else EpochMeter()
+    meter = extras.monitor.state.meter if extras.monitor else EpochMeter()
     for images, targets in batches:
         optimizer.zero_grad()
-        with autocast(images.device, precision):
+        with autocast(images.device, extras.precision):
             logits = model(images).float()
         loss = criterion(logits, targets)
-        if teacher:
-            loss = teacher.distill(loss, logits, images)
+        if extras.teacher:
+            loss = extras.teacher.distill(loss, logits, images)
         loss.backward()
-        if clip_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+        if extras.clip_norm:
+            nn.utils.clip_grad_norm_(model.parameters(), extras.clip_norm)
         optimizer.step()
-        if ema:
-            ema.update()
+        if extras.ema:
+            extras.ema.update()
         meter.add(loss, logits, targets)
-        if monitor:
-            monitor.after_step()
+        if extras.monitor:
+            extras.monitor.after_step()
     return meter.means()

@@ -13,7 +13,8 @@ import torch
 from torch import nn
 
 from helpers.common import distributed
-from helpers.common.errors import DivergedError
+from helpers.common.errors import DivergedError, Interrupted
+from helpers.common.progress import TrainingBar
 from helpers.data.loading.loaders import Loaders, epoch_order
 from helpers.runs.run import Run
 from helpers.training.checkpointing import Checkpointer, EpochMeter, Log, TrainingState
@@ -40,7 +41,8 @@ class StepMonitor:
         self, run: Run, loaders: Loaders, checkpointer: Checkpointer, state: TrainingState, log: Log, start: float
     ) -> None:
         """``start``: when the training began, by ``time.perf_counter()``; computing features is part of it."""
-        self.run, self.loaders, self.checkpointer, self.state, self.log = run, loaders, checkpointer, state, log
+        self.run, self.loaders, self.checkpointer, self.state = run, loaders, checkpointer, state
+        self.bar = TrainingBar(run.recipe.epochs, len(loaders.train), len(loaders.train.labels), log)
         self.signals = SignalGuard()
         self.loss_check = FiniteLossCheck(self._raise_diverged)
         self.epoch_start = start - state.seconds
@@ -51,14 +53,26 @@ class StepMonitor:
         with self.signals:
             try:
                 with explain_out_of_memory(model, self.run.recipe, self.run.precision, self.checkpointer.save):
+                    self._show_progress()
                     yield
             finally:
+                self.bar.close()
                 self.checkpointer.save()
+
+    def log(self, text: str) -> None:
+        """Log a line, above the bar if there is one."""
+        self.bar.log(text)
+
+    def _show_progress(self) -> None:
+        history = self.state.history
+        best = history.best.val_accuracy if history else None
+        self.bar.show(len(history), self.state.meter.steps, self.state.meter.photos, best)
 
     def after_step(self) -> None:
         """Check the loss of the step that ``state.meter`` has just got, and save if it is time."""
         meter = self.state.meter
         self.loss_check.check(meter.last_loss, meter.steps - 1)
+        self._show_progress()
         if distributed.world_size() > 1:
             return
         if self.signals.received or self.checkpointer.is_due(self.state):
@@ -72,6 +86,7 @@ class StepMonitor:
         """Keep the epoch that the history has just got, and its weights if it is the best so far."""
         self.state.epoch_seconds.append(time.perf_counter() - self.epoch_start)
         self.epoch_start, self.state.seconds, self.state.meter = time.perf_counter(), 0.0, EpochMeter()
+        self._show_progress()
         self.loss_check.finish()
         if distributed.is_main():
             self.run.save_history(self.state.history)
@@ -82,8 +97,11 @@ class StepMonitor:
 
     def _obey_signal(self) -> None:
         if self.signals.received:
-            self.log(f"interrupted, saved after {self.state}: the same run continues from here")
-            raise KeyboardInterrupt(f"{self.signals.received.name}: saved; the same run continues from here")
+            message = f"{self.signals.received.name}: saved at {self.state}; the same run continues from there"
+            self.bar.close()
+            if self.signals.received == signal.SIGTERM:  # which ends the process, so that nobody prints the exception
+                self.log(message)
+            raise Interrupted(message)
 
     def _raise_diverged(self, loss: float, step: int) -> NoReturn:
         """Name the photos of the step's batch in the error."""

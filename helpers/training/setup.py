@@ -11,14 +11,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common import distributed
-from helpers.common.progress import progress
 from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.loading.loaders import Batches, Loaders, make_loaders
 from helpers.data.split import Split
 from helpers.models.averaging import WeightEMA, with_tta
 from helpers.models.build import build_model
+from helpers.runs.changes import save_changes
 from helpers.runs.run import Run
+from helpers.training.changes import changes
 from helpers.training.checkpointing import Checkpointer, Log
 from helpers.training.linear_probe import AUGMENTED_PASSES, fit_head, select_trained_part
 from helpers.training.monitor import StepMonitor
@@ -50,6 +51,16 @@ def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) ->
     return Training(model, loaders, make_loss(recipe.label_smoothing), optimizer, make_schedule(optimizer, recipe))
 
 
+class Extras(NamedTuple):
+    """What a training step can have beside the plain one."""
+
+    precision: torch.dtype = torch.float32  # of convolutions and matrix products; the loss is computed in float32
+    clip_norm: float = 0.0  # longer gradients are scaled down to this length (Pascanu et al., 2013); 0: never
+    ema: WeightEMA | None = None  # moving average of the weights, updated after each step
+    teacher: Teacher | None = None  # a trained model to learn from as well
+    monitor: StepMonitor | None = None  # of a run that can be interrupted and resumed
+
+
 @dataclass(frozen=True)
 class TrainingSetup:
     """What ``fit`` trains, evaluates and saves: decided once, by ``set_up_training``."""
@@ -63,15 +74,26 @@ class TrainingSetup:
     monitor: StepMonitor  # saves it; knows how far an interrupted run was
 
     def batches(self, epoch: int) -> Batches:
-        """Yield the batches of an epoch whose steps are still to be taken, with a bar where a person watches."""
+        """Yield the batches of an epoch whose steps are still to be taken."""
         start, recipe = self.monitor.state.meter.steps, self.monitor.run.recipe
         batches = _seeded(self.loaders.train.epoch(epoch, start), recipe.seed, epoch, start)
-        batches = mix_batches(batches, recipe, len(self.loaders.classes))
-        return progress(batches, len(self.loaders.train) - start, f"epoch {epoch}")
+        return mix_batches(batches, recipe, len(self.loaders.classes))
+
+    @property
+    def extras(self) -> Extras:
+        """What a step of this training has beside the plain one."""
+        run = self.monitor.run
+        return Extras(run.precision, run.recipe.clip_norm, self.ema, self.teacher, self.monitor)
 
 
 def set_up_training(
-    model: nn.Module, loaders: Loaders, optimizer: Optimizer, schedule: LRScheduler, run: Run, log: Log
+    model: nn.Module,
+    loaders: Loaders,
+    criterion: nn.Module,
+    optimizer: Optimizer,
+    schedule: LRScheduler,
+    run: Run,
+    log: Log,
 ) -> TrainingSetup:
     """Decide what is trained and evaluated, and bring all of it to where an interrupted run was.
 
@@ -81,7 +103,10 @@ def set_up_training(
     start, recipe = time.perf_counter(), run.recipe
     ema = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
     checkpointer = Checkpointer(run, model, optimizer, schedule, loaders.classes, ema)
+    changed = changes(recipe, model, loaders, criterion, optimizer, schedule)
     state = checkpointer.restore(log)
+    if distributed.is_main():
+        save_changes(run.folder, changed)
     teacher = Teacher(run, loaders.classes) if recipe.teacher else None
     if recipe.linear_probe_first and not (state.history or state.meter.steps):
         accuracy = fit_head(model, loaders.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)

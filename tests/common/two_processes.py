@@ -53,7 +53,7 @@ def epoch_of(photos, batch_size):
     before = predict(model.eval(), feed, torch.float32)
     network = distributed.wrap_ddp(model)
     frozen = torch.optim.SGD(model.parameters(), lr=0.0)
-    loss, accuracy = train_one_epoch(network, feed.epoch(), nn.CrossEntropyLoss(), frozen, torch.float32)
+    loss, accuracy = train_one_epoch(network, feed.epoch(), nn.CrossEntropyLoss(), frozen)
     return loss, accuracy, before.logits.sum(1).tolist(), before.labels.tolist()
 
 
@@ -66,7 +66,7 @@ def changes_with(**frozen):
     before = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.1)
     batches = [(torch.randn(4, 3, 8, 8), torch.tensor([0, 1, 1, 0]))]
-    train_one_epoch(distributed.wrap_ddp(model), batches, nn.CrossEntropyLoss(), optimizer, torch.float32)
+    train_one_epoch(distributed.wrap_ddp(model), batches, nn.CrossEntropyLoss(), optimizer)
     return [name for name, value in model.state_dict().items() if not torch.equal(value, before[name])]
 
 

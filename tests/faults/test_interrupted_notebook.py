@@ -43,7 +43,7 @@ def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_p
     run = HeadlessRun(home, tmp_path / "log")
     assert run.finish() == 0, run.output()
     assert run.output().startswith("mine: continues an unfinished run\n")
-    assert "continues after" in run.output()
+    assert "resuming at" in run.output()
     assert digests(run.folder) == digests(headless_run)
     assert {path.name for path in home.iterdir()} == {"mine", "cache", "photos"}
     assert all(text.startswith("mine: continues") for text in outputs[1:])

@@ -15,7 +15,7 @@ from helpers.common import tensors
 from helpers.common.errors import RunError
 from helpers.training import checkpointing, make_optimizer, make_schedule
 from tests.faults.kills import digests, kill_often
-from tests.tiny import a_run, start_python, stop_at, tiny_fit, tiny_model, tiny_recipe
+from tests.tiny import Tiny, a_run, start_python, stop_at, tiny_fit, tiny_model, tiny_recipe
 
 
 def make_checkpointer(folder, recipe):
@@ -142,7 +142,7 @@ def test_a_best_model_that_was_damaged_is_written_again(tmp_path, whole):
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         tiny_fit(tmp_path, tiny_recipe(), after_step=stop_at(4))
-    other = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(768, 2))
+    other = Tiny(torch.nn.Flatten(), torch.nn.Linear(768, 2))
     with pytest.raises(RunError, match="saved by another model: start anew with resume = False"):
         tiny_fit(tmp_path, tiny_recipe(), model=other)
 

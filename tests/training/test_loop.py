@@ -18,6 +18,7 @@ from helpers.models.averaging import WeightEMA
 from helpers.recipe import Recipe
 from helpers.runs.history import History
 from helpers.training import loop, optimization
+from helpers.training.setup import Extras
 from tests.tiny import a_run, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
 
 
@@ -85,7 +86,7 @@ def test_one_step_by_hand():
     recipe = Recipe.from_preset("seed", momentum=0.0, nesterov=False, weight_decay=0.0, lr=0.1)
     batches = [(torch.tensor([[2.0]]), torch.tensor([0]))]
     optimizer = optimization.make_optimizer(model, recipe)
-    loss, accuracy = loop.train_one_epoch(model, batches, optimization.make_loss(), optimizer, torch.float32)
+    loss, accuracy = loop.train_one_epoch(model, batches, optimization.make_loss(), optimizer)
     assert (round(loss, 6), accuracy) == (0.693147, 1.0)  # ln 2: both logits are 2
     assert model.weight.flatten().tolist() == pytest.approx([1.1, 0.9])  # 1 ± 0.1 · 0.5 · 2
 
@@ -96,7 +97,7 @@ def test_long_gradients_are_clipped_and_short_ones_are_not(clip_norm, moved):
     before = model.weight.detach().clone()
     batches = [(torch.tensor([[3.0, 4.0]]), torch.tensor([0]))]  # the gradient is the photo, of length 5
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
-    loop.train_one_epoch(model, batches, lambda logits, _: logits.sum(), optimizer, clip_norm=clip_norm)
+    loop.train_one_epoch(model, batches, lambda logits, _: logits.sum(), optimizer, Extras(clip_norm=clip_norm))
     assert torch.allclose(before - model.weight, moved * torch.tensor([[0.6, 0.8]]), atol=1e-5)
 
 
@@ -106,7 +107,7 @@ def test_the_average_is_updated_after_each_step():
     ema.update = lambda: steps.append(model.bias.detach().clone())
     batches = [(torch.ones(2, 1), torch.tensor([0, 1])), (torch.ones(1, 1), torch.tensor([0]))]
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    loop.train_one_epoch(model, batches, nn.CrossEntropyLoss(), optimizer, ema=ema)
+    loop.train_one_epoch(model, batches, nn.CrossEntropyLoss(), optimizer, Extras(ema=ema))
     assert len(steps) == 2
     assert torch.equal(steps[1], model.bias)
 
@@ -184,7 +185,7 @@ def test_metrics_are_sums_over_photos_not_means_of_batch_means():
         (torch.tensor([[10.0]]), torch.tensor([1])),
     ]
     optimizer = optimization.make_optimizer(model, recipe)
-    loss, accuracy = loop.train_one_epoch(model, batches, optimization.make_loss(), optimizer, torch.float32)
+    loss, accuracy = loop.train_one_epoch(model, batches, optimization.make_loss(), optimizer)
     assert loss == pytest.approx((3 * 0.6931472 + 10.0000454) / 4)
     assert accuracy == 0.5
 

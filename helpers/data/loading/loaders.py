@@ -7,7 +7,7 @@ choice changes the speed, not the meaning: same transforms, same order.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -81,6 +81,7 @@ class Loaders:
     kind: str  # resident or stream
     why: str
     train_names: tuple[str, ...] = ()  # of the training photos, in the order of train.labels
+    own_transforms: dict[str, str] = field(default_factory=dict)  # those that are not the recipe's, as text
 
     def __str__(self) -> str:
         return (
@@ -113,8 +114,9 @@ def make_loaders(
     _check_processes(split, recipe)
     recipes = train_transform(recipe), val_transform(recipe)
     train, val = train or recipes[0], val or recipes[1]
-    own = not (is_recipes(train, recipes[0]) and is_recipes(val, recipes[1]))
-    kind, why = _choose_pipeline(recipe, len(split.train), len(split.val), device, own)
+    given = {"train_transform": (train, recipes[0]), "val_transform": (val, recipes[1])}
+    own = {name: repr(used) for name, (used, planned) in given.items() if not is_recipes(used, planned)}
+    kind, why = _choose_pipeline(recipe, len(split.train), len(split.val), device, bool(own))
     if kind == "resident":
         loaders = _resident(audit, split, recipe, device, cache)
     else:
@@ -122,7 +124,8 @@ def make_loaders(
             StreamingLoader(audit.photos, split.train, train, recipe, device, shuffle=True),
             StreamingLoader(audit.photos, split.val, val, recipe, device, shuffle=False),
         )
-    return Loaders(*loaders, audit.photos.classes, kind, why, tuple(audit.photos.names[i] for i in split.train))
+    names = tuple(audit.photos.names[i] for i in split.train)
+    return Loaders(*loaders, audit.photos.classes, kind, why, names, own)
 
 
 def derived_for(recipe: Recipe, photos: int) -> list[Derived]:
