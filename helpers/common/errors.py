@@ -1,12 +1,14 @@
 """Errors that a user can act on: each message names the culprit and the remedy."""
 
+from helpers.common.text import printable
+
 
 class UserError(Exception):
     """Something the user gave cannot be used. The message says what, and what to do about it."""
 
     def __str__(self) -> str:
-        # File names may hold bytes that are not text, which would fail again when the message is printed.
-        return super().__str__().encode("utf-8", "backslashreplace").decode()
+        # Names from outside may hold what a terminal obeys, or what is not text.
+        return "\n".join(map(printable, super().__str__().split("\n")))
 
     def _render_traceback_(self) -> list[str]:
         # IPython shows this instead of the traceback: a user needs the message, not forty frames of library code.

@@ -1,27 +1,65 @@
-"""Write files atomically; read and write JSON, figures and checksums."""
+"""Write files atomically; read files from outside safely; JSON, CSV, figures and checksums."""
 
 from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import hashlib
 import io
 import json
 import os
+import re
+import secrets
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.common.errors import RunError
+from helpers.common.text import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+MAX_BYTES = 200_000_000  # of a file that is read as a whole
+FORMULA = re.compile(r"'*[=+\-@\t\n＝＋－＠]")  # how a cell begins that a spreadsheet would execute (OWASP)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+|inf|nan)(e[+-]?\d+)?")
+
+
+def regular(path: str | Path, flags: int) -> int:
+    """Open a regular file only, as the ``opener`` of ``open``: a pipe or a device could keep a reader for ever."""
+    descriptor = os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return descriptor
+
+
+def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
+    """Read a regular file of at most so many bytes; an OSError names another."""
+    with open(path, "rb", opener=regular) as file:
+        if (size := os.fstat(file.fileno()).st_size) > most:
+            raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
+        return file.read(size)
+
+
 def file_digest(path: Path) -> str:
     """Return the SHA-256 of a file, in hexadecimal."""
-    with open(path, "rb") as file:
+    with open(path, "rb", opener=regular) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return ``folder/name`` for writing; a link there could lead anywhere.
+
+    Raises:
+        RunError: it is one.
+    """
+    if (folder / name).is_symlink():
+        raise RunError(f"{folder / name} is a link, through which nothing is written: remove it")
+    return folder / name
 
 
 def write_atomically(path: Path, content: bytes | memoryview, previous: Path | None = None) -> None:
@@ -33,9 +71,9 @@ def write_atomically(path: Path, content: bytes | memoryview, previous: Path | N
     Raises:
         RunError: the disk is full, read-only, or otherwise refuses.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -55,15 +93,44 @@ def write_atomically(path: Path, content: bytes | memoryview, previous: Path | N
 
 
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
-    """Format rows as CSV, lines ended by a line feed."""
+    """Format rows as CSV, lines ended by a line feed.
+
+    Text that a spreadsheet would execute is quoted by an apostrophe, as OWASP advises; ``read_csv`` takes it away.
+    """
+
+    def quoted(cell: Any) -> Any:
+        if not isinstance(cell, str):
+            return cell
+        cell = cell.replace("\r", "\\x0d")  # csv would write it as the end of the row
+        return f"'{cell}" if FORMULA.match(cell) and not NUMBER.fullmatch(cell) else cell
+
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
+    csv.writer(text, lineterminator="\n").writerows(map(quoted, row) for row in rows)
     return text.getvalue()
+
+
+def read_csv(path: Path) -> list[list[str]]:
+    """Read the rows of a CSV file, without a row's formula quotes; OSError, ValueError or csv.Error if it is none."""
+    rows = csv.reader(io.StringIO(read_bytes(path).decode(), newline=""))
+    return [[printable(cell[1:] if cell[:1] == "'" and FORMULA.match(cell) else cell) for cell in row] for row in rows]
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write a value as indented JSON, atomically."""
     write_atomically(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def load_json(path: Path) -> Any:
+    """Read any JSON value, its strings ``printable``; OSError, ValueError or RecursionError if the file holds none."""
+    return _printable(json.loads(read_bytes(path)))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {printable(key): _printable(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_printable(each) for each in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -73,7 +140,7 @@ def read_json(path: Path) -> dict[str, Any]:
         RunError: the file is missing, damaged, or holds something else.
     """
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = load_json(path)
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist") from error
     except (OSError, ValueError, RecursionError) as error:

@@ -1,10 +1,13 @@
 """Show source code and Markdown in a notebook; keep its figures small."""
 
 import inspect
+import re
 from collections.abc import Callable
 
 from IPython.display import Code, Markdown, display
 from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+HTML = re.compile(r"<(?!/?(?:details|summary|code|span)>)|(?<=!)\[|(?<=\])\(")
 
 
 def small_figures() -> None:
@@ -18,5 +21,5 @@ def show_source(function: Callable) -> None:
 
 
 def show_markdown(text: str) -> None:
-    """Show Markdown below a notebook cell."""
-    display(Markdown(text))
+    """Show Markdown below a notebook cell; HTML only where it folds or sets code, and neither links nor pictures."""
+    display(Markdown(HTML.sub(lambda found: f"&#{ord(found[0])};", text)))

@@ -5,10 +5,11 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from helpers.common.errors import RunError
-from helpers.common.files import write_atomically
+from helpers.common.files import read_bytes, write_atomically
 
 
 def save_tensors(path: Path, value: Any, previous: Path | None = None) -> None:
@@ -29,7 +30,8 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
         RunError: the file is missing, damaged (even by one bit), or holds anything but tensors and plain values.
     """
     try:
-        content = path.read_bytes()  # all at once: the file may be replaced meanwhile
+        # All at once: the file may be replaced meanwhile.
+        content = read_bytes(path, psutil.virtual_memory().available // 2)
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             damaged = archive.testzip()  # torch.save stores a CRC-32 of each part, torch.load ignores it
         if damaged:

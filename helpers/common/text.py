@@ -2,6 +2,7 @@
 
 import difflib
 import os
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -74,9 +75,33 @@ def spelled(number: int) -> str:
     return words[number] if 0 <= number < len(words) else f"{number:,}"
 
 
+# Control characters, which a terminal obeys; line ends; what reverses a line; and halves of characters, not UTF-8.
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+MARKUP = re.compile(r"[\\$&<>*\[\]`~|#@]|(?<![^\W_])_|_(?![^\W_])|:(?=//)|(?<=www)\.")
+
+
 def printable(name: str) -> str:
-    """Return the name of a file as UTF-8 text; bytes that are none become ``\\xe9`` and the like."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+    """Return the name as one line of plain text; what is none becomes ``\\x1b``, ``\\n``, ``\\xe9`` and the like."""
+
+    def escaped(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        code -= 0xDC00 if 0xDC80 <= code < 0xDD00 else 0  # a byte that is no UTF-8, as Python keeps it
+        return "\\n" if code == 10 else f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+    return UNPRINTABLE.sub(escaped, name)
+
+
+def as_markdown(text: str) -> str:
+    """Return Markdown that shows the text as it is: neither markup nor HTML, mathematics or a link.
+
+    A span keeps MathJax from taking ``$`` or a backslash for the beginning of a formula.
+    """
+
+    def escaped(found: re.Match[str]) -> str:
+        entity = f"&#{ord(found[0])};"
+        return f"<span>{entity}</span>" if found[0] in "\\$" else entity
+
+    return MARKUP.sub(escaped, printable(text))
 
 
 def percent(share: float) -> str:

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from helpers.common.text import listed
+from helpers.common.text import as_markdown, listed, printable
 from helpers.comparison.results import Comparison, Results, Row, finished_trials, groups, mistakes_by_class
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, by_verdict, claim, decide
 from helpers.evaluation.label_errors import Suspect
@@ -76,7 +76,8 @@ def where_it_fails(comparison: Comparison, suspects: Sequence[Suspect]) -> str:
     counts = mistakes_by_class(photos, "seed")
     wrong, total = (sum(each[i] for each in counts.values()) for i in (0, 1))
     ranked = sorted(counts, key=lambda name: counts[name][0] / counts[name][1])
-    least, most = (f"{name} ({counts[name][0]:g} of {counts[name][1]})" for name in (ranked[0], ranked[-1]))
+    ends = ranked[0], ranked[-1]
+    least, most = (f"{as_markdown(name)} ({counts[name][0]:g} of {counts[name][1]})" for name in ends)
     never = {photo["name"] for photo in photos if not any(photo[name] for name in recipes)}
     in_doubt = never & {each.name for each in suspects}
     return (
@@ -158,8 +159,10 @@ def suspect_table(suspects: Sequence[Suspect], most: int = 12) -> str:
     (label, other), count = Counter((each.label, each.predicted) for each in suspects).most_common(1)[0]
     lines = ["| photo | label | predicted | probability | of the label |", "|---" * 5 + "|"]
     for name, folder, predicted, label_probability, probability in suspects[:most]:
-        lines.append(f"| {name} | {folder} | {predicted} | {probability:.1%} | {label_probability:.1%} |")
-    text = f"{len(suspects)} labels are in doubt, most often ({count}) a photo in `{label}/` that resembles a {other}."
+        cells = [*map(as_markdown, (name, folder, predicted)), f"{probability:.1%}", f"{label_probability:.1%}"]
+        lines.append(f"| {' | '.join(cells)} |")
+    text = f"{len(suspects)} labels are in doubt, most often ({count}) a photo in "
+    text += f"`{printable(label).replace('`', '´')}/` that resembles a {as_markdown(other)}."
     return f"{text}\n\n{folded('The clearest', chr(10).join(lines))}"
 
 

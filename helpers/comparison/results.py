@@ -4,8 +4,6 @@ Rows of ``comparison.json`` are compared only under the same ``Conditions``. Wha
 """
 
 import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -186,8 +184,7 @@ def read_results(folder: Path) -> Results:
 def read_rows(path: Path) -> list[Row]:
     """Read the rows that ``compare`` wrote; a ParameterError names a missing or damaged file."""
     with _naming(path, "python -m helpers compare writes it"):
-        rows = json.loads(path.read_text(encoding="utf-8"))
-        return [dict(row) for row in rows]
+        return [dict(row) for row in files.load_json(path)]
 
 
 def merge_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -218,21 +215,19 @@ def check_fold_rule(path: Path) -> None:
 
 def write_photos(path: Path, rows: Sequence[Row]) -> None:
     """Write a row per photo: ``name``, ``class``, ``scene``, ``fold``, and each recipe's share of correct runs."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({k: v if k in PHOTO else "" if np.isnan(v) else f"{v:g}" for k, v in row.items()} for row in rows)
-    files.write_atomically(path, text.getvalue().encode())
+    cells = [[v if k in PHOTO else "" if np.isnan(v) else f"{v:g}" for k, v in row.items()] for row in rows]
+    files.write_atomically(path, files.csv_text([list(rows[0]), *cells]).encode())
 
 
 def read_photos(path: Path) -> list[Row]:
     """Read what ``write_photos`` wrote; the share is nan where a photo was not held out."""
-    with _naming(path, "python -m helpers compare --photos writes it"), path.open(encoding="utf-8", newline="") as file:
+    with _naming(path, "python -m helpers compare --photos writes it"):
+        header, *lines = files.read_csv(path)
         return [
             {"name": row.pop("name"), "class": row.pop("class")}
             | {key: int(row.pop(key)) for key in ("scene", "fold")}
             | {recipe: float(share or "nan") for recipe, share in row.items()}
-            for row in csv.DictReader(file)
+            for row in (dict(zip(header, line, strict=True)) for line in lines)
         ]
 
 
@@ -240,7 +235,7 @@ def read_trials(path: Path) -> dict[str, Any]:
     """Read what a search wrote, the trials under ``trials``; a ParameterError names a missing or damaged file."""
     names = ("preset", "changed", "backbone", "cost", "fold_rule", "commit", "machine", "importances", "trials")
     with _naming(path, "the command of the search with --trials 0 writes it again"):
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = files.load_json(path)
         return {name: found[name] for name in names}
 
 
@@ -253,5 +248,5 @@ def finished_trials(search: dict[str, Any]) -> list[Row]:
 def _naming(path: Path, remedy: str) -> Iterator[None]:
     try:
         yield
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, csv.Error) as error:
         raise ParameterError(f"{path} is missing, damaged or of another version ({error}): {remedy}") from error

@@ -134,7 +134,7 @@ def audit_photos(
 def _hash_file(path: Path) -> tuple[str, str]:
     """The file's SHA-256, or nothing and the reason why it cannot be read."""
     if printable(path.name) != path.name:
-        return "", "its name is not UTF-8 text: rename it"
+        return "", "its name is not plain UTF-8 text: rename it"
     try:
         return file_digest(path), ""
     except OSError as error:

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from helpers.common.errors import PhotosError
+from helpers.common.files import regular
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
 LARGE = 25_000_000  # pixels; larger photos are decoded one at a time, or several threads would need gigabytes
@@ -74,7 +75,7 @@ def decode_each(
 def _load(path: Path | str, most: int) -> Image.Image | None:
     """The photo, or None if it has more than ``most`` pixels, though not too many."""
     try:
-        with Image.open(path, formats=FORMATS) as photo:
+        with open(path, "rb", opener=regular) as file, Image.open(file, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
             if photo.width * photo.height > most:

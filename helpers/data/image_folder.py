@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from helpers.common.errors import PhotosError
+from helpers.common.files import read_bytes
 from helpers.common.text import did_you_mean_path, printable
 
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
@@ -160,7 +161,7 @@ def _listed_photo(line: str, where: str, classes: tuple[str, ...]) -> tuple[Path
 
 def _lines(path: Path) -> list[str]:
     try:
-        return path.read_text(encoding="utf-8-sig").splitlines()  # Windows' editors begin a file with a mark
+        return read_bytes(path).decode("utf-8-sig").splitlines()  # Windows' editors begin a file with a mark
     except UnicodeDecodeError as error:
         raise PhotosError(f"{path} is not UTF-8 text: save it anew as UTF-8") from error
 
@@ -225,8 +226,8 @@ def _class_root(folder: Path) -> Path:
 def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
     if len(classes) == 0:
         raise PhotosError(f"{root} holds no class folders: it should look like {root}/rose/photo.jpg")
-    if unprintable := [name for name in classes if printable(name) != name]:
-        raise PhotosError(f"{root}: the folder name {printable(unprintable[0])!r} is not UTF-8 text: rename the folder")
+    if named := [printable(name) for name in classes if printable(name) != name]:
+        raise PhotosError(f"{root}: the folder name {named[0]!r} is not plain UTF-8 text: rename the folder")
     if len(classes) == 1:
         raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
     if all(name.lower() in PART_NAMES for name in classes):

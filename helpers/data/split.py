@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from helpers.common.errors import ParameterError, PhotosError
-from helpers.common.files import csv_text, write_atomically
+from helpers.common.files import csv_text, read_csv, write_atomically
 from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.image_folder import PhotoSet
@@ -85,7 +85,7 @@ def write_split(path: Path, photos: PhotoSet, split: Split) -> None:
     """``split.csv``: a row (name, class, subset) per photo, in the PhotoSet's order."""
     side = {i: name for name in ("train", "val") for i in getattr(split, name)}
     rows = [[photos.names[i], photos.classes[photos.labels[i]], side[i]] for i in sorted(side)]
-    write_atomically(path, csv_text([["name", "class", "subset"], *rows]).encode("utf-8", "surrogateescape"))
+    write_atomically(path, csv_text([["name", "class", "subset"], *rows]).encode())
 
 
 def read_split(path: Path, photos: PhotoSet) -> Split:
@@ -115,12 +115,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         PhotosError: the file is missing or not a split.
     """
     try:
-        with open(path, newline="", encoding="utf-8", errors="surrogateescape") as file:
-            reader = csv.DictReader(file)
-            if reader.fieldnames != ["name", "class", "subset"]:
-                raise PhotosError(f"{path} is no split: its first line must be name,class,subset")
-            return list(reader)
-    except (OSError, csv.Error) as error:
+        header, *rows = read_csv(path) or [[]]
+        if header != ["name", "class", "subset"]:
+            raise PhotosError(f"{path} is no split: its first line must be name,class,subset")
+        return [dict(zip(header, row, strict=True)) for row in rows if row]
+    except (OSError, ValueError, csv.Error) as error:
         raise PhotosError(f"{path} cannot be read as a split ({error}): make a new one") from error
 
 

@@ -2,6 +2,7 @@
 
 from typing import Any, NamedTuple
 
+from helpers.common.text import as_markdown
 from helpers.evaluation.published import PAPER, PAPER_ACCURACY, PAPER_PHOTOS, are_the_flowers, species, written_name
 from helpers.evaluation.statistics import wilson_interval
 
@@ -15,7 +16,7 @@ class Paragraph(NamedTuple):
 
 def discuss(results: dict[str, Any]) -> str:
     """Write Markdown paragraphs about one run, from its ``results.json``."""
-    return "\n\n".join(f"**{title}** {text}" for title, text in paragraphs(results).values())
+    return "\n\n".join(f"**{title}** {as_markdown(text)}" for title, text in paragraphs(results).values())
 
 
 def paragraphs(results: dict[str, Any]) -> dict[str, Paragraph]:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from helpers.common.errors import RunError
-from helpers.common.files import csv_text, write_atomically
+from helpers.common.files import csv_text, read_csv, write_atomically
 from helpers.evaluation.predictions import FILE, StoredPredictions, read_predictions
 
 
@@ -90,7 +90,6 @@ def read_suspects(path: Path) -> list[Suspect]:
         RunError: the file is missing or damaged.
     """
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [Suspect(*row[:3], float(row[3]), float(row[4])) for row in list(csv.reader(file))[1:]]
-    except (OSError, ValueError, IndexError, TypeError) as error:
+        return [Suspect(*row[:3], float(row[3]), float(row[4])) for row in read_csv(path)[1:]]
+    except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:
         raise RunError(f"{path} cannot be read ({error}): python -m helpers compare --suspects writes it") from error

@@ -10,7 +10,7 @@ from torch import nn
 
 from helpers.common import distributed
 from helpers.common.errors import RunError
-from helpers.common.files import csv_text, write_atomically
+from helpers.common.files import csv_text, read_csv, write_atomically
 from helpers.common.modules import autocast, evaluation_mode
 
 FILE = "predictions.csv"
@@ -90,8 +90,7 @@ def read_predictions(folder: Path) -> StoredPredictions:
     """
     path = folder / FILE
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            header, *lines = csv.reader(file)
+        header, *lines = read_csv(path)
         classes = tuple(header[3:])
         if header[:3] != ["name", "class", "predicted"] or len(classes) < 2 or not lines:
             raise ValueError("name, class, predicted and a column per class are needed, and at least one row")

@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from helpers.common.errors import WeightsError
+from helpers.common.files import regular
 from helpers.common.text import did_you_mean_path
 from helpers.models.head import find_head
 from helpers.models.imagenet import fetch_imagenet_weights
@@ -95,7 +96,8 @@ def _modern_names(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def _load_pth(path: Path) -> dict:
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    with open(path, "rb", opener=regular) as file:
+        state = torch.load(file, map_location="cpu", weights_only=True)
     if not isinstance(state, dict):
         raise TypeError(f"a {type(state).__name__} instead of a state dict")
     return state

@@ -130,8 +130,8 @@ def embedding(
     span = [np.ptp(limits) for limits in (right.get_xlim(), right.get_ylim())]
     for i in (order[place] for place in without_overlap(neighbours[order], 0.065 * span[0], 0.1 * span[1])):
         _thumbnail(right, photo_of(photos[i].name), neighbours[i], photos[i], classes)
-    entries = left.get_legend_handles_labels()
-    figure.legend(*entries, frameon=False, fontsize=9, ncols=min(len(classes) + 1, 8), loc="outside lower center")
+    names = [*classes, "mistake (ring, dashed frame)"]  # given here, since a label that begins with _ is left out
+    figure.legend(left.lines, names, frameon=False, fontsize=9, ncols=min(len(names), 8), loc="outside lower center")
     return finalize(figure)
 
 
@@ -140,9 +140,9 @@ def _points(
 ) -> None:
     for label, name in enumerate(classes):
         own = points[[photo.label == name for photo in photos]]
-        axes.plot(*own.T, linestyle="none", markersize=size, alpha=0.8, label=name, **series_style(label))
+        axes.plot(*own.T, linestyle="none", markersize=size, alpha=0.8, **series_style(label))
     wrong = points[[not photo.correct for photo in photos]]
-    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none", label="mistake (ring, dashed frame)")
+    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none")
     axes.margins(0.06)
     axes.set(xticks=[], yticks=[], xlim=axes.get_xlim(), ylim=axes.get_ylim())  # thumbnails do not change the limits
 

@@ -7,6 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from torchvision.transforms import v2
 
@@ -84,7 +85,13 @@ def despine(axes: Axes) -> None:
 
 
 def finalize(figure: Figure) -> Figure:
-    """Lay the figure out and close it in pyplot, so that a notebook shows it only once."""
+    """Lay the figure out and close it in pyplot, so that a notebook shows it once. ``$``, ``^``, ``_`` are text."""
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
+    for axes in figure.axes:  # but powers of ten are mathematics
+        for axis in (axis for axis in (axes.xaxis, axes.yaxis) if axis.get_scale() == "log"):
+            for tick in (*axis.majorTicks, *axis.minorTicks):
+                tick.label1.set_parse_math(True)
     figure.set_layout_engine("constrained")
     plt.close(figure)
     return figure

@@ -60,13 +60,13 @@ def compare_runs(rows: Sequence[Row]) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, height), width_ratios=widths, sharey=True)
     for place, row in enumerate(shown):
         style, line = series_style(place), "--" if row.demo else "-"
-        label = f"{row.name} ({row.group}{', demo: drawings' if row.demo else ''})"
         accuracies = [100 * value for value in row.history.column("val_accuracy")]
-        left.plot(row.history.column("epoch"), accuracies, line, markersize=4, linewidth=1.5, label=label, **style)
+        left.plot(row.history.column("epoch"), accuracies, line, markersize=4, linewidth=1.5, **style)
         best, low, high = 100 * row.best, 100 * row.low, 100 * row.high
         right.errorbar(place, best, [[best - low], [high - best]], linestyle="none", capsize=3, markersize=6, **style)
     _label(left, right, shown, len(rows))
-    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", frameon=False, fontsize=9, ncols=2)
+    names = [f"{row.name} ({row.group}{', demo: drawings' if row.demo else ''})" for row in shown]
+    figure.legend(left.lines, names, loc="outside lower left", frameon=False, fontsize=9, ncols=2)
     return finalize(figure)
 
 

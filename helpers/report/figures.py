@@ -53,7 +53,7 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
 
 def _confusion(facts: Facts) -> bytes:
     matrix = torch.tensor(facts.run.results["confusion"])
-    names = [short(name).replace("$", r"\$") for name in facts.run.results["classes"]]  # no formulas
+    names = [short(name) for name in facts.run.results["classes"]]
     figure = evaluation.confusion(matrix, names)
     if len(names) > SLANTED:
         for label in figure.axes[0].get_xticklabels():

@@ -6,7 +6,7 @@ from statistics import fmean
 from typing import NamedTuple
 
 from helpers.common.errors import RunError
-from helpers.common.files import csv_text, write_atomically
+from helpers.common.files import csv_text, read_csv, write_atomically
 
 FILE = "history.csv"
 
@@ -52,9 +52,9 @@ class History(list[Epoch]):
         """
         path = folder / FILE
         try:
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = csv.DictReader(file)
-                return cls(Epoch(int(row["epoch"]), *(float(row[name]) for name in Epoch._fields[1:])) for row in rows)
+            header, *rows = read_csv(path)
+            named = (dict(zip(header, row, strict=True)) for row in rows)
+            return cls(Epoch(int(row["epoch"]), *(float(row[name]) for name in Epoch._fields[1:])) for row in named)
         except FileNotFoundError as error:
             raise RunError(f"{path} does not exist: run the training first") from error
         except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from helpers.common.errors import RunError
+from helpers.common.files import read_bytes
 
 _held: dict[Path, FileLock] = {}
 
@@ -78,7 +79,7 @@ def _facts(path: Path) -> Path:
 
 def _holder(path: Path) -> str:
     try:
-        facts = json.loads(_facts(path).read_text(encoding="utf-8"))
+        facts = json.loads(read_bytes(_facts(path)))
         return f" (number {facts['process']} on {facts['machine']}, since {facts['since']})"
     except (OSError, ValueError, KeyError):
         return ""

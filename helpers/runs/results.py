@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from helpers.common.errors import RunError
-from helpers.common.files import read_json, write_json
+from helpers.common.files import file_digest, read_json, write_json
 from helpers.data.audit import Audit
 from helpers.evaluation import predictions as predictions_file
 from helpers.evaluation.calibration import calibrate
@@ -119,8 +119,9 @@ def add_checksums(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
     They tell an edited number from a measured one; they do not keep anybody from making up both.
     """
     numbers = {name: value for name, value in results.items() if name != CHECKSUMS}
-    sums = {"results": _digest(json.dumps(numbers, sort_keys=True, ensure_ascii=False).encode())}
-    sums |= {name: _digest((folder / name).read_bytes()) for name in SOURCES if (folder / name).is_file()}
+    content = json.dumps(numbers, sort_keys=True, ensure_ascii=False).encode()
+    sums = {"results": hashlib.sha256(content).hexdigest()}
+    sums |= {name: file_digest(folder / name) for name in SOURCES if (folder / name).is_file()}
     return numbers | {CHECKSUMS: sums}
 
 
@@ -136,7 +137,3 @@ def verify_checksums(folder: Path, results: dict[str, Any]) -> list[str]:
         for name, value in sums.items()
         if now.get(name) != value
     ]
-
-
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()

@@ -13,7 +13,11 @@ def test_handlers_for_damaged_values_do_not_swallow_them(kind):
     assert not issubclass(kind, (ValueError, TypeError, KeyError, OSError, RuntimeError))
 
 
+def test_a_terminal_obeys_no_name_in_an_error():
+    assert str(errors.RunError("a\x1b[2J\nb\x07")) == "a\\x1b[2J\nb\\x07"
+
+
 def test_a_file_name_that_is_not_text_can_be_printed():
     error = errors.PhotosError("caf\udce9.jpg is damaged")
-    assert str(error).encode() == b"caf\\udce9.jpg is damaged"
-    assert error._render_traceback_() == ["PhotosError: caf\\udce9.jpg is damaged"]
+    assert str(error).encode() == b"caf\\xe9.jpg is damaged"
+    assert error._render_traceback_() == ["PhotosError: caf\\xe9.jpg is damaged"]

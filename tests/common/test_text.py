@@ -1,6 +1,10 @@
 """Text for people, by examples."""
 
+import html
+import re
+
 import pytest
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 
 from helpers.common import text
 
@@ -53,4 +57,44 @@ def test_names_and_numbers_in_a_sentence():
     assert text.listed(["a", "b", "c"]) == "a, b and c"
     assert (text.counted(1, "photo"), text.counted(1285, "photo")) == ("1 photo", "1,285 photos")
     assert (text.spelled(3), text.spelled(1285)) == ("three", "1,285")
-    assert text.printable("caf\udce9") == "caf\\xe9"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("caf\udce9", "caf\\xe9"),
+        ("a\x1b[31mred\x07", "a\\x1b[31mred\\x07"),
+        ("two\nlines\r\t", "two\\nlines\\x0d\\x09"),
+        ("\x9b31m", "\\x9b31m"),
+        ("gpj.\u202eexe", "gpj.\\u202eexe"),
+        ("\ud800", "\\ud800"),
+        ("雏菊 é 👩‍🌾", "雏菊 é 👩‍🌾"),
+    ],
+)
+def test_a_name_is_one_line_of_text_that_a_terminal_does_not_obey(name, shown):
+    assert text.printable(name) == shown
+    assert text.printable(shown) == shown
+
+
+PAYLOADS = (
+    '<img src=x onerror="alert(1)">',
+    "<script>alert(1)</script>",
+    "[x](javascript:alert(1))",
+    "![x](http://a.b/c.png)",
+    "*a* **b** __c__ _d_ `e` ~~f~~",
+    "$x^2$ \\(y\\) \\begin{align}z",
+    "a | b",
+    "&lt;b&gt;",
+    "<http://a.b> www.a.b a@b.c",
+    "x\n\n# h\n\n- i",
+    "</span><b>",
+)
+
+
+@pytest.mark.parametrize("payload", PAYLOADS)
+def test_markdown_of_a_name_is_that_name_and_nothing_else(payload):
+    """As nbconvert renders it; ``test_browser`` has JupyterLab's own renderer."""
+    page = MarkdownWithMath(renderer=IPythonRenderer(escape=False)).render(f"**Title.** {text.as_markdown(payload)}")
+    assert re.findall(r"<(?!/?(?:span|strong|p)>)[^>]*>", page) == []
+    words = html.unescape(re.sub(r"</?(span|strong|p)>", "", page)).strip()
+    assert words == f"Title. {text.printable(payload)}"

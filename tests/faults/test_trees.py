@@ -36,7 +36,7 @@ def test_a_photo_whose_name_is_not_utf8_is_skipped_and_listed(grow, bytes_names)
     os.rename(root / "rose" / "new.jpg", os.path.join(os.fsencode(root / "rose"), b"caf\xe9.jpg"))
     audit = audit_photos(find_photos(root))
     assert len(audit.photos) == 6
-    assert audit.unreadable == ((r"rose/caf\xe9.jpg", "its name is not UTF-8 text: rename it"),)
+    assert audit.unreadable == ((r"rose/caf\xe9.jpg", "its name is not plain UTF-8 text: rename it"),)
     assert r"caf\xe9.jpg" in str(audit)
     str(audit).encode()
 
@@ -44,7 +44,7 @@ def test_a_photo_whose_name_is_not_utf8_is_skipped_and_listed(grow, bytes_names)
 def test_a_class_whose_name_is_not_utf8_is_refused_by_name(grow, bytes_names):
     root = grow({"rose": 1, "tulip": 1})
     os.rename(root / "rose", os.path.join(os.fsencode(root), b"ros\xe9"))
-    with pytest.raises(PhotosError, match=r"'ros\\\\xe9' is not UTF-8 text: rename the folder"):
+    with pytest.raises(PhotosError, match=r"'ros\\\\xe9' is not plain UTF-8 text: rename the folder"):
         find_photos(root)
 
 

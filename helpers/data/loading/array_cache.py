@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from helpers.common.files import file_digest
+from helpers.common.files import file_digest, read_bytes
 
 Arrays = dict[str, np.ndarray]
 Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # name → shape and dtype
@@ -67,7 +67,7 @@ def new_entries(
 
 
 def _read(entry: Path, shapes: Shapes, version: str) -> Arrays:
-    facts = json.loads((entry / "facts.json").read_text(encoding="utf-8"))
+    facts = json.loads(read_bytes(entry / "facts.json"))
     if facts["version"] != version:
         raise ValueError(f"made by {facts['version']}, this is {version}")
     with ThreadPoolExecutor() as pool:
