@@ -32,12 +32,12 @@ class CrossValidation:
     @property
     def accuracy(self) -> statistics.Estimate:
         held_out = ~np.isnan(self.correct)
-        return statistics.accuracy(self.correct[held_out], self.protocol.scenes[held_out])
+        return statistics.bootstrap(self.correct[held_out], self.protocol.scenes[held_out])
 
     def difference(self, base: "CrossValidation") -> statistics.Estimate:
         """Return how many more of the same photos this recipe gets right than ``base``."""
         both = ~np.isnan(self.correct) & ~np.isnan(base.correct)
-        return statistics.difference(self.correct[both], base.correct[both], self.protocol.scenes[both])
+        return statistics.bootstrap((self.correct - base.correct)[both], self.protocol.scenes[both])
 
 
 def cross_validate(

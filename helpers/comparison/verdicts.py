@@ -92,7 +92,7 @@ def paired_differences(photos: Sequence[Row], base: str, recipes: Sequence[str])
     found = {}
     for name in recipes:
         ours, theirs, both = _pair(photos, base, name)
-        found[name] = statistics.difference(ours, theirs, np.array([row["scene"] for row in photos])[both])
+        found[name] = statistics.bootstrap(ours - theirs, np.array([row["scene"] for row in photos])[both])
     return found
 
 
@@ -133,7 +133,7 @@ def claim(photos: Sequence[Row], base: str, recipe: str) -> str:
         f"(bootstrap over scenes), {by_folds} (t over folds)."
     )
     if (counts := discordant(photos, base, recipe)) is not None:
-        p = statistics.sign_test(*counts)
+        p = statistics.mcnemar(*counts)
         text += f" {recipe} alone is right on {counts[0]} photos, {base} alone on {counts[1]} (McNemar: p = {p:.2g})."
     return text
 
@@ -188,7 +188,7 @@ def _multiple_comparisons(comparison: Comparison, rows: Sequence[Row]) -> str:
     counts = [discordant(comparison.photos, "seed", row["recipe"]) for row in rows]
     if None in counts:
         return text
-    adjusted = statistics.holm([statistics.sign_test(*each) for each in counts])
+    adjusted = statistics.holm([statistics.mcnemar(*each) for each in counts])
     kept = [short_name(row["recipe"]) for row, p in zip(rows, adjusted, strict=True) if p < LEVEL]
     return (
         f"{text} With Holm's correction, which keeps the chance of any false positive among all {len(rows)} McNemar "

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
+from torch.nn.functional import nll_loss
 
 from helpers.common.seeding import generator
 from helpers.evaluation.predictions import StoredPredictions
@@ -42,7 +43,6 @@ class Calibration:
     temperature: float  # fitted to all photos: for photos to come
     temperature_is_bounded: bool  # it is as low or high as allowed: the photos do not determine it
     ece_after: float
-    mean_confidence_after: float
     loss_after: float
     bins: tuple[Bin, ...]  # those that hold photos
     bins_after: tuple[Bin, ...]
@@ -73,7 +73,6 @@ def calibrate(predictions: StoredPredictions, seed: int = 0) -> Calibration:
         temperature,
         not LOWEST * 1.001 < temperature < HIGHEST * 0.999,
         expected_calibration_error(bins_after),
-        after.amax(1).mean().item(),
         _loss(after, labels),
         bins,
         bins_after,
@@ -155,4 +154,4 @@ def _halves(labels: torch.Tensor, seed: int) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _loss(probabilities: torch.Tensor, labels: torch.Tensor) -> float:
-    return abs(probabilities.gather(1, labels[:, None]).clamp_min(1e-12).log().mean().item())
+    return abs(nll_loss(probabilities.clamp_min(1e-12).log(), labels).item())

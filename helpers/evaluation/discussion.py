@@ -1,35 +1,28 @@
 """The discussion of a run: sentences chosen and filled by the numbers in its ``results.json``."""
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from helpers.common.text import as_markdown
+from helpers.common.text import as_markdown, counted
 from helpers.evaluation.published import PAPER, PAPER_ACCURACY, PAPER_PHOTOS, are_the_flowers, species, written_name
 from helpers.evaluation.statistics import wilson_interval
 
 
-class Paragraph(NamedTuple):
-    """A title and sentences, plain text: the notebook shows it as Markdown, the report sets it in typst."""
-
-    title: str
-    text: str
-
-
 def discuss(results: dict[str, Any]) -> str:
     """Write Markdown paragraphs about one run, from its ``results.json``."""
-    return "\n\n".join(f"**{title}** {as_markdown(text)}" for title, text in paragraphs(results).values())
+    return "\n\n".join(f"**{title}** {as_markdown(text)}" for title, text in paragraphs(results).items())
 
 
-def paragraphs(results: dict[str, Any]) -> dict[str, Paragraph]:
-    """Write the discussion by subject, in order."""
+def paragraphs(results: dict[str, Any]) -> dict[str, str]:
+    """Write the discussion by title, in order, in plain text. A single epoch shows neither optimism nor stability."""
+    several = {"Optimism of the best epoch.": _optimism(results), "Stability.": _stability(results)}
     return {
-        "accuracy": Paragraph("Accuracy.", _accuracy(results)),
-        "optimism": Paragraph("Optimism of the best epoch.", _optimism(results)),
-        "stability": Paragraph("Stability.", _stability(results)),
-        "gap": Paragraph("Generalization gap.", _gap(results)),
-        "confusion": Paragraph("Confusions.", _confusion(results)),
-        "classes": Paragraph("Harder and easier classes.", _classes(results)),
-        "calibration": Paragraph("Calibration.", _calibration(results)),
-        "limits": Paragraph("Limits.", _limits(results)),
+        "Accuracy.": _accuracy(results),
+        **(several if results["epochs"] > 1 else {}),
+        "Generalization gap.": _gap(results),
+        "Confusions.": _confusion(results),
+        "Harder and easier classes.": _classes(results),
+        "Calibration.": _calibration(results),
+        "Limits.": _limits(results),
     }
 
 
@@ -59,24 +52,21 @@ def _accuracy(r: dict[str, Any]) -> str:
     if r["demo"]:
         sentences.append("The photos are drawings: this shows that the code works, and nothing about real flowers.")
     elif are_the_flowers(r["classes"]):
-        sentences += [_conditions(r), _against_the_paper(r)]
+        sentences.append(_against_the_paper(r))
     return " ".join(filter(None, sentences))
 
 
-def _conditions(r: dict[str, Any]) -> str:
+def _against_the_paper(r: dict[str, Any]) -> str:
+    side = "above" if r["interval_low"] > PAPER_ACCURACY else "below"
+    text = f"The whole interval lies {side} the published {PAPER_ACCURACY:.2%}."
+    if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
+        text = f"The published {PAPER_ACCURACY:.2%} lies inside this interval: one such split cannot separate the two."
     if r["backbone"] == PAPER["backbone"] and r["photos"] == PAPER_PHOTOS:
-        return ""
+        return text
     return (
-        f"The published result is {written_name(PAPER['backbone'])}'s on {PAPER_PHOTOS:,} photos, this one "
+        f"{text} The published result is {written_name(PAPER['backbone'])}'s on {PAPER_PHOTOS:,} photos, this one "
         f"{written_name(r['backbone'])}'s on {r['photos']:,}, so they are not directly comparable."
     )
-
-
-def _against_the_paper(r: dict[str, Any]) -> str:
-    if r["interval_low"] <= PAPER_ACCURACY <= r["interval_high"]:
-        return f"The published {PAPER_ACCURACY:.2%} lies inside this interval: one such split cannot separate the two."
-    side = "above" if r["interval_low"] > PAPER_ACCURACY else "below"
-    return f"The whole interval lies {side} the published {PAPER_ACCURACY:.2%}."
 
 
 def _last_epochs(r: dict[str, Any]) -> str:
@@ -84,8 +74,6 @@ def _last_epochs(r: dict[str, Any]) -> str:
 
 
 def _optimism(r: dict[str, Any]) -> str:
-    if r["epochs"] == 1:
-        return "With a single epoch nothing was chosen, so the choice adds no optimism."
     lead = r["best_flatters_by"]
     return (
         "The best epoch was chosen on the validation photos themselves, so its accuracy is optimistic. The mean over "
@@ -95,10 +83,7 @@ def _optimism(r: dict[str, Any]) -> str:
 
 
 def _stability(r: dict[str, Any]) -> str:
-    if r["epochs"] == 1:
-        return "A single epoch does not show it."
-    photos = round(r["last_five_spread"] * r["val_photos"])
-    judgement = ""
+    photos, judgement = round(r["last_five_spread"] * r["val_photos"]), ""
     if photos > 10:
         judgement = ": training has not converged, and more epochs or a lower final learning rate may help"
     elif photos <= 3:
@@ -111,21 +96,18 @@ def _stability(r: dict[str, Any]) -> str:
 
 def _gap(r: dict[str, Any]) -> str:
     gap = r["generalization_gap"]
-    numbers = (
-        f"In the last epoch accuracy is {r['last_train_accuracy']:.2%} on the training photos, with augmentation and "
-        f"dropout as the recipe has them, and {r['last_val_accuracy']:.2%} on the validation photos. "
-    )
+    judgement = f"The gap of {100 * gap:.1f} points {'is small' if gap < 0.03 else 'shows overfitting'}."
     if max(r["last_train_accuracy"], r["last_val_accuracy"]) < 0.8 and gap < 0.03:
-        return numbers + (
+        judgement = (
             "The network underfits: it fails on its own training photos. Longer training or another learning rate is "
             "more promising than more photos."
         )
-    if gap < 0:
-        return (
-            numbers
-            + "Validation has neither augmentation nor dropout, which makes it easier; nothing shows overfitting."
-        )
-    return numbers + f"The gap of {100 * gap:.1f} points {'is small' if gap < 0.03 else 'shows overfitting'}."
+    elif gap < 0:
+        judgement = "Validation has neither augmentation nor dropout, which makes it easier: nothing shows overfitting."
+    return (
+        f"In the last epoch accuracy is {r['last_train_accuracy']:.2%} on the training photos, with augmentation and "
+        f"dropout as the recipe has them, and {r['last_val_accuracy']:.2%} on the validation photos. {judgement}"
+    )
 
 
 def _confusion(r: dict[str, Any]) -> str:
@@ -136,60 +118,49 @@ def _confusion(r: dict[str, Any]) -> str:
         return "None: every validation photo is classified correctly."
     most = "One of the most frequent" if sum(pair[0] == count for pair in pairs) > 1 else "The most frequent one"
     return (
-        f"{most} is {classes[label]} predicted as {classes[predicted]} "
-        f"({count} {'photo' if count == 1 else 'photos'} of {sum(matrix[label])})."
+        f"{most} is {classes[label]} predicted as {classes[predicted]} ({counted(count, 'photo')} of "
+        f"{sum(matrix[label])})."
     )
 
 
 def _classes(r: dict[str, Any]) -> str:
     """Whether recall differs between classes by more than their intervals allow."""
     pairs = zip(r["class_scores"], r["class_intervals"], strict=True)
-    known = sorted(
-        (score["recall"], score["name"], score["photos"], row["recall"]) for score, row in pairs if row["recall"]
-    )
+    known = sorted((s["recall"], s["name"], s["photos"], *row["recall"]) for s, row in pairs if row["recall"])
     if len(known) < 2:
         return "Too few classes have validation photos for a comparison."
     worst, best = known[0], known[-1]
-    if worst[0] == best[0]:
-        return f"Recall is {worst[0]:.1%} for every class."
-    ends = " to ".join(
-        f"{recall:.1%} ({name}; {low:.1%} to {high:.1%})" for recall, name, _, (low, high) in (worst, best)
-    )
+    ends = " to ".join(f"{share:.1%} ({name}; {low:.1%} to {high:.1%})" for share, name, _, low, high in (worst, best))
     text = f"Recall ranges from {ends}, with 95 % intervals. "
-    if worst[3][1] >= best[3][0]:
+    if worst[-1] >= best[-2]:
         return text + "The intervals overlap: these photos do not show which class is harder."
     # Of many classes chance alone drives two apart. Intervals for 1 - 0.05 / k confidence hold all k at once with 95 %
     # (Bonferroni), so whichever two are picked.
     k = len(known)
-    low, high = (wilson_interval(round(recall * n), n, 1 - 0.05 / k) for recall, _, n, _ in (worst, best))
-    widened = f"when widened because these are the extremes of {k} classes (Bonferroni)"
-    if low.high < high.low:
-        return text + f"They are disjoint, even {widened}: the difference is significant."
-    return text + f"They are disjoint, but overlap {widened}: the difference may be chance."
+    low, high = (wilson_interval(round(recall * n), n, 1 - 0.05 / k) for recall, _, n, *_ in (worst, best))
+    verdict = "the difference is significant" if low.high < high.low else "no longer: the difference may be chance"
+    return text + f"They are disjoint; widened because these are the extremes of {k} classes (Bonferroni), {verdict}."
 
 
 def _calibration(r: dict[str, Any]) -> str:
     c = r["calibration"]
     surplus = c["mean_confidence"] - r["best_val_correct"] / r["val_photos"]
-    text = (
+    verdict = f"it is miscalibrated ({'over' if surplus > 0 else 'under'}confident on average)"
+    if c["ece"] <= c["ece_by_chance_high"]:
+        verdict = "nothing shows that it is miscalibrated"
+    before, after = round(c["loss"], 3), round(c["loss_after"], 3)
+    effect = "lowers" if after < before else "does not lower"
+    scaling = (
+        f"The temperature that fits best is {c['temperature']:.2f}. Fitted to one half of the photos and applied to "
+        f"the other, temperature scaling {effect} the loss ({before:.3f} before, {after:.3f} after)."
+    )
+    if c["temperature_is_bounded"]:
+        scaling = "No temperature can be fitted: these photos do not determine one."
+    return (
         f"The predicted classes have a mean probability of {c['mean_confidence']:.1%}, {100 * abs(surplus):.1f} points "
         f"{'above' if surplus > 0 else 'below'} the accuracy. The expected calibration error is {c['ece']:.1%}; on so "
         f"few photos a perfectly calibrated model would score {c['ece_by_chance_low']:.1%} to "
-        f"{c['ece_by_chance_high']:.1%}, so "
-    )
-    if c["ece"] <= c["ece_by_chance_high"]:
-        text += "nothing shows that it is miscalibrated. "
-    else:
-        text += f"it is miscalibrated ({'over' if surplus > 0 else 'under'}confident on average). "
-    if c["temperature_is_bounded"] and c["temperature"] < 1:
-        return text + "There are too few mistakes to fit a temperature."
-    if c["temperature_is_bounded"]:
-        return text + "No temperature helps: correct predictions hardly have higher probabilities than mistakes."
-    before, after = round(c["loss"], 3), round(c["loss_after"], 3)
-    effect = "lowers" if after < before else "does not lower"
-    return text + (
-        f"The temperature that fits best is {c['temperature']:.2f}. Fitted to one half of the photos and applied to "
-        f"the other, temperature scaling {effect} the loss ({before:.3f} before, {after:.3f} after)."
+        f"{c['ece_by_chance_high']:.1%}, so {verdict}. {scaling}"
     )
 
 

@@ -23,9 +23,9 @@ def pca(features: torch.Tensor) -> Projection:
     values = features.double().numpy()
     points, shares = np.zeros((len(values), 2)), np.zeros(2)
     if values.var(0).any():
-        model = PCA(min(2, *values.shape), svd_solver="full").fit(values)
-        count = model.n_components_
-        points[:, :count], shares[:count] = model.transform(values), model.explained_variance_ratio_
+        model = PCA(min(2, *values.shape), svd_solver="full")
+        found = model.fit_transform(values)
+        points[:, : found.shape[1]], shares[: found.shape[1]] = found, model.explained_variance_ratio_
     return Projection(points, tuple(shares.tolist()))
 
 

@@ -25,16 +25,12 @@ class Suspect(NamedTuple):
 def suspected_labels(predictions: StoredPredictions) -> list[Suspect]:
     """List the photos whose label may be wrong, the clearest first."""
     probabilities, labels = predictions.probabilities.numpy(), predictions.labels.numpy()
-    return [
-        Suspect(
-            predictions.names[row],
-            predictions.classes[labels[row]],
-            predictions.classes[other],
-            float(probabilities[row, labels[row]]),
-            float(probabilities[row, other]),
-        )
-        for row, other in find_suspects(probabilities, labels)
-    ]
+    found = []
+    for row, other in find_suspects(probabilities, labels):
+        label, predicted = (predictions.classes[i] for i in (labels[row], other))
+        shares = probabilities[row, [labels[row], other]].tolist()
+        found.append(Suspect(predictions.names[row], label, predicted, *shares))
+    return found
 
 
 def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[int, int]]:
@@ -67,14 +63,13 @@ def read_fold_predictions(folder: Path) -> StoredPredictions:
     folds = [read_predictions(path.parent) for path in sorted(folder.glob(f"fold-*/{FILE}"))]
     if not folds:
         raise RunError(f"{folder}: there are no fold-*/{FILE}, which a cross-validation writes")
-    rows: dict[str, list[torch.Tensor]] = {}
-    labels: dict[str, torch.Tensor] = {}
+    rows: dict[tuple[str, int], list[torch.Tensor]] = {}
     for fold in folds:
-        for name, label, probabilities in zip(fold.names, fold.labels, fold.probabilities, strict=True):
-            rows.setdefault(name, []).append(probabilities)
-            labels[name] = label
+        for name, label, probabilities in zip(fold.names, fold.labels.tolist(), fold.probabilities, strict=True):
+            rows.setdefault((name, label), []).append(probabilities)
     means = torch.stack([torch.stack(each).mean(0) for each in rows.values()])
-    return StoredPredictions(tuple(rows), folds[0].classes, means, torch.stack([labels[name] for name in rows]))
+    names, labels = zip(*rows, strict=True)
+    return StoredPredictions(names, folds[0].classes, means, torch.tensor(labels))
 
 
 def write_suspects(path: Path, suspects: list[Suspect]) -> None:

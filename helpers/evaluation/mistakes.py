@@ -1,5 +1,6 @@
 """Which predictions to look at first: the most confident mistakes, and the least certain predictions."""
 
+from collections import Counter
 from typing import NamedTuple
 
 import torch
@@ -53,12 +54,11 @@ def least_certain(predictions: StoredPredictions, count: int) -> list[Classified
 
 def confident_correct(predictions: StoredPredictions, count: int) -> list[ClassifiedPhoto]:
     """Find each class's most confident correct prediction, then each class's second, and so on."""
-    ranks: dict[int, int] = {}
-    order = []
+    seen, order = Counter(), []
     for row in _ranked(predictions, descending=True, correct=True):
         label = int(predictions.labels[row])
-        ranks[label] = ranks.get(label, -1) + 1
-        order.append((ranks[label], label, row))
+        order.append((seen[label], label, row))
+        seen[label] += 1
     return classified_photos(predictions, [row for *_, row in sorted(order)][:count])
 
 

@@ -47,19 +47,31 @@ def wilson_interval(correct: int, photos: int, confidence: float = 0.95) -> Inte
     return Interval(float(interval.low), float(interval.high))
 
 
-def accuracy(right: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
-    """Mean accuracy and its bootstrap interval (Efron, 1979) over scenes.
+def bootstrap(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
+    """Mean over photos and its percentile bootstrap interval (Efron, 1979), drawing whole groups with replacement.
 
     Args:
-        right: for every photo, the share of the runs (seeds) that were right about it while it was held out, ``(n,)``.
+        values: for every photo, whether it was classified correctly, ``(n,)``; means over several runs are fine. Or the
+            difference of two models: photos that both find easy, or hard, then do not count.
         groups: for every photo, its scene: photos of one scene are drawn together, ``(n,)``.
     """
-    return _bootstrap(right, groups, seed)
+    import scipy.stats
 
-
-def difference(right: np.ndarray, base: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
-    """Paired difference ``right - base`` on the same photos: photos that both find easy, or hard, do not count."""
-    return _bootstrap(np.asarray(right) - np.asarray(base), groups, seed)
+    mean = float(np.mean(values))
+    _, index = np.unique(groups, return_inverse=True)
+    sums, sizes = np.bincount(index, weights=values), np.bincount(index)
+    if len(sums) == 1:
+        return Estimate(mean, mean, mean)
+    low, high = scipy.stats.bootstrap(
+        (sums, sizes),
+        lambda drawn, photos, axis: drawn.sum(axis) / photos.sum(axis),
+        paired=True,
+        method="percentile",
+        n_resamples=RESAMPLES,
+        batch=500,  # tens of megabytes, however many photos
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Estimate(mean, float(low), float(high))
 
 
 def fold_interval(differences: np.ndarray, fold: np.ndarray) -> Estimate:
@@ -81,23 +93,8 @@ def fold_interval(differences: np.ndarray, fold: np.ndarray) -> Estimate:
     return Estimate(mean, mean - margin, mean + margin)
 
 
-def mcnemar(right: np.ndarray, base: np.ndarray) -> float:
-    """Two-sided p-value of McNemar's exact test (1947), from the photos that only one of two models gets right.
-
-    Args:
-        right, base: 0 or 1 for every photo, ``(n,)``.
-
-    Raises:
-        ValueError: other numbers, such as means over several seeds.
-    """
-    right, base = np.asarray(right), np.asarray(base)
-    if not np.isin(right, (0, 1)).all() or not np.isin(base, (0, 1)).all():
-        raise ValueError("McNemar's test takes one prediction per photo, right or wrong: 1 or 0")
-    return sign_test(int((right > base).sum()), int((right < base).sum()))
-
-
-def sign_test(gained: int, lost: int) -> float:
-    """Two-sided p-value of a count so uneven, or more so, if gains and losses were equally likely."""
+def mcnemar(gained: int, lost: int) -> float:
+    """Two-sided p-value of McNemar's exact test (1947), from the photos that only one of two models gets right."""
     from scipy.stats import binomtest
 
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0
@@ -105,30 +102,6 @@ def sign_test(gained: int, lost: int) -> float:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust the p-values of several tests so that all together err once in twenty at 0.05 (Holm, 1979)."""
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, highest = [1.0] * len(p_values), 0.0
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = highest
-    return adjusted
-
-
-def _bootstrap(values: np.ndarray, groups: np.ndarray, seed: int) -> Estimate:
-    """Mean of the values and its percentile interval, drawing whole groups with replacement."""
-    from scipy.stats import bootstrap
-
-    mean = float(np.mean(values))
-    _, index = np.unique(groups, return_inverse=True)
-    sums, sizes = np.bincount(index, weights=values), np.bincount(index)
-    if len(sums) == 1:
-        return Estimate(mean, mean, mean)
-    low, high = bootstrap(
-        (sums, sizes),
-        lambda drawn, photos, axis: drawn.sum(axis) / photos.sum(axis),
-        paired=True,
-        method="percentile",
-        n_resamples=RESAMPLES,
-        batch=500,  # tens of megabytes, however many photos
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return Estimate(mean, float(low), float(high))
+    order, tests = np.argsort(p_values), len(p_values)
+    raised = np.minimum(1, np.arange(tests, 0, -1) * np.asarray(p_values)[order])
+    return np.maximum.accumulate(raised)[order.argsort()].tolist()

@@ -36,7 +36,7 @@ def experiments(facts: Facts) -> list[Block]:
         heading("Result"),
         _course(facts),
         figure("fig-curves", curves, ["curves.svg", "rates.svg"], curves_alt, wide=True),
-        paragraph(paragraphs(facts.results)["accuracy"].text, {"<tab-published> compares the two.": published}),
+        paragraph(paragraphs(facts.results)["Accuracy."], {"<tab-published> compares the two.": published}),
         *published,
         paragraph(_recall(facts), {confident: mistakes}),
         scores_table(facts),

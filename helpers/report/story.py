@@ -25,8 +25,8 @@ def story(facts: Facts) -> dict[str, Any]:
         "Experiments": experiments(facts),
         "Discussion": [
             paragraph(text, title=title)
-            for subject, (title, text) in paragraphs(facts.results).items()
-            if subject != "accuracy"  # which stands among the results
+            for title, text in paragraphs(facts.results).items()
+            if title != "Accuracy."  # which stands among the results
         ],
         "Conclusion": [_conclusion(facts)],
     }

@@ -197,5 +197,6 @@ def _compared(row: Row, first: Row) -> Row:
     )
     names = sorted(mine)
     correct, before = (np.array([each[name] for name in names], dtype=float) for each in (mine, base))
-    gain = statistics.difference(correct, before, np.arange(len(names)))
-    return replace(row, difference=gain, p_value=statistics.mcnemar(correct, before))
+    gain = statistics.bootstrap(correct - before, np.arange(len(names)))
+    p_value = statistics.mcnemar(int((correct > before).sum()), int((correct < before).sum()))
+    return replace(row, difference=gain, p_value=p_value)

@@ -64,7 +64,6 @@ def test_overconfidence_is_measured_and_reduced_on_other_photos():
     assert found.ece > found.ece_by_chance_high
     assert found.ece_after < found.ece / 3
     assert found.loss_after < found.loss
-    assert found.mean_confidence_after == pytest.approx(accuracy, abs=0.03)
     assert not found.temperature_is_bounded
 
 

@@ -104,7 +104,7 @@ def test_other_classes_are_not_compared_with_flowers():
 def test_short_runs_have_no_five_last_epochs():
     assert "The mean over the last 3 epochs is" in discuss(GOOD | {"epochs": 3})
     assert "best and the worst of the last 3 epochs" in discuss(GOOD | {"epochs": 3})
-    assert "With a single epoch nothing was chosen" in discuss(GOOD | {"epochs": 1})
+    assert "last 1" not in discuss(GOOD | {"epochs": 1})
 
 
 def test_a_demo_run_is_never_passed_off_as_flowers():
@@ -127,15 +127,8 @@ def test_an_error_within_chance_is_not_criticized_and_few_mistakes_fit_no_temper
     calibration = GOOD["calibration"] | {"ece": 0.015, "temperature_is_bounded": True, "temperature": 0.05}
     text = discuss(GOOD | {"calibration": calibration})
     assert "nothing shows that it is miscalibrated" in text
-    assert "too few mistakes" in text
+    assert "No temperature can be fitted" in text
     assert "0.05" not in text
-
-
-def test_where_no_temperature_helps_it_is_said():
-    calibration = GOOD["calibration"] | {"temperature_is_bounded": True, "temperature": 20.0}
-    text = discuss(GOOD | {"calibration": calibration})
-    assert "No temperature helps" in text
-    assert "too few mistakes" not in text
 
 
 def classes(*right, photos=100):
@@ -156,10 +149,9 @@ def classes(*right, photos=100):
 def test_a_class_is_harder_only_if_the_intervals_are_disjoint():
     assert "overlap: these photos do not show which class is harder" in discuss(GOOD)
     assert (
-        "disjoint, even when widened because these are the extremes of 2 classes (Bonferroni): the difference"
+        "disjoint; widened because these are the extremes of 2 classes (Bonferroni), the difference is significant"
         in discuss(classes(80, 99))
     )
-    assert "Recall is 90.0% for every class" in discuss(classes(90, 90, 90))
     none = [{"name": "daisy", "recall": None}, {"name": "rose", "recall": [0.90, 0.96]}]
     assert "Too few classes" in discuss(GOOD | {"class_intervals": none})
 
@@ -169,7 +161,7 @@ def test_extremes_of_many_classes_have_to_lie_further_apart():
     # 97 reach down to 90.4 % and 86.7 %.
     two, twenty = discuss(classes(80, 97)), discuss(classes(80, 97, *[90] * 18))
     assert "the difference is significant" in two
-    assert "overlap when widened because these are the extremes of 20 classes (Bonferroni)" in twenty
+    assert "extremes of 20 classes (Bonferroni), no longer: the difference may be chance" in twenty
 
 
 PLURALS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]  # the folders of flower_photos as downloaded

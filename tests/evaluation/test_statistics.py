@@ -7,15 +7,8 @@ from helpers.evaluation import statistics
 
 
 def test_mcnemar_by_hand():
-    right = np.array([1] * 9 + [0] * 1 + [1] * 50 + [0] * 5)
-    base = np.array([0] * 9 + [1] * 1 + [1] * 50 + [0] * 5)
-    assert statistics.mcnemar(right, base) == pytest.approx(2 * (1 + 10) / 2**10)
-    assert statistics.mcnemar(right, right) == 1.0
-
-
-def test_mcnemar_refuses_means_over_several_seeds():
-    with pytest.raises(ValueError, match="1 or 0"):
-        statistics.mcnemar(np.array([0.5, 1]), np.array([1, 1]))
+    assert statistics.mcnemar(9, 1) == pytest.approx(2 * (1 + 10) / 2**10)
+    assert statistics.mcnemar(0, 0) == 1.0
 
 
 def test_the_interval_holds_the_truth_about_95_times_in_a_hundred():
@@ -23,15 +16,15 @@ def test_the_interval_holds_the_truth_about_95_times_in_a_hundred():
     held = 0
     for seed in range(60):
         right = (generator.random(400) < 0.9).astype(float)
-        estimate = statistics.accuracy(right, np.arange(400), seed)
+        estimate = statistics.bootstrap(right, np.arange(400), seed)
         held += estimate.low <= 0.9 <= estimate.high
     assert 52 <= held <= 60
 
 
 def test_photos_of_one_scene_count_as_one_observation():
     right = np.repeat(np.random.default_rng(1).random(50) < 0.8, 8).astype(float)
-    alone = statistics.accuracy(right, np.arange(400))
-    together = statistics.accuracy(right, np.repeat(np.arange(50), 8))
+    alone = statistics.bootstrap(right, np.arange(400))
+    together = statistics.bootstrap(right, np.repeat(np.arange(50), 8))
     assert alone.mean == together.mean == right.mean()
     assert (together.high - together.low) / (alone.high - alone.low) == pytest.approx(8**0.5, rel=0.15)
 
@@ -42,12 +35,12 @@ def test_a_paired_difference_is_sharper_than_two_accuracies():
     better = base.copy()
     better[np.flatnonzero(base == 0)[:20]] = 1
     groups = np.arange(1000)
-    estimate = statistics.difference(better, base, groups)
+    estimate = statistics.bootstrap(better - base, groups)
     assert estimate.mean == pytest.approx(0.02)
     assert estimate.low > 0
-    single = statistics.accuracy(base, groups)
+    single = statistics.bootstrap(base, groups)
     assert estimate.high - estimate.low < 0.6 * (single.high - single.low)
-    assert statistics.difference(base, base, groups) == (0, 0, 0)
+    assert statistics.bootstrap(base - base, groups) == (0, 0, 0)
 
 
 def test_an_estimate_reads_well():
