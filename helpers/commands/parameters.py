@@ -38,8 +38,7 @@ def recipe_of(parameters: dict[str, Any], preset: str = "demo") -> Recipe:
 def collect_parameters(files: list[str], pairs: list[list[str]], data: str | None) -> dict[str, Any]:
     """Collect parameters from YAML files, then from ``-p NAME VALUE``, then from ``--data``; later ones win.
 
-    Raises:
-        ParameterError: a file cannot be read, or holds anything but names with values.
+    Raises ParameterError: a file cannot be read, or holds anything but names with values.
     """
     parameters: dict[str, Any] = {}
     for file in files:

@@ -51,8 +51,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     Returns:
         The run's folder.
 
-    Raises:
-        UserError: a parameter, the photos or anything else that the user gave cannot be used.
+    Raises UserError: a parameter, the photos or anything else that the user gave cannot be used.
     """
     if not notebook.is_file():
         raise ParameterError(f"notebook {str(notebook)!r} does not exist: the default is {NOTEBOOK}")

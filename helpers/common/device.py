@@ -20,8 +20,7 @@ def pick_device(name: str) -> torch.device:
 
     Apple's GPUs must be named (mps): nobody has tried them with this project yet.
 
-    Raises:
-        ParameterError: the device does not exist here.
+    Raises ParameterError: the device does not exist here.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -51,8 +50,7 @@ def has_bf16(device: torch.device) -> bool:
 def pick_precision(name: str, device: torch.device) -> torch.dtype:
     """Return the type that convolutions and matrix products are computed in (weights stay float32).
 
-    Raises:
-        ParameterError: ``bf16`` where the hardware would only emulate it.
+    Raises ParameterError: ``bf16`` where the hardware would only emulate it.
     """
     if name == "bf16" and not has_bf16(device):
         raise ParameterError(f"precision = 'bf16': {device} has no bfloat16 arithmetic. Use precision = auto or fp32")

@@ -52,11 +52,7 @@ def file_digest(path: Path) -> str:
 
 
 def inside(folder: Path, name: str) -> Path:
-    """Return ``folder/name`` for writing; a link there could lead anywhere.
-
-    Raises:
-        RunError: it is one.
-    """
+    """Return ``folder/name`` for writing; a link there could lead anywhere. Raises RunError: it is one."""
     if (folder / name).is_symlink():
         raise RunError(f"{folder / name} is a link, through which nothing is written: remove it")
     return folder / name
@@ -68,8 +64,7 @@ def write_atomically(path: Path, content: bytes | memoryview, previous: Path | N
     Args:
         previous: where to keep the old file. For a moment then there is none at ``path``.
 
-    Raises:
-        RunError: the disk is full, read-only, or otherwise refuses.
+    Raises RunError: the disk is full, read-only, or otherwise refuses.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -134,11 +129,7 @@ def _printable(value: Any) -> Any:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read the object in a JSON file.
-
-    Raises:
-        RunError: the file is missing, damaged, or holds something else.
-    """
+    """Read the object in a JSON file. Raises RunError: the file is missing, damaged, or holds something else."""
     try:
         value = load_json(path)
     except FileNotFoundError as error:
@@ -160,8 +151,7 @@ def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 120) -> bytes:
 def save_figure(path: Path, figure: Figure) -> None:
     """Write a figure in the format of the path's suffix; make its folder if need be.
 
-    Raises:
-        RunError: the folder cannot be made or written.
+    Raises RunError: the folder cannot be made or written.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

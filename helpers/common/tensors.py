@@ -26,8 +26,7 @@ def save_tensors(path: Path, value: Any, previous: Path | None = None) -> None:
 def load_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
     """Load what ``save_tensors`` saved.
 
-    Raises:
-        RunError: the file is missing, damaged (even by one bit), or holds anything but tensors and plain values.
+    Raises RunError: the file is missing, damaged (even by one bit), or holds anything but tensors and plain values.
     """
     try:
         # All at once: the file may be replaced meanwhile.

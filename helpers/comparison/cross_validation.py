@@ -88,8 +88,7 @@ def compare(
         base: the recipe that the others are compared with, where it comes before them.
         cost: image size and most epochs of the comparison; by default those of the first recipe.
 
-    Raises:
-        DivergedError: a training of ``base`` diverged.
+    Raises DivergedError: a training of ``base`` diverged.
     """
     if missing := {recipe.teacher for recipe in recipes.values()} - {"", *recipes}:
         raise ParameterError(f"a recipe is taught by {missing.pop()!r}, which is not compared: add it to --rows")

@@ -211,8 +211,7 @@ def read_fold(folder: Path, job: Fold, audit: Audit, ignored: Sequence[str] = ()
 def read_facts(folder: Path) -> dict[str, Any]:
     """Read a finished fold: ``correct`` (a number per photo held out), ``seconds``, ``commit``, ``machine`` and more.
 
-    Raises:
-        RunError: it is not finished, or damaged.
+    Raises RunError: it is not finished, or damaged.
     """
     path = folder / "fold.json"
     try:

@@ -155,8 +155,7 @@ def importances(shares: dict[str, float]) -> Figure:
 def save_study_figures(folder: Path) -> list[Path]:
     """Draw the history and the importances of the search in ``folder``, and return the pictures' paths.
 
-    Raises:
-        RunError: fewer than two trials are finished.
+    Raises RunError: fewer than two trials are finished.
     """
     search = read_trials(folder / "trials.json")
     if (n := len(finished_trials(search))) < 2:

@@ -82,8 +82,7 @@ def winner(search: dict[str, Any], **settings: Any) -> Recipe:
     Args:
         settings: that are not the search's own, such as dataset and backbone.
 
-    Raises:
-        ParameterError: no trial is finished, or the best one used a setting that is no longer there.
+    Raises ParameterError: no trial is finished, or the best one used a setting that is no longer there.
     """
     if not (trials := finished_trials(search)):
         raise ParameterError("no trial of the search is finished: raise --trials")
@@ -135,8 +134,7 @@ def read_parameters(namespace: dict[str, Any], root: Path) -> tuple[Recipe, Path
 
     The recipe is scaled to ``image_size``, what the network sees of the photos stays.
 
-    Raises:
-        ParameterError: a name is unknown, or a value cannot be used.
+    Raises ParameterError: a name is unknown, or a value cannot be used.
     """
     own = ("results", "photos", "folds", "image_size")  # no settings of a recipe, or not as they are
     recipe = Recipe.from_notebook({name: value for name, value in namespace.items() if name not in own})

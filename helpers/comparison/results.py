@@ -167,11 +167,7 @@ def mistakes_by_class(photos: Sequence[Row], recipe: str) -> dict[str, tuple[flo
 
 
 def read_results(folder: Path) -> Results:
-    """Read all results in ``folder``.
-
-    Raises:
-        UserError: a file is damaged.
-    """
+    """Read all results in ``folder``. Raises UserError: a file is damaged."""
     rows, suspects, trials = (folder / name for name in ("comparison.json", "suspects.csv", "trials.json"))
     return Results(
         read_rows(rows) if rows.exists() else [],
@@ -190,8 +186,7 @@ def read_rows(path: Path) -> list[Row]:
 def merge_rows(path: Path, rows: Sequence[Row]) -> None:
     """Add rows to a file, in place of earlier rows of the same recipe, backbone, cost and number of photos.
 
-    Raises:
-        ParameterError: the file is damaged, or its rows have other folds.
+    Raises ParameterError: the file is damaged, or its rows have other folds.
     """
     check_fold_rule(path)
     new = {tuple(row[name] for name in KEY) for row in rows}
@@ -202,8 +197,7 @@ def merge_rows(path: Path, rows: Sequence[Row]) -> None:
 def check_fold_rule(path: Path) -> None:
     """Check that rows of today's folds may join those in a file.
 
-    Raises:
-        ParameterError: the file is damaged, or its rows have other folds.
+    Raises ParameterError: the file is damaged, or its rows have other folds.
     """
     rules = {row.get("fold_rule", "not recorded") for row in read_rows(path)} if path.exists() else set()
     if others := sorted(rules - {FOLD_RULE}):

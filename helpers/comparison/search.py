@@ -60,8 +60,7 @@ def starting_point(base: Recipe, space: dict[str, BaseDistribution]) -> dict[str
 def open_study(folder: Path, seed: int = 0) -> optuna.Study:
     """Open the study in ``folder/study.log``, or make it.
 
-    Raises:
-        RunError: the file is damaged, or cannot be written.
+    Raises RunError: the file is damaged, or cannot be written.
     """
     path = folder / "study.log"
     try:
@@ -82,8 +81,7 @@ def open_study(folder: Path, seed: int = 0) -> optuna.Study:
 def search(study: optuna.Study, base: Recipe, protocol: Protocol, folder: Path, trials: int, log: Log = print) -> None:
     """Try ``trials`` more recipes: first ``base`` itself if it can be, and what a killed process left unfinished.
 
-    Raises:
-        ParameterError: the study is around another recipe, or on other photos or folds.
+    Raises ParameterError: the study is around another recipe, or on other photos or folds.
     """
     space = search_space(base.backbone)
     bind_study(study, base, protocol, folder, starting_point(base, space))
@@ -125,8 +123,7 @@ def bind_study(
 ) -> None:
     """Make it the study of this recipe, these photos and folds; a new one begins with the trial ``start``, if given.
 
-    Raises:
-        ParameterError: it is another one's.
+    Raises ParameterError: it is another one's.
     """
     settings = {name: value for name, value in base.to_dict().items() if name not in IRRELEVANT_SETTINGS}
     about = {"settings": settings, "photos": protocol.audit.fingerprint, "folds": [protocol.folds, FOLD_RULE]}

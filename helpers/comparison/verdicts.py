@@ -15,11 +15,7 @@ LEVEL = 0.05
 
 def verdict(row: Row) -> str:
     """Say whether the 95 % interval of a row's difference lies above zero, below it, or includes it."""
-    return _verdict(row["difference_low"], row["difference_high"])
-
-
-def _verdict(low: float, high: float) -> str:
-    return BETTER if low > 0 else WORSE if high < 0 else UNDECIDED
+    return BETTER if row["difference_low"] > 0 else WORSE if row["difference_high"] < 0 else UNDECIDED
 
 
 def short_name(recipe: str) -> str:
@@ -69,10 +65,12 @@ def table(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -
         mean, low, high = (100 * row[f"accuracy_{end}"] for end in ("mean", "low", "high"))
         cells = [short_name(row["recipe"]), settings(row), f"{mean:.2f} % ({low:.1f} to {high:.1f})"]
         for each in (row, others.get(row["recipe"])) if second else (row,):
-            known = each is not None and row["recipe"] != base
-            cells += [_points(each), verdict(each)] if known else ["–", "–"]
-        cells.append(f"{row['seconds_per_run']:,.3g}")
-        lines.append(f"| {' | '.join(cells)} |")
+            if each is None or row["recipe"] == base:
+                cells += ["–", "–"]
+                continue
+            mean, low, high = (100 * each[f"difference_{end}"] for end in ("mean", "low", "high"))
+            cells += [f"{mean:+.2f} ({low:+.2f} to {high:+.2f})", verdict(each)]
+        lines.append(f"| {' | '.join(cells)} | {row['seconds_per_run']:,.3g} |")
     return "\n".join(lines)
 
 
@@ -82,33 +80,23 @@ def settings(row: Row) -> str:
     return ", ".join(f"`{name}` {value}" for name, value in stored.items())
 
 
-def _points(row: Row) -> str:
-    mean, low, high = (100 * row[f"difference_{end}"] for end in ("mean", "low", "high"))
-    return f"{mean:+.2f} ({low:+.2f} to {high:+.2f})"
+def photo_differences(photos: Sequence[Row], base: str, recipe: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how much more often each photo is classified correctly by ``recipe`` than by ``base``; scenes and folds.
 
-
-def paired_differences(photos: Sequence[Row], base: str, recipes: Sequence[str]) -> dict[str, statistics.Estimate]:
-    """Return how many more of the same photos each recipe gets right than ``base``, with bootstrap intervals."""
-    found = {}
-    for name in recipes:
-        ours, theirs, both = _pair(photos, base, name)
-        found[name] = statistics.bootstrap(ours - theirs, np.array([row["scene"] for row in photos])[both])
-    return found
+    Each is ``(n,)``, for the photos that both were evaluated on.
+    """
+    gains = correctness(photos, recipe) - correctness(photos, base)
+    both = ~np.isnan(gains)
+    scenes, folds = (np.array([row[key] for row in photos])[both] for key in ("scene", "fold"))
+    return gains[both], scenes, folds
 
 
 def discordant(photos: Sequence[Row], base: str, recipe: str) -> tuple[int, int] | None:
     """Count the photos that ``recipe`` alone gets right, and ``base`` alone; None if these are means over seeds."""
-    ours, theirs, _ = _pair(photos, base, recipe)
-    if not np.isin([ours, theirs], (0, 1)).all():
+    gains, *_ = photo_differences(photos, base, recipe)
+    if not np.isin(gains, (-1, 0, 1)).all():
         return None
-    return int((ours > theirs).sum()), int((ours < theirs).sum())
-
-
-def _pair(photos: Sequence[Row], base: str, recipe: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Return the correctness of both recipes on the photos that both were evaluated on, and which photos these are."""
-    ours, theirs = correctness(photos, recipe), correctness(photos, base)
-    both = ~np.isnan(ours) & ~np.isnan(theirs)
-    return ours[both], theirs[both], both
+    return int((gains > 0).sum()), int((gains < 0).sum())
 
 
 def decide(photos: Sequence[Row], base: str, recipe: str) -> tuple[str, statistics.Estimate, statistics.Estimate]:
@@ -117,11 +105,14 @@ def decide(photos: Sequence[Row], base: str, recipe: str) -> tuple[str, statisti
     Better or worse is claimed only if both exclude zero: the bootstrap over scenes takes the trained models as given,
     Student's t over folds includes how much the trainings differ.
     """
-    ours, theirs, both = _pair(photos, base, recipe)
-    gain = paired_differences(photos, base, [recipe])[recipe]
-    folds = statistics.fold_interval(ours - theirs, np.array([row["fold"] for row in photos])[both])
-    found = {_verdict(each.low, each.high) for each in (gain, folds)}
-    return found.pop() if len(found) == 1 else UNDECIDED, gain, folds
+    gains, scenes, folds = photo_differences(photos, base, recipe)
+    by_scenes, by_folds = statistics.bootstrap(gains, scenes), statistics.fold_interval(gains, folds)
+    decided = UNDECIDED
+    if min(by_scenes.low, by_folds.low) > 0:
+        decided = BETTER
+    elif max(by_scenes.high, by_folds.high) < 0:
+        decided = WORSE
+    return decided, by_scenes, by_folds
 
 
 def claim(photos: Sequence[Row], base: str, recipe: str) -> str:
@@ -144,9 +135,11 @@ def ablations(comparison: Comparison) -> list[Row]:
     mine = [name for name in known if name == "best" or name.startswith("best - ")]
     if "best" not in mine or len(mine) < 2:
         return []
-    gains = paired_differences(comparison.photos, "best", mine)
-    ends = [f"difference_{end}" for end in ("mean", "low", "high")]
-    return [known[name] | dict(zip(ends, gains[name], strict=True)) for name in mine]
+    found = []
+    for name in mine:
+        gain = statistics.bootstrap(*photo_differences(comparison.photos, "best", name)[:2])
+        found.append(known[name] | {f"difference_{end}": value for end, value in gain._asdict().items()})
+    return found
 
 
 def limits(comparison: Comparison) -> str:
@@ -161,14 +154,12 @@ def limits(comparison: Comparison) -> str:
             "**One seed.** Each fold was trained once: the intervals cover the choice of photos, not that of the seed. "
             "And all recipes share one baseline: if its trainings were unlucky, every difference is too large."
         )
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(parts)
 
 
 def _smallest_difference(rows: Sequence[Row]) -> str:
     halves = sorted((row["difference_high"] - row["difference_low"]) / 2 for row in rows)
     middle, photos = median(halves), rows[0]["photos"]
-    if middle == 0:  # the recipes predict the same
-        return ""
     needed = float(f"{photos * (middle / 0.005) ** 2:.2g}")
     return (
         f"**The smallest visible difference.** With {photos:,} photos, half an interval is {100 * middle:.2f} points "
@@ -180,10 +171,10 @@ def _smallest_difference(rows: Sequence[Row]) -> str:
 
 def _multiple_comparisons(comparison: Comparison, rows: Sequence[Row]) -> str:
     """Say how many intervals exclude zero by accident, and which McNemar tests survive Holm's correction."""
-    clear = [row["recipe"] for row in rows if verdict(row) != UNDECIDED]
+    clear = sum(verdict(row) != UNDECIDED for row in rows)
     text = (
         f"**Many comparisons.** If no change did anything, {LEVEL * len(rows):.1f} of {len(rows)} intervals would "
-        f"exclude zero by chance; {len(clear)} do."
+        f"exclude zero by chance; {clear} do."
     )
     counts = [discordant(comparison.photos, "seed", row["recipe"]) for row in rows]
     if None in counts:

@@ -57,8 +57,7 @@ def find_suspects(probabilities: np.ndarray, labels: np.ndarray) -> list[tuple[i
 def read_fold_predictions(folder: Path) -> StoredPredictions:
     """Read the predictions of a cross-validation for the photos held out in each fold; means over its seeds.
 
-    Raises:
-        RunError: the folder has none, or one is damaged.
+    Raises RunError: the folder has none, or one is damaged.
     """
     folds = [read_predictions(path.parent) for path in sorted(folder.glob(f"fold-*/{FILE}"))]
     if not folds:
@@ -79,11 +78,7 @@ def write_suspects(path: Path, suspects: list[Suspect]) -> None:
 
 
 def read_suspects(path: Path) -> list[Suspect]:
-    """Read what ``write_suspects`` wrote.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
+    """Read what ``write_suspects`` wrote. Raises RunError: the file is missing or damaged."""
     try:
         return [Suspect(*row[:3], float(row[3]), float(row[4])) for row in read_csv(path)[1:]]
     except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:

@@ -83,11 +83,7 @@ def save_predictions(folder: Path, predictions: Predictions, names: Sequence[str
 
 
 def read_predictions(folder: Path) -> StoredPredictions:
-    """Read ``predictions.csv``.
-
-    Raises:
-        RunError: the file is missing or damaged.
-    """
+    """Read ``predictions.csv``. Raises RunError: the file is missing or damaged."""
     path = folder / FILE
     try:
         header, *lines = read_csv(path)

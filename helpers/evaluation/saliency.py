@@ -40,8 +40,7 @@ def explain(
     Args:
         transform: that the photos were validated through, if not the recipe's.
 
-    Raises:
-        ParameterError: see ``grad_cam``.
+    Raises ParameterError: see ``grad_cam``.
     """
     if not photos:
         return []
@@ -67,8 +66,7 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
     Returns:
         float32 ``(n, S, S)`` on the CPU, in [0, 1]: each image's maximum is 1, or 0 if nothing raises the score.
 
-    Raises:
-        ParameterError: the backbone does not end in a feature map (vision transformers).
+    Raises ParameterError: the backbone does not end in a feature map (vision transformers).
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # captum asks for Jupyter's widgets, for progress bars that are not shown here
@@ -92,8 +90,7 @@ def last_feature_map(model: nn.Module, image: torch.Tensor) -> nn.Module:
     Returns:
         The module, whose output is ``(1, channels, h, w)`` with ``h * w > 1``.
 
-    Raises:
-        ParameterError: there is none, or a sequence of tokens follows it.
+    Raises ParameterError: there is none, or a sequence of tokens follows it.
     """
     outputs: list[tuple[nn.Module, torch.Size]] = []
 

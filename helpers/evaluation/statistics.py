@@ -36,8 +36,7 @@ class Estimate(NamedTuple):
 def wilson_interval(correct: int, photos: int, confidence: float = 0.95) -> Interval:
     """Compute Wilson's score interval (1927) for ``correct`` of ``photos``; sound near 0 and 1 too.
 
-    Raises:
-        ValueError: not ``0 <= correct <= photos`` with at least one photo.
+    Raises ValueError: not ``0 <= correct <= photos`` with at least one photo.
     """
     from scipy.stats import binomtest
 

@@ -48,8 +48,7 @@ class SheetSelection:
     def write(self, path: Path) -> str:
         """Write pages of 42 photos, ``<name>.jpg``, ``<name>-2.jpg`` …; return a line that says where they are.
 
-        Raises:
-            RunError: a file cannot be written.
+        Raises RunError: a file cannot be written.
         """
         complete, pages = self.count <= self.most, []
         # All photos keep their order; a selection begins with the least certain.
@@ -88,8 +87,7 @@ def contact_sheet(predictions: Sequence[Prediction], classes: Sequence[str]) -> 
 def photo_figure(predictions: Sequence[Prediction], classes: Sequence[str]) -> Figure:
     """Draw one photo beside its probabilities, or several as a contact sheet.
 
-    Raises:
-        PhotosError: there is no readable photo; the message says why.
+    Raises PhotosError: there is no readable photo; the message says why.
     """
     readable = [prediction for prediction in predictions if not prediction.error]
     if not predictions:

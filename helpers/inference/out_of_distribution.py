@@ -116,8 +116,7 @@ def load(folder: Path, features: int) -> ViM:
     Args:
         features: how many enter the last layer of the run's model.
 
-    Raises:
-        RunError: the file is missing, damaged, of another version, or does not fit the model.
+    Raises RunError: the file is missing, damaged, of another version, or does not fit the model.
     """
     path, content = folder / FILE, tensors.load_tensors(folder / FILE)
     if not isinstance(content, dict) or content.pop("version", None) != VERSION:

@@ -109,8 +109,7 @@ def open_predictor(folder: Path, device: str = "auto") -> Predictor:
 def check_run(run: FinishedRun) -> tuple[Recipe, ModelFacts]:
     """Check that a run's files belong together; return its recipe and the facts of its model.
 
-    Raises:
-        RunError: the recipe is missing, or two files contradict each other.
+    Raises RunError: the recipe is missing, or two files contradict each other.
     """
     facts, recipe = read_model_facts(run.folder), run.recipe
     if recipe is None:

@@ -142,10 +142,6 @@ def csv_row(prediction: Prediction, classes: tuple[str, ...]) -> list[str]:
 
 
 def write_csv(path: Path, rows: Iterable[list[str]], classes: tuple[str, ...]) -> None:
-    """Write rows of ``csv_row`` below their header.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
+    """Write rows of ``csv_row`` below their header. Raises RunError: the file cannot be written."""
     text = csv_text([["name", "class", "like_none", "problem", *classes], *rows])
     write_atomically(path, text.encode("utf-8", "surrogateescape"))

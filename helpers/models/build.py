@@ -25,8 +25,7 @@ def build_model(recipe: Recipe, classes: int, weights: str | None = None) -> nn.
     Args:
         weights: instead of the recipe's, such as its path seen from the project's root.
 
-    Raises:
-        WeightsError: the backbone is unknown, or the weights are missing or do not fit.
+    Raises WeightsError: the backbone is unknown, or the weights are missing or do not fit.
     """
     model = build_backbone(recipe.backbone, weights or recipe.weights, recipe.seed)
     replace_head(model, classes, recipe.dropout, recipe.seed)
@@ -41,8 +40,7 @@ def build_backbone(name: str, weights: str = "imagenet", seed: int = 0) -> nn.Mo
         weights: ``imagenet``, ``none`` (random), or the path of a state dict. That of an earlier run brings its head.
         seed: of the random weights. The caller's random state stays as it is.
 
-    Raises:
-        WeightsError: the name is unknown, or the weights are missing or do not fit.
+    Raises WeightsError: the name is unknown, or the weights are missing or do not fit.
     """
     check_backbone(name)
     with seeded(seed, "backbone"):
@@ -62,8 +60,7 @@ def build_backbone(name: str, weights: str = "imagenet", seed: int = 0) -> nn.Mo
 def check_backbone(name: str) -> None:
     """Check that torchvision has a classification model of this name.
 
-    Raises:
-        WeightsError: it has none; the message suggests similar names.
+    Raises WeightsError: it has none; the message suggests similar names.
     """
     known = models.list_models(module=models)
     if name not in known:

@@ -45,8 +45,7 @@ def find_head(model: nn.Module) -> tuple[str, nn.Linear | nn.Conv2d]:
     It is the last linear layer. SqueezeNet has none: there it is the 1 × 1 convolution ``classifier.1``
     (512 channels in, one per class out), whose map a ReLU and an average pool turn into logits ≥ 0.
 
-    Raises:
-        WeightsError: there is no such layer.
+    Raises WeightsError: there is no such layer.
     """
     kind = nn.Conv2d if isinstance(model, models.SqueezeNet) else nn.Linear
     layers = [(name, module) for name, module in model.named_modules() if isinstance(module, kind)]

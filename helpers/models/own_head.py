@@ -21,8 +21,7 @@ LAYERS = {
 def own_head(model: nn.Module, backbone: str) -> dict[str, Any] | None:
     """Describe a head that ``replace_head`` did not make, for ``set_own_head``; None if it did.
 
-    Raises:
-        WeightsError: the model is not the backbone with another head, or the head has a layer not in ``LAYERS``.
+    Raises WeightsError: the model is not the backbone with another head, or the head has a layer not in ``LAYERS``.
     """
     plain = shapes_only(backbone)
     if type(model) is not type(plain):

@@ -20,8 +20,7 @@ _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
 def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
     """Return torchvision's ImageNet weights of a backbone, downloaded if need be.
 
-    Raises:
-        WeightsError: no source has them, or the file is damaged; the message says which file to put where.
+    Raises WeightsError: no source has them, or the file is damaged; the message says which file to put where.
     """
     path = fetch_imagenet_weights(backbone)
     try:
@@ -35,8 +34,7 @@ def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file, in float32.
 
-    Raises:
-        WeightsError: the file is missing, damaged, or holds anything but tensors.
+    Raises WeightsError: the file is missing, damaged, or holds anything but tensors.
     """
     if not path.is_file():
         raise WeightsError(f"weights = {str(path)!r} does not exist{did_you_mean_path(path)}")
@@ -61,8 +59,7 @@ def load_into(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> 
     Args:
         source: names the state dict in messages.
 
-    Raises:
-        WeightsError: the backbone's tensors are not those of the state dict.
+    Raises WeightsError: the backbone's tensors are not those of the state dict.
     """
     own, head = model.state_dict(), find_head(model)[0]
     backbone = {name: value for name, value in own.items() if not name.startswith(head + ".")}

@@ -32,8 +32,7 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
 
     Of several, the run's own backbone decides, then the preset ``best``, then the cost, then the number of photos.
 
-    Raises:
-        ParameterError: the run is a demo, the file is damaged, or it compares nothing with the seed recipe.
+    Raises ParameterError: the run is a demo, the file is damaged, or it compares nothing with the seed recipe.
     """
     if run.results["demo"]:
         raise ParameterError(f"--comparison {path} is of real photos, the run of drawn ones: leave it out")

@@ -15,8 +15,7 @@ CHANGED = "CHANGED AFTER THE RUN: these numbers are not the run's"
 def check_integrity(run: FinishedRun, force: bool) -> str:
     """Return the notice for every page of a run whose numbers are not its own; empty for any other run.
 
-    Raises:
-        RunError: they are not, and ``force`` is not given; or a file is missing or damaged.
+    Raises RunError: they are not, and ``force`` is not given; or a file is missing or damaged.
     """
     for part in ("recipe", "history", "predictions", "environment"):
         if not getattr(run, part):

@@ -17,8 +17,7 @@ def save_changes(folder: Path, changes: dict[str, str]) -> None:
 def read_changes(folder: Path) -> dict[str, str]:
     """Read what was changed (``optimizer``, ``loss``, …) and how the object in its place is written.
 
-    Raises:
-        RunError: the file is damaged.
+    Raises RunError: the file is damaged.
     """
     if not (folder / FILE).is_file():
         return {}

@@ -67,9 +67,5 @@ def save_environment(folder: Path, facts: dict[str, Any]) -> None:
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Read the file.
-
-    Raises:
-        RunError: it is missing or damaged.
-    """
+    """Read the file. Raises RunError: it is missing or damaged."""
     return read_json(folder / FILE)

@@ -34,8 +34,7 @@ class FinishedRun:
 def read_run(folder: Path) -> FinishedRun:
     """Read a finished run.
 
-    Raises:
-        RunError: the folder is not a run's, the run is not finished, or its results are damaged.
+    Raises RunError: the folder is not a run's, the run is not finished, or its results are damaged.
     """
     if not folder.is_dir():
         raise RunError(f"{folder} does not exist: name the folder of a run, such as work_dir/demo-resnet18")
@@ -50,8 +49,7 @@ def read_run(folder: Path) -> FinishedRun:
 def read_partial_run(folder: Path) -> FinishedRun:
     """Read a run that need not be finished; its ``results`` are empty if they are missing or damaged.
 
-    Raises:
-        RunError: the folder is not a run's.
+    Raises RunError: the folder is not a run's.
     """
     try:
         return read_run(folder)

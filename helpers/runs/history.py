@@ -45,11 +45,7 @@ class History(list[Epoch]):
 
     @classmethod
     def read(cls, folder: Path) -> "History":
-        """Read ``history.csv``.
-
-        Raises:
-            RunError: the file is missing or damaged.
-        """
+        """Read ``history.csv``. Raises RunError: the file is missing or damaged."""
         path = folder / FILE
         try:
             header, *rows = read_csv(path)

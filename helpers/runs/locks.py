@@ -22,8 +22,7 @@ def hold(folder: Path, name: str = "run", patience: float = 0.0) -> None:
         name: what is locked: ``run`` for training, ``notebook`` for executing a notebook into the folder.
         patience: seconds to wait for another holder.
 
-    Raises:
-        RunError: another process holds it.
+    Raises RunError: another process holds it.
     """
     path = (folder / f".{name}.lock").resolve()
     if path in _held:
@@ -51,11 +50,7 @@ def release(folder: Path, name: str = "run") -> None:
 
 
 def wait_until_free(folder: Path, name: str = "run", patience: float = 10.0) -> None:
-    """Wait for a process that is just ending.
-
-    Raises:
-        RunError: the lock is still held after ``patience`` seconds.
-    """
+    """Wait for a process that is just ending. Raises RunError: the lock is still held after ``patience`` seconds."""
     if (folder / f".{name}.lock").exists():
         hold(folder, name, patience)
         release(folder, name)

@@ -35,7 +35,6 @@ def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
 def has_same_settings(folder: Path, recipe: Recipe) -> bool:
     """Whether the run in ``folder`` was begun with this recipe, wherever its files lie.
 
-    Raises:
-        RunError: ``recipe.json`` is missing or damaged.
+    Raises RunError: ``recipe.json`` is missing or damaged.
     """
     return not recipe.changed_since(read_json(folder / FILE), Recipe.names("place"))

@@ -99,8 +99,7 @@ def save_results(folder: Path, results: dict[str, Any]) -> None:
 def read_results(folder: Path) -> dict[str, Any]:
     """Read ``results.json``.
 
-    Raises:
-        RunError: the folder is not a run's, the run is not finished, or the file is damaged.
+    Raises RunError: the folder is not a run's, the run is not finished, or the file is damaged.
     """
     results = read_json(folder / FILE)
     if missing := [name for name in NEEDED if name not in results]:

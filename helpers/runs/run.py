@@ -28,8 +28,7 @@ from helpers.runs.saving import save_best_model
 def project_root(start: Path | None = None) -> Path:
     """Find the project's folder, which holds ``helpers/recipe.py``: ``start`` (default: here) or the nearest above it.
 
-    Raises:
-        RunError: there is none.
+    Raises RunError: there is none.
     """
     start = (start or Path.cwd()).resolve()
     for folder in (start, *start.parents):
@@ -143,11 +142,7 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
 
 
 def make_folder(folder: Path) -> None:
-    """Make a run's folder and check that it can be written.
-
-    Raises:
-        RunError: it cannot.
-    """
+    """Make a run's folder and check that it can be written. Raises RunError: it cannot."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):

@@ -58,11 +58,7 @@ def save_best_model(
 
 
 def read_model_facts(folder: Path) -> ModelFacts:
-    """Read ``best_model.json``.
-
-    Raises:
-        RunError: the run has saved no model yet, or the file is damaged.
-    """
+    """Read ``best_model.json``. Raises RunError: the run has saved no model yet, or the file is damaged."""
     path = folder / FACTS
     if not path.exists():
         raise RunError(f"{folder} holds no saved model: train first, or name the folder of another run")
@@ -77,8 +73,7 @@ def read_model_facts(folder: Path) -> ModelFacts:
 def load_best_model(folder: Path, device: torch.device | str = "cpu") -> nn.Module:
     """Rebuild the best model of a run from its folder alone, on the device, in evaluation mode.
 
-    Raises:
-        RunError: the run has saved none yet, or its files are damaged or do not fit each other.
+    Raises RunError: the run has saved none yet, or its files are damaged or do not fit each other.
     """
     facts = read_model_facts(folder)
     weights = tensors.load_tensors(folder / WEIGHTS)

@@ -79,8 +79,7 @@ class Table:
 def run_folders(work_dir: Path, names: Sequence[str] = ()) -> list[Path]:
     """Find the runs with these names, paths or folders in ``work_dir``; without names all runs in it.
 
-    Raises:
-        RunError: there is no such folder.
+    Raises RunError: there is no such folder.
     """
     if names:
         return list(dict.fromkeys(find_run(name, work_dir) for name in names))
@@ -94,8 +93,7 @@ def find_run(name: str | None, work_dir: Path | None = None) -> Path:
 
     Without a name (None or empty) it is the newest finished run, which is printed.
 
-    Raises:
-        RunError: there is none.
+    Raises RunError: there is none.
     """
     work_dir = work_dir or work_folder(Recipe(), project_root(Path(__file__).parent))
     if not name:

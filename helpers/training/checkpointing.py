@@ -88,8 +88,7 @@ class Checkpointer:
     ) -> None:
         """With ``ema``, the averaged weights are saved as the best model's.
 
-        Raises:
-            WeightsError: the model is one that could not be rebuilt from its files.
+        Raises WeightsError: the model is one that could not be rebuilt from its files.
         """
         self.run, self.classes, self.head = run, classes, own_head(model, run.recipe.backbone)
         self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
@@ -107,8 +106,7 @@ class Checkpointer:
     def restore(self, log: Log) -> TrainingState:
         """Load the newest intact checkpoint into model, optimizer and schedule; without one, start afresh.
 
-        Raises:
-            RunError: the checkpoint belongs to another model.
+        Raises RunError: the checkpoint belongs to another model.
         """
         saved = _load(self.run, log)
         if saved is None:

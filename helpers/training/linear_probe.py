@@ -62,8 +62,7 @@ def fit_head(model: nn.Module, loader, precision: torch.dtype, passes: int = AUG
     Returns:
         The accuracy on those features.
 
-    Raises:
-        ParameterError: the model does not end in its head (SqueezeNet).
+    Raises ParameterError: the model does not end in its head (SqueezeNet).
     """
     head = head_module(model)
     if head is None:

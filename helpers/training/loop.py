@@ -91,8 +91,7 @@ def train_one_epoch(
         batches: of ``(images, targets)``, where targets are labels ``(n,)`` or probabilities ``(n, classes)``.
         extras: precision, clipping, averaging, distillation and checkpoints; none of them by default.
 
-    Raises:
-        DivergedError: the loss is not finite.
+    Raises DivergedError: the loss is not finite.
     """
     model.train()
     meter = extras.monitor.state.meter if extras.monitor else EpochMeter()

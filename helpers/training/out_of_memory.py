@@ -26,8 +26,7 @@ def explain_out_of_memory(
     Args:
         save: is called before smaller batches are tried, since native code may end the process without memory.
 
-    Raises:
-        RunError: memory did not suffice.
+    Raises RunError: memory did not suffice.
     """
     try:
         yield

@@ -40,8 +40,7 @@ class Training(NamedTuple):
 def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) -> Training:
     """Build everything that a training needs from the run's recipe, as the notebook does cell by cell.
 
-    Raises:
-        UserError: the photos, the weights or a setting cannot be used.
+    Raises UserError: the photos, the weights or a setting cannot be used.
     """
     recipe = run.recipe
     loaders = make_loaders(audit, split, recipe, run.device, cache=cache)
@@ -97,8 +96,7 @@ def set_up_training(
 ) -> TrainingSetup:
     """Decide what is trained and evaluated, and bring all of it to where an interrupted run was.
 
-    Raises:
-        UserError: a checkpoint is of another model, or the teacher or the linear probe cannot be used.
+    Raises UserError: a checkpoint is of another model, or the teacher or the linear probe cannot be used.
     """
     start, recipe = time.perf_counter(), run.recipe
     ema = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None

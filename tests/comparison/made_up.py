@@ -3,7 +3,8 @@
 import numpy as np
 
 from helpers.comparison.results import FOLD_RULE, correctness
-from helpers.comparison.verdicts import paired_differences
+from helpers.comparison.verdicts import photo_differences
+from helpers.evaluation import statistics
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 ENDS = ("difference_mean", "difference_low", "difference_high")
@@ -53,6 +54,6 @@ def some_photos():
 
 def rows_of(photos, *names):
     """The rows whose numbers these photos give."""
-    gains = paired_differences(photos, "seed", names)
+    gains = {name: statistics.bootstrap(*photo_differences(photos, "seed", name)[:2]) for name in names}
     means = {name: correctness(photos, name).mean() for name in names}
     return [row(n, means[n], photos=len(photos)) | dict(zip(ENDS, gains[n], strict=True)) for n in names]

@@ -43,8 +43,7 @@ class DeployedModel(nn.Module):
 def trace(model: DeployedModel, side: int) -> ExportedProgram:
     """Trace the model's graph for any number of images of ``side`` px, on the CPU.
 
-    Raises:
-        RunError: torch.export does not support this backbone.
+    Raises RunError: torch.export does not support this backbone.
     """
     try:
         with _quiet():
@@ -78,8 +77,7 @@ def require_onnx() -> None:
 def save_onnx(program: ExportedProgram, path: Path, facts: dict[str, Any]) -> None:
     """Write the program as ``path`` (``….onnx``), one file with the facts among its properties.
 
-    Raises:
-        RunError: ONNX lacks an operation of the graph.
+    Raises RunError: ONNX lacks an operation of the graph.
     """
     try:
         with _quiet():

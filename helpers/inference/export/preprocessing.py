@@ -11,8 +11,7 @@ from helpers.runs.saving import ModelFacts
 def describe_model(run: FinishedRun) -> dict[str, Any]:
     """Describe input, preprocessing, output, origin and accuracy of a run's model.
 
-    Raises:
-        RunError: the recipe is missing, or does not match ``best_model.json``.
+    Raises RunError: the recipe is missing, or does not match ``best_model.json``.
     """
     recipe, facts = check_run(run)
     side = recipe.val_size

@@ -33,8 +33,7 @@ def sample_photos(run: FinishedRun, root: Path, data: str | None = None, most: i
     Args:
         data: where the photos are, if not where the recipe says. Nothing is downloaded.
 
-    Raises:
-        PhotosError: ``data`` was given, and the run's validation photos are not there.
+    Raises PhotosError: ``data`` was given, and the run's validation photos are not there.
     """
     try:
         return _validation_photos(run, locate_existing(run.recipe, root, data), most)
@@ -65,8 +64,7 @@ def _validation_photos(run: FinishedRun, folder: Path, most: int) -> SamplePhoto
 def compare_models(name: str, exported: InferenceFn, model: InferenceFn, photos: SamplePhotos) -> dict[str, Any]:
     """Compare two models on the photos; return the largest differences of logits and probabilities.
 
-    Raises:
-        RunError: a prediction differs, or a probability by more than the tolerance.
+    Raises RunError: a prediction differs, or a probability by more than the tolerance.
     """
     theirs, ours = (_logits(each, photos.images) for each in (exported, model))
     logits = (theirs - ours).abs().max().item()
