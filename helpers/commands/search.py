@@ -7,7 +7,7 @@ work on it together. A trial is a cross-validation, and is pruned when its first
 import argparse
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
-from helpers.common.errors import ParameterError
+from helpers.common.errors import ParameterError, RunError
 
 WHEN_INTERRUPTED = "the same command continues"
 
@@ -29,7 +29,6 @@ def run(options: argparse.Namespace) -> int:
     import optuna
 
     from helpers.comparison.folds import Protocol
-    from helpers.comparison.plots import save_study_figures
     from helpers.comparison.recipes import scaled_down
     from helpers.comparison.search import open_study, search, write_trials
     from helpers.data.sources.locate import open_dataset
@@ -42,10 +41,11 @@ def run(options: argparse.Namespace) -> int:
     study = open_study(folder, base.seed)
     search(study, base, Protocol(open_dataset(base, root), root, options.folds), folder, options.trials)
     write_trials(study, folder, base)
-    pictures = save_study_figures(folder)
+    if not any(trial.state.name == "COMPLETE" for trial in study.trials):
+        raise RunError(f"{folder}: no trial is finished: raise --trials")
     print(f"best: trial {study.best_trial.number}, {study.best_value:.2%} of the photos, each held out once")
     for name, value in study.best_params.items():
         print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
     print("too optimistic, as the best of many on the same photos: judge it on others, or by a new cross-validation")
-    print(*pictures, folder / "trials.json", sep="\n")
+    print(folder / "trials.json")
     return 0

@@ -95,13 +95,10 @@ def compare(
     first = next(iter(recipes.values()))
     cost = cost or f"{first.image_size} px, {first.epochs} epochs"
     places, alike = {name: row_folder(folder, name, protocol.share) for name in recipes}, shares_training_with(recipes)
-    links = {
-        name: {
-            "teacher": _from_root(places[recipe.teacher], protocol.root) if recipe.teacher else "",
-            "reuse": places.get(alike.get(name)),
-        }
-        for name, recipe in recipes.items()
-    }
+    links = {}
+    for name, recipe in recipes.items():
+        teacher = _from_root(places[recipe.teacher], protocol.root) if recipe.teacher else ""
+        links[name] = {"teacher": teacher, "reuse": places.get(alike.get(name))}
     for name, recipe in recipes.items():  # first what no other process is at, so that several share the work
         needing = [other for other in recipes if recipes[other].teacher == name or alike.get(other) == name]
         for job in plan(recipe, protocol, places[name], **links[name]):
@@ -133,12 +130,9 @@ def label_judge(results: dict[str, CrossValidation]) -> str:
 
     Smoothed, mixed or distilled targets flatten the probabilities: confident learning then finds nothing.
     """
-
-    def flattens(recipe: Recipe) -> bool:
-        return bool(recipe.label_smoothing or recipe.mixup or recipe.cutmix or recipe.teacher)
-
-    plain = [name for name, found in results.items() if not flattens(found.recipe)] or list(results)
-    return max(plain, key=lambda name: results[name].accuracy.mean)
+    softening = ("label_smoothing", "mixup", "cutmix", "teacher")
+    plain = [n for n, found in results.items() if not any(getattr(found.recipe, name) for name in softening)]
+    return max(plain or results, key=lambda name: results[name].accuracy.mean)
 
 
 def row_folder(folder: Path, name: str, share: float = 1.0) -> Path:
@@ -179,15 +173,13 @@ def _row(name: str, found: CrossValidation, base: CrossValidation | None, cost: 
 
 def photo_rows(results: dict[str, CrossValidation]) -> list[Row]:
     """Return a row per photo: what it is, its fold, and each recipe's share of correct runs while it was held out."""
-    protocol = next(iter(results.values())).protocol
+    protocol, rows = next(iter(results.values())).protocol, []
     photos = protocol.audit.photos
-    return [
-        {"name": name, "class": photos.classes[label], "scene": int(scene), "fold": int(fold)}
-        | {recipe: float(found.correct[i]) for recipe, found in results.items()}
-        for i, (name, label, scene, fold) in enumerate(
-            zip(photos.names, photos.labels, protocol.scenes, protocol.fold, strict=True)
-        )
-    ]
+    for i, (name, label) in enumerate(zip(photos.names, photos.labels, strict=True)):
+        facts = {"scene": int(protocol.scenes[i]), "fold": int(protocol.fold[i])}
+        right = {recipe: float(found.correct[i]) for recipe, found in results.items()}
+        rows.append({"name": name, "class": photos.classes[label]} | facts | right)
+    return rows
 
 
 def rows_text(rows: Sequence[Row], base: str = "seed") -> str:
@@ -197,7 +189,7 @@ def rows_text(rows: Sequence[Row], base: str = "seed") -> str:
         mean, low, high = (100 * row[f"accuracy_{end}"] for end in ("mean", "low", "high"))
         gain = ("", "")
         if row["difference_mean"] is not None:
-            less, more = (100 * row[f"difference_{end}"] for end in ("low", "high"))
-            gain = (f"{100 * row['difference_mean']:+.2f}", f"{less:+.2f} to {more:+.2f}")
+            points, less, more = (100 * row[f"difference_{end}"] for end in ("mean", "low", "high"))
+            gain = (f"{points:+.2f}", f"{less:+.2f} to {more:+.2f}")
         cells.append((row["recipe"], f"{mean:.2f}", f"{low:.1f} to {high:.1f}", *gain, f"{row['seconds_per_run']:.0f}"))
     return align(cells, right=(1, 2, 3, 4, 5))

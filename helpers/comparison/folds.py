@@ -65,16 +65,13 @@ class Protocol:
 
     def split(self, k: int, seed: int) -> Split:
         """Return the photos to train on, and those of fold ``k``, which are held out."""
-        training = thin_out(np.flatnonzero(self.fold != k), self.audit, self.share, derive_seed(seed, "share", k))
-        return Split(tuple(training.tolist()), tuple(np.flatnonzero(self.fold == k).tolist()))
-
-
-def thin_out(rows: np.ndarray, audit: Audit, share: float, seed: int) -> np.ndarray:
-    """Return the same share of each class's rows; a smaller share is part of a larger one."""
-    order = np.random.default_rng(seed).permutation(rows)
-    labels = np.array(audit.photos.labels)[order]
-    kept = [order[labels == label][: max(1, round(share * (labels == label).sum()))] for label in np.unique(labels)]
-    return np.sort(np.concatenate(kept))
+        training, held_out = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        if self.share < 1:  # of each class alike; a smaller share is part of a larger one
+            order = np.random.default_rng(derive_seed(seed, "share", k)).permutation(training)
+            labels = np.array(self.audit.photos.labels)[order]
+            classes = [order[labels == label] for label in np.unique(labels)]
+            training = np.sort(np.concatenate([each[: max(1, round(self.share * len(each)))] for each in classes]))
+        return Split(tuple(training.tolist()), tuple(held_out.tolist()))
 
 
 class Fold(NamedTuple):

@@ -1,16 +1,13 @@
 """Figures of comparisons and searches: differences, mistakes, learning curves, costs, trials."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from helpers.common.errors import RunError
-from helpers.common.files import save_figure
-from helpers.comparison.results import Row, finished_trials, read_trials
+from helpers.comparison.results import Row, finished_trials
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, short_name, verdict
 from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize
 
@@ -42,8 +39,8 @@ def differences(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] =
             axes.plot(x, y, arrow, color=colour, markersize=5)
             axes.text(x, y, f"   {mean:+.1f}   ", color=colour, ha=side, va="center", fontsize=8)
             continue
-        style = {"color": colour, "markersize": 5, "capsize": 2, "label": row["backbone"]}
-        axes.errorbar(mean, y, xerr=[[mean - low], [high - mean]], fmt=marker, **style)
+        xerr, label = [[mean - low], [high - mean]], row["backbone"]
+        axes.errorbar(mean, y, xerr=xerr, fmt=marker, color=colour, markersize=5, capsize=2, label=label)
     names = [short_name(row["recipe"]) for row in others]
     if shared:
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
@@ -97,9 +94,8 @@ def costs(rows: Sequence[Row]) -> Figure:
     """Draw accuracy against the seconds of a training, a colour per backbone, every point named."""
     figure, axes = _accuracies(rows, "seconds_per_run", "backbone", linestyle="")
     for row in rows:
-        place = (row["seconds_per_run"], 100 * row["accuracy_mean"])
-        text = {"xytext": (6, 4), "textcoords": "offset points", "fontsize": 8}
-        axes.annotate(f"{row['recipe']}, {row['image_size']} px", place, **text)
+        text, place = f"{row['recipe']}, {row['image_size']} px", (row["seconds_per_run"], 100 * row["accuracy_mean"])
+        axes.annotate(text, place, xytext=(6, 4), textcoords="offset points", fontsize=8)
     axes.set_xlabel("seconds per training")
     axes.xaxis.set_major_formatter("{x:,g}")
     axes.margins(x=0.18)
@@ -150,22 +146,6 @@ def importances(shares: dict[str, float]) -> Figure:
     axes.set_xlabel("share of the importance (PED-ANOVA, Watanabe et al., 2023)")
     despine(axes)
     return finalize(figure)
-
-
-def save_study_figures(folder: Path) -> list[Path]:
-    """Draw the history and the importances of the search in ``folder``, and return the pictures' paths.
-
-    Raises RunError: fewer than two trials are finished.
-    """
-    search = read_trials(folder / "trials.json")
-    if (n := len(finished_trials(search))) < 2:
-        raise RunError(f"{folder}: {n} finished trials, two are needed to draw: raise --trials")
-    figures = {"history.png": study_history(search)}
-    if search["importances"]:
-        figures["importance.png"] = importances(search["importances"])
-    for name, figure in figures.items():
-        save_figure(folder / name, figure)
-    return [folder / name for name in figures]
 
 
 def _legend_above(axes: Axes, *entries) -> None:

@@ -82,17 +82,11 @@ def winner(search: dict[str, Any], **settings: Any) -> Recipe:
     Args:
         settings: that are not the search's own, such as dataset and backbone.
 
-    Raises ParameterError: no trial is finished, or the best one used a setting that is no longer there.
+    Raises ParameterError: no trial is finished, or the best one used a setting that there is no longer.
     """
     if not (trials := finished_trials(search)):
         raise ParameterError("no trial of the search is finished: raise --trials")
-    settings = {**search["changed"], **FIXED, **trials[0]["settings"], **settings}
-    if removed := sorted(settings.keys() - set(Recipe.names())):
-        raise ParameterError(
-            f"the winner of the search, trial {trials[0]['trial']}, uses {removed[0]}, which is no longer a setting: "
-            "run the search again"
-        )
-    return Recipe.from_preset(search["preset"], **settings)
+    return Recipe.from_preset(search["preset"], **{**search["changed"], **FIXED, **trials[0]["settings"], **settings})
 
 
 # Of all trials of a search: a schedule that ends low whatever lr it starts from, and a crop on which crop_scale has an
@@ -102,8 +96,7 @@ FIXED = {"schedule": "cosine", "crop": "random_resized"}
 
 def shares_training_with(recipes: dict[str, Recipe]) -> dict[str, str]:
     """Return the recipes that are trained as an earlier one is, by name: a finished model is only applied otherwise."""
-    first: dict[tuple, str] = {}
-    found = {}
+    first, found = {}, {}
     for name, recipe in recipes.items():
         # Without augmentation a training photo is prepared as a validation photo is.
         ignored = ("preset", *(INFERENCE_SETTINGS if recipe.augmentation else ("test_flip",)))

@@ -4,8 +4,8 @@ Started again, it continues; started several times, on machines that share the f
 same study. A trial whose first folds are worse than those of most others is pruned.
 """
 
+import contextlib
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from helpers.models.build import ends_in_head
 from helpers.recipe import Recipe
 
 Log = Callable[[str], None]
-GRACE = timedelta(seconds=30)  # a trial counts as running for a moment before its process has locked its folder
+STUDY_LOCK = ".study.lock"  # of several processes, one at a time begins a trial
 
 
 def search_space(backbone: str) -> dict[str, BaseDistribution]:
@@ -47,14 +47,12 @@ def search_space(backbone: str) -> dict[str, BaseDistribution]:
 
 def starting_point(base: Recipe, space: dict[str, BaseDistribution]) -> dict[str, Any]:
     """Return the searched settings as ``base`` has them; empty if ``base`` lies outside of the space."""
-
-    def inside(value: Any, values: BaseDistribution) -> bool:
-        choices = isinstance(values, CategoricalDistribution)
-        return value in values.choices if choices else values.low <= value <= values.high
-
     own = {name: getattr(base, name) for name in space}
-    fixed = all(getattr(base, name) == value for name, value in FIXED.items())
-    return own if fixed and all(inside(own[name], values) for name, values in space.items()) else {}
+    inside = all(getattr(base, name) == value for name, value in FIXED.items())
+    for name, values in space.items():
+        choices = isinstance(values, CategoricalDistribution)
+        inside &= own[name] in values.choices if choices else values.low <= own[name] <= values.high
+    return own if inside else {}
 
 
 def open_study(folder: Path, seed: int = 0) -> optuna.Study:
@@ -84,18 +82,31 @@ def search(study: optuna.Study, base: Recipe, protocol: Protocol, folder: Path, 
     Raises ParameterError: the study is around another recipe, or on other photos or folds.
     """
     space = search_space(base.backbone)
-    bind_study(study, base, protocol, folder, starting_point(base, space))
-    requeue_abandoned(study, folder, log)
+    with FileLock(folder / STUDY_LOCK):
+        bind_study(study, base, protocol, folder, starting_point(base, space))
+        requeue_abandoned(study, folder, log)
     for _ in range(trials):
-        trial = study.ask(space)
-        place = folder / f"trial-{trial.number:04}"
-        place.mkdir(parents=True, exist_ok=True)
-        with FileLock(place / ".trial.lock"):
-            try:
-                study.tell(trial, _accuracy(trial, base.with_settings(**FIXED, **trial.params), protocol, place, log))
-            except optuna.TrialPruned:
-                study.tell(trial, state=TrialState.PRUNED)
+        with FileLock(folder / STUDY_LOCK):  # whoever holds it sees no trial that runs and is not locked yet
+            trial = study.ask(space)
+            lock = _lock(folder, trial.number)
+            lock.acquire()
+        recipe = base.with_settings(**FIXED, **trial.params)
+        try:
+            study.tell(trial, _accuracy(trial, recipe, protocol, _place(folder, trial.number), log))
+        except optuna.TrialPruned:
+            study.tell(trial, state=TrialState.PRUNED)
+        finally:
+            lock.release()
         write_trials(study, folder, base)
+
+
+def _place(folder: Path, number: int) -> Path:
+    return folder / f"trial-{number:04}"
+
+
+def _lock(folder: Path, number: int) -> FileLock:
+    _place(folder, number).mkdir(parents=True, exist_ok=True)
+    return FileLock(_place(folder, number) / ".trial.lock", timeout=0)
 
 
 def _accuracy(trial: optuna.Trial, recipe: Recipe, protocol: Protocol, folder: Path, log: Log) -> float:
@@ -110,12 +121,13 @@ def _accuracy(trial: optuna.Trial, recipe: Recipe, protocol: Protocol, folder: P
             log(f"trial {trial.number}: {error}")
             trial.set_user_attr("diverged", True)
             raise optuna.TrialPruned from error
-        trial.report(sum(correct) / len(correct), number)
+        accuracy = sum(correct) / len(correct)
+        trial.report(accuracy, number)
         if number < len(jobs) and trial.should_prune():
-            log(f"trial {trial.number}: pruned after {number} folds, {sum(correct) / len(correct):.2%}")
+            log(f"trial {trial.number}: pruned after {number} folds, {accuracy:.2%}")
             raise optuna.TrialPruned
-    log(f"trial {trial.number}: {sum(correct) / len(correct):.2%}  {trial.params}")
-    return sum(correct) / len(correct)
+    log(f"trial {trial.number}: {accuracy:.2%}  {trial.params}")
+    return accuracy
 
 
 def bind_study(
@@ -127,11 +139,10 @@ def bind_study(
     """
     settings = {name: value for name, value in base.to_dict().items() if name not in IRRELEVANT_SETTINGS}
     about = {"settings": settings, "photos": protocol.audit.fingerprint, "folds": [protocol.folds, FOLD_RULE]}
-    with FileLock(folder / ".study.lock"):  # of several processes one begins
-        if "about" not in study.user_attrs:
-            study.set_user_attr("about", about)
-            if start and not study.get_trials(deepcopy=False):
-                study.enqueue_trial(start, user_attrs={"start": True})
+    if "about" not in study.user_attrs:
+        study.set_user_attr("about", about)
+        if start:
+            study.enqueue_trial(start, user_attrs={"start": True})
     if study.user_attrs["about"] != about:
         raise ParameterError(f"{folder} is a search around another recipe, photos or folds: choose another --name")
 
@@ -139,25 +150,15 @@ def bind_study(
 def requeue_abandoned(study: optuna.Study, folder: Path, log: Log = print) -> None:
     """Queue trials again that count as running, but whose process is gone."""
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        place = folder / f"trial-{trial.number:04}"
-        if datetime.now() - trial.datetime_start < GRACE:
-            continue
-        place.mkdir(parents=True, exist_ok=True)
-        try:
-            with FileLock(place / ".trial.lock", timeout=0):
-                kept = {name: value for name, value in trial.user_attrs.items() if name == "start"}
-                study.enqueue_trial(trial.params, user_attrs=kept | {"again": trial.number})
-                study.tell(trial.number, state=TrialState.FAIL)
-                log(f"trial {trial.number} was left unfinished: it is tried again")
-        except Timeout:  # its process is alive
-            pass
+        with contextlib.suppress(Timeout), _lock(folder, trial.number):  # Timeout: its process is alive
+            kept = {name: value for name, value in trial.user_attrs.items() if name == "start"}
+            study.enqueue_trial(trial.params, user_attrs=kept)
+            study.tell(trial.number, state=TrialState.FAIL)
+            log(f"trial {trial.number} was left unfinished: it is tried again")
 
 
 def setting_importances(study: optuna.Study) -> dict[str, float]:
-    """Return how much of the difference between trials goes with each setting (PED-ANOVA), the largest first.
-
-    Empty unless two finished trials differ.
-    """
+    """Return how much of the difference between trials goes with each setting (PED-ANOVA); empty if none differ."""
     if len({trial.value for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))}) < 2:
         return {}
     evaluator = optuna.importance.PedAnovaImportanceEvaluator()

@@ -94,16 +94,17 @@ def test_a_damaged_fold_is_named(protocol, tmp_path, text):
 
 
 def test_a_share_of_the_training_photos_is_stratified_and_part_of_a_larger_share(protocol):
-    rows = np.arange(3, len(protocol.audit.photos))
-    labels = np.array(protocol.audit.photos.labels)
-    half, whole = (folds.thin_out(rows, protocol.audit, share, 7) for share in (0.5, 1.0))
-    assert np.array_equal(whole, rows)
-    assert set(half) < set(rows)
+    def training(share, seed=7):
+        return list(Protocol(protocol.audit, ROOT, 2, share=share).split(0, seed).train)
+
+    labels, half, whole = np.array(protocol.audit.photos.labels), training(0.5), training(1.0)
+    assert whole == list(protocol.split(0, 7).train)
+    assert set(half) < set(whole)
     for label in range(3):
-        n = (labels[rows] == label).sum()
+        n = (labels[whole] == label).sum()
         assert abs((labels[half] == label).sum() - n / 2) <= 0.5
-    assert set(folds.thin_out(rows, protocol.audit, 0.25, 7)) < set(half)
-    assert not np.array_equal(half, folds.thin_out(rows, protocol.audit, 0.5, 8))
+    assert set(training(0.25)) < set(half)
+    assert half != training(0.5, seed=8)
     for wrong in ({"share": 0.0}, {"share": 1.1}, {"folds": 1}, {"folds": "3"}):
         with pytest.raises(ParameterError, match=next(iter(wrong))):
             Protocol(protocol.audit, ROOT, **wrong)

@@ -1,10 +1,7 @@
 """Figures of comparisons, tested by their data."""
 
-import json
-
 import pytest
 
-from helpers.common.errors import RunError
 from helpers.comparison import plots
 from tests.comparison.made_up import ROWS, SEARCH, SEED, row
 
@@ -73,13 +70,3 @@ def test_a_search_shows_what_was_given_up_apart_and_not_as_the_best():
     assert (whole.get_xdata().tolist(), whole.get_ydata().tolist()) == ([0, 1], [70, 80])
     assert (part.get_xdata().tolist(), part.get_markerfacecolor()) == ([2], "none")
     assert best.get_ydata() == pytest.approx([70, 80])
-
-
-def test_the_figures_of_a_search_are_saved(tmp_path):
-    (tmp_path / "trials.json").write_text(json.dumps(SEARCH))
-    paths = plots.save_study_figures(tmp_path)
-    assert [path.name for path in paths] == ["history.png", "importance.png"]
-    assert all(path.stat().st_size > 5000 for path in paths)
-    (tmp_path / "trials.json").write_text(json.dumps(SEARCH | {"trials": SEARCH["trials"][:2]}))
-    with pytest.raises(RunError, match=r"1 finished trials, two are needed to draw: raise --trials"):
-        plots.save_study_figures(tmp_path)
