@@ -1,6 +1,7 @@
 """Parameters from the command line and from YAML files, as papermill takes them."""
 
 import argparse
+import os
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ def collect_parameters(files: list[str], pairs: list[list[str]], data: str | Non
         parameters |= _read_yaml(file)
     parameters |= {name: _typed(value) for name, value in pairs}
     if data:
-        parameters["dataset"] = str(Path(data).resolve()) if Path(data).exists() else data
+        parameters["dataset"] = str(Path(data).resolve()) if os.path.exists(data) else data
     return parameters
 
 

@@ -34,7 +34,7 @@ from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
 from helpers.plots import predictions as prediction_plots
 from helpers.recipe import Recipe
-from helpers.runs.finished import FinishedRun
+from helpers.runs.finished import FinishedRun, damage_named
 from helpers.runs.history import History
 from helpers.runs.saving import load_best_model
 from helpers.training import learning_rates
@@ -169,9 +169,14 @@ def suspects(run: RunData) -> Figure:
 
 
 def your_photo(run: RunData) -> Figure:
-    """Draw the predictions for the photos that the recipe's ``photo`` names, or for one validation photo."""
-    given = run.recipe.photo
-    path = run.root / Path(given).expanduser() if given else run.audit.photos.path(run.split.val[0])
+    """Draw the predictions for the photos that the recipe's ``photo`` names, or for one validation photo.
+
+    Whoever made the run wrote the recipe, which may name any picture of this machine: only the run's own are opened.
+    """
+    photos = run.audit.photos
+    path = run.root / Path(run.recipe.photo or photos.path(run.split.val[0])).expanduser()
+    if not path.resolve().is_relative_to(photos.root.resolve()):
+        raise RunError(f"photo = {run.recipe.photo!r} is not opened unasked: python -m helpers predict PHOTO draws it")
     own, predictor = expand_paths([path]), open_predictor(run.run.folder)
     for problem in own.problems:
         run.log(problem)
@@ -214,7 +219,9 @@ def draw_all(run: RunData, folder: Path, log: Callable[[str], None] = print) -> 
     missing: dict[str, list[str]] = {}  # by reason
     for name, draw in FIGURES.items():
         try:
-            save_figure(folder / f"{name}.png", draw(run))
+            with damage_named(run.run.folder):
+                figure = draw(run)
+            save_figure(folder / f"{name}.png", figure)
             log(f"drawn: {folder / name}.png")
         except UserError as error:
             missing.setdefault(str(error), []).append(name)

@@ -14,6 +14,7 @@ from helpers.common.errors import PhotosError
 from helpers.common.files import regular
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
+MAX_ASPECT = 50  # longer strips, scaled until their shorter side fits the network, would fill the memory
 LARGE = 25_000_000  # pixels; larger photos are decoded one at a time, or several threads would need gigabytes
 # Other formats are not tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG includes the MPO files of phones
@@ -78,6 +79,8 @@ def _load(path: Path | str, most: int) -> Image.Image | None:
         with open(path, "rb", opener=regular) as file, Image.open(file, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
+            if max(photo.size) > MAX_ASPECT * min(photo.size):
+                raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, not a photo")
             if photo.width * photo.height > most:
                 return None
             photo.load()

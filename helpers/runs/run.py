@@ -61,7 +61,7 @@ def default_name(recipe: Recipe) -> str:
     dataset = re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", recipe.dataset.rstrip("/\\"))
     parts = [re.split(r"[/\\]", dataset)[-1], recipe.backbone, recipe.preset]
     name = "-".join(dict.fromkeys(parts))  # dataset demo and preset demo are one word
-    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "run"
+    return re.sub(r"[^\w.-]+", "_", name).strip(".").encode()[:200].decode(errors="ignore") or "run"
 
 
 @dataclass
