@@ -143,7 +143,8 @@ def _hash_file(path: Path) -> tuple[str, str]:
 
 def perceptual_hash(photo: Image.Image) -> np.ndarray:
     """Hash what a photo shows: bool ``(64,)``, the low frequencies above their median (pHash; Zauner, 2010)."""
-    pixels = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.LANCZOS))
+    # The gap is as small as it can be: at 3, a pair of the 1,607 real photos is not found any more.
+    pixels = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.BICUBIC, reducing_gap=4.0))
     low = scipy.fft.dctn(pixels)[:8, :8].ravel()
     return low > np.median(low)
 

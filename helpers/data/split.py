@@ -156,9 +156,10 @@ def _divide(photos: PhotoSet, group: np.ndarray, total: int, seed: int) -> Split
     train: set[int] = set()
     for fits in (lambda label, count: count <= quota[label], lambda label, count: count < left[label]):
         for rows in ordered:  # again, if quotas were not filled: photos of any class then
+            if len(train) + len(rows) > total or not train.isdisjoint(rows):
+                continue
             needed = Counter(photos.labels[i] for i in rows)
-            enough = train.isdisjoint(rows) and len(train) + len(rows) <= total
-            if enough and all(fits(label, count) for label, count in needed.items()):
+            if all(fits(label, count) for label, count in needed.items()):
                 quota.subtract(needed)
                 left.subtract(needed)
                 train.update(rows)

@@ -19,6 +19,7 @@ from helpers.data.loading.array_cache import Arrays, new_entries, read_entry
 from helpers.data.loading.derived import VERSION, Derived, fill
 from helpers.recipe import Recipe
 
+BILINEAR = Image.Resampling.BILINEAR
 BICUBIC = Image.Resampling.BICUBIC  # sharper than torchvision's bilinear by about as much as later sampling smooths
 
 
@@ -30,16 +31,20 @@ def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
 
 
 def _draw_canvas(photo: Image.Image, recipe: Recipe, canvas: np.ndarray) -> None:
-    """Draw a photo on its canvas, which is black."""
+    """Draw a photo on its canvas, which is black.
+
+    It is resized across, then down: Pillow chooses the order by the shape, and the bits depend on it.
+    """
     side, full = canvas_sides(recipe)
     if recipe.crop == "random_resized":  # the whole photo, squeezed into a square: any part may be needed
         canvas[:] = _pixels(photo.resize((side, side), BICUBIC))
         return
     left, top = (_crop_start(length, full) for length in photo.size)
     (x0, x1), (y0, y1) = (_reach(start, length, recipe) for start, length in zip((left, top), photo.size, strict=True))
-    part = photo.crop([start + place * full // side for start, place in ((left, x0), (top, y0), (left, x1), (top, y1))])
-    for size in ((x1 - x0, part.height), (x1 - x0, y1 - y0)):  # across, then down: else the order depends on the shape
-        part = part.resize(size, BICUBIC)
+    box = [start + place * full // side for start, place in ((left, x0), (top, y0), (left, x1), (top, y1))]
+    first, last = max(0, box[1]), min(photo.height, box[3])  # rows that are not black
+    part = photo.crop((box[0], first, box[2], last)).resize((x1 - x0, last - first), BICUBIC)
+    part = part.crop((0, box[1] - first, x1 - x0, box[3] - first)).resize((x1 - x0, y1 - y0), BICUBIC)
     canvas[:, y0:y1, x0:x1] = _pixels(part)
 
 
@@ -53,8 +58,17 @@ def half_size(photo: Image.Image, recipe: Recipe) -> np.ndarray:
 
 
 def val_picture(photo: Image.Image, recipe: Recipe) -> np.ndarray:
-    """What validation sees of a photo: PIL RGB → uint8 ``(3, val_size, val_size)``."""
-    return _pixels(v2.Compose(val_geometry(recipe))(photo))
+    """Make what validation sees of a photo: PIL RGB → uint8 ``(3, val_size, val_size)``.
+
+    It is ``val_geometry``'s, bit for bit; to crop between the two steps of Pillow's resizing saves a sixth of the time.
+    """
+    side, shorter = recipe.val_size, min(photo.size)
+    width, height = (int(recipe.val_resize * length / shorter) for length in photo.size)  # as torchvision rounds it
+    if photo.height > 1.5 * photo.width:  # of tall photos Pillow resizes the height first
+        return _pixels(v2.Compose(val_geometry(recipe))(photo))
+    left, top = _crop_start(width, side), _crop_start(height, side)
+    across = photo.resize((width, photo.height), BILINEAR).crop((left, 0, left + side, photo.height))
+    return _pixels(across.resize((side, height), BILINEAR).crop((0, top, side, top + side)))
 
 
 def canvas_sides(recipe: Recipe) -> tuple[int, int]:
@@ -87,7 +101,7 @@ def _reach(start: int, length: int, recipe: Recipe) -> tuple[int, int]:
     if step & (step - 1):
         return 0, side
     # The bicubic kernel reaches over 2 px of the coarser scale, and what it reaches to needs as many neighbours.
-    margin = 5 * max(1, full / side)
+    margin = 4 * max(1, full / side)
     first, last = (-start - margin) * side / full, (length - start + margin) * side / full
     return max(0, math.floor(first / step) * step), min(side, math.ceil(last / step) * step)
 
@@ -111,10 +125,9 @@ def train_arrays(recipe: Recipe) -> Derived:
 
 def val_arrays(recipe: Recipe) -> Derived:
     """``pictures``, uint8 ``(n, 3, val_size, val_size)``."""
-    geometry = v2.Compose(val_geometry(recipe))
 
     def write(photo: Image.Image, arrays: Arrays, row: int) -> None:
-        arrays["pictures"][row] = _pixels(geometry(photo))
+        arrays["pictures"][row] = val_picture(photo, recipe)
 
     shapes = {"pictures": ((3, recipe.val_size, recipe.val_size), "uint8")}
     return Derived(f"val-{recipe.val_size}-{recipe.val_resize}", shapes, write)
