@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ from helpers.evaluation.embedding import evenly_spaced, pca, tsne
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
-from helpers.evaluation.predictions import StoredPredictions, predict
+from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import explain
 from helpers.inference import expand_paths, open_predictor, photo_figure
 from helpers.models.averaging import with_tta
@@ -54,31 +55,32 @@ class RunData:
     def __init__(self, run: FinishedRun, root: Path, data: str | None = None, log: Callable[[str], None] = print):
         self.run, self.root, self.data, self.log = run, root, data, log
 
-    @cached_property
-    def recipe(self) -> Recipe:
-        if self.run.recipe is None:
-            raise RunError("recipe.json cannot be read")
-        return self.run.recipe
+    def _part(self, name: str) -> Any:
+        if not (value := getattr(self.run, name)):
+            raise RunError(next((note for note in self.run.notes if name in note), f"the run has no {name} yet"))
+        return value
 
-    @cached_property
+    @property
+    def recipe(self) -> Recipe:
+        return self._part("recipe")
+
+    @property
     def history(self) -> History:
-        if not self.run.history:
-            raise RunError("history.csv cannot be read, or holds no epoch yet")
-        return self.run.history
+        return self._part("history")
+
+    @property
+    def predictions(self) -> StoredPredictions:
+        return self._part("predictions")
 
     @cached_property
     def audit(self) -> Audit:
         """The photos as they are now; logs if they are not those of the run."""
-        if self.data is None and self.run.recipe is None:
-            raise RunError("recipe.json cannot be read: --data says where the photos are")
         try:
-            audit = audit_photos(find_photos(locate_existing(self.run.recipe or Recipe(), self.root, self.data)))
+            audit = audit_photos(find_photos(locate_existing(self.recipe, self.root, self.data)))
         except PhotosError as error:
             raise PhotosError(f"{error} (--data says where the photos are now)") from error
-        then = self.run.environment.get("data_fingerprint")
-        if then != audit.fingerprint:
-            other = "are not those of the run" if then else "may be others than the run's: environment.json is lost"
-            self.log(f"the photos in {audit.photos.root} {other}")
+        if self.run.environment.get("data_fingerprint") != audit.fingerprint:
+            self.log(f"the photos in {audit.photos.root} are not those of the run")
         return audit
 
     @cached_property
@@ -88,20 +90,6 @@ class RunData:
     @cached_property
     def model(self) -> nn.Module:
         return with_tta(load_best_model(self.run.folder, pick_device("auto")), self.recipe)
-
-    @cached_property
-    def predictions(self) -> StoredPredictions:
-        """The run's predictions; if the file is lost or damaged, the saved model predicts again."""
-        if self.run.predictions is not None:
-            return self.run.predictions
-        try:
-            new = predict(self.model, self.loader(self.split.val), torch.float32)
-        except UserError as error:
-            raise RunError(f"predictions.csv cannot be read, and the model cannot predict again: {error}") from error
-        self.log("predictions.csv cannot be read: best_model.pth predicted again")
-        photos = self.audit.photos
-        names = tuple(photos.names[i] for i in self.split.val)
-        return StoredPredictions(names, photos.classes, new.logits.double().softmax(1), new.labels)
 
     @cached_property
     def rows(self) -> list[int]:
@@ -216,7 +204,7 @@ def draw_all(run: RunData, folder: Path, log: Callable[[str], None] = print) -> 
     Returns:
         The names of the missing figures.
     """
-    missing: dict[str, list[str]] = {}  # by reason
+    missing: dict[str, str] = {}  # names and reasons
     for name, draw in FIGURES.items():
         try:
             with damage_named(run.run.folder):
@@ -224,7 +212,7 @@ def draw_all(run: RunData, folder: Path, log: Callable[[str], None] = print) -> 
             save_figure(folder / f"{name}.png", figure)
             log(f"drawn: {folder / name}.png")
         except UserError as error:
-            missing.setdefault(str(error), []).append(name)
-    for reason, names in missing.items():
-        log(f"not drawn: {', '.join(names)}\n    {reason}")
-    return [name for name in FIGURES if any(name in names for names in missing.values())]
+            missing[name] = str(error)
+    for reason in dict.fromkeys(missing.values()):
+        log(f"not drawn: {', '.join(name for name in missing if missing[name] == reason)}\n    {reason}")
+    return list(missing)

