@@ -1,10 +1,8 @@
-"""Arrays cached on disk: built in a temporary folder and renamed, checked when read, safe to delete.
+"""Cache arrays on disk: built in a temporary folder and renamed, checked when read, safe to delete.
 
 An entry is a folder with one ``.npy`` file per array and ``facts.json``, which holds their CRC-32. A damaged entry, or
-one that another version made, is built again.
+one of another version, is built again.
 """
-
-from __future__ import annotations
 
 import json
 import math
@@ -25,11 +23,11 @@ Shapes = Mapping[str, tuple[tuple[int, ...], str]]  # name → shape and dtype
 
 
 def read_entry(entry: Path, shapes: Shapes, version: str, log: Callable[[str], None] = print) -> Arrays | None:
-    """Map an entry's arrays from disk, read-only; None if there is none that can be used.
+    """Map an entry's arrays from disk, read-only; None if there is no usable entry.
 
     Args:
-        entry: its folder. The name must say everything that the contents depend on.
-        version: of the code that makes the contents. An entry of another version is removed.
+        entry: its folder. The name must contain everything that the contents depend on.
+        version: of the code that writes the contents. An entry of another version is removed.
         log: is told why an existing entry is not used.
     """
     if not entry.exists():
@@ -46,10 +44,10 @@ def read_entry(entry: Path, shapes: Shapes, version: str, log: Callable[[str], N
 def new_entries(
     entries: Mapping[Path, Shapes], version: str, log: Callable[[str], None] = print
 ) -> Iterator[dict[Path, Arrays]]:
-    """Give arrays to be filled in the block; they are kept as entries if it ends without an error.
+    """Provide arrays to be filled in the block; they become entries if it ends without an error.
 
-    Entries that cannot be written (the disk is full or read-only) are left out; ``log`` is told why. Nothing else is
-    left behind. The arrays stay valid after the block.
+    Entries that cannot be written (the disk is full or read-only) are left out; ``log`` is told why. The arrays stay
+    valid after the block.
     """
     with ExitStack() as stack:
         fresh: dict[Path, tuple[Path, Arrays]] = {}
@@ -80,9 +78,9 @@ def _read(entry: Path, shapes: Shapes, version: str) -> Arrays:
 
 
 def _allocate(entry: Path, shapes: Shapes, stack: ExitStack) -> tuple[Path, Arrays]:
-    """A folder beside the entry's place, removed with the stack, and arrays in it, mapped for writing.
+    """Make a folder beside the entry's place, removed with the stack, and arrays in it, mapped for writing.
 
-    Their room on the disk is reserved first: to find it full while writing would kill the process.
+    Disk space is reserved first: a disk that fills up while mapped memory is written would kill the process.
     """
     entry.parent.mkdir(parents=True, exist_ok=True)
     beside = TemporaryDirectory(prefix=f".{entry.name}.", dir=entry.parent, ignore_cleanup_errors=True)

@@ -1,6 +1,4 @@
-"""What the network may see of each photo, decoded to uint8 and kept in memory and on disk."""
-
-from __future__ import annotations
+"""The part of each photo that the network may see, decoded to uint8 and kept in memory and on disk."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -24,7 +22,7 @@ BICUBIC = Image.Resampling.BICUBIC  # sharper than torchvision's bilinear by abo
 
 
 def train_canvas(photo: Image.Image, recipe: Recipe) -> np.ndarray:
-    """The part of a photo that training may see: PIL RGB → uint8 ``(3, side, side)``, black outside the photo."""
+    """Draw what training may see of a photo: PIL RGB → uint8 ``(3, side, side)``, black outside the photo."""
     canvas = np.zeros((3, *[canvas_sides(recipe)[0]] * 2), np.uint8)
     _draw_canvas(photo, recipe, canvas)
     return canvas
@@ -49,9 +47,9 @@ def _draw_canvas(photo: Image.Image, recipe: Recipe, canvas: np.ndarray) -> None
 
 
 def half_size(photo: Image.Image, recipe: Recipe) -> np.ndarray:
-    """Half the photo's width and height at the network's scale, float32 ``(2,)``; random_resized: in its own px.
+    """Halve the photo's width and height at the network's scale, float32 ``(2,)``; random_resized: in its own px.
 
-    torchvision's rotation keeps the photo's frame: what turns out of it is lost, and black.
+    torchvision's rotation keeps the photo's frame: what turns out of it is lost, and its place is black.
     """
     scale = 1.0 if recipe.crop == "random_resized" else recipe.image_size / recipe.crop_size
     return np.asarray(photo.size, dtype=np.float32) * (scale / 2)
@@ -72,7 +70,7 @@ def val_picture(photo: Image.Image, recipe: Recipe) -> np.ndarray:
 
 
 def canvas_sides(recipe: Recipe) -> tuple[int, int]:
-    """Side of the stored canvas, and of the square of the photo that it holds (px).
+    """Return the side of the stored canvas, and of the square of the photo that it holds (px).
 
     A crop of side ``c``, rotated by up to ``a``, reaches over a square of side ``c (cos a + sin a)``. For random
     resized crops the canvas holds the whole photo, whatever its size, at 5/4 of the network's scale.
@@ -86,15 +84,15 @@ def canvas_sides(recipe: Recipe) -> tuple[int, int]:
 
 
 def _crop_start(length: int, full: int) -> int:
-    """Where torchvision's central crop begins, along one side; negative where the photo is smaller."""
+    """Return where torchvision's central crop begins along one side; negative where the photo is smaller."""
     return round((length - full) / 2) if length >= full else -((full - length) // 2)
 
 
 def _reach(start: int, length: int, recipe: Recipe) -> tuple[int, int]:
-    """The pixels of the canvas, along one side, that are not black for certain: the others need no computing.
+    """Return the range of the canvas, along one side, that may not be black: only that is computed.
 
-    The part has to be resized bit for bit as the whole would be: it begins where the scale comes to whole pixels, and
-    where the scale has no exact binary fraction, it is the whole.
+    It is resized bit for bit like the whole: it begins where the scale gives whole pixels, and is the whole where the
+    scale has no exact binary fraction.
     """
     side, full = canvas_sides(recipe)
     step = Fraction(full, side).denominator
@@ -111,7 +109,7 @@ def _pixels(photo: Image.Image) -> np.ndarray:
 
 
 def train_arrays(recipe: Recipe) -> Derived:
-    """``canvases``, uint8 ``(n, 3, side, side)``, and ``half_sizes``, float32 ``(n, 2)``."""
+    """Describe ``canvases``, uint8 ``(n, 3, side, side)``, and ``half_sizes``, float32 ``(n, 2)``."""
     side, _ = canvas_sides(recipe)
 
     def write(photo: Image.Image, arrays: Arrays, row: int) -> None:
@@ -124,7 +122,7 @@ def train_arrays(recipe: Recipe) -> Derived:
 
 
 def val_arrays(recipe: Recipe) -> Derived:
-    """``pictures``, uint8 ``(n, 3, val_size, val_size)``."""
+    """Describe ``pictures``, uint8 ``(n, 3, val_size, val_size)``."""
 
     def write(photo: Image.Image, arrays: Arrays, row: int) -> None:
         arrays["pictures"][row] = val_picture(photo, recipe)
@@ -134,20 +132,20 @@ def val_arrays(recipe: Recipe) -> Derived:
 
 
 def val_pictures(audit: Audit, photos: Sequence[int], recipe: Recipe, cache: Path | None = None) -> torch.Tensor:
-    """What validation sees of these photos of the audit: uint8 ``(n, 3, val_size, val_size)``."""
+    """Return what validation sees of these photos of the audit: uint8 ``(n, 3, val_size, val_size)``."""
     return decoded_photos(audit, [(val_arrays(recipe), photos)], cache)[0]["pictures"]
 
 
 def decoded_photos(
     audit: Audit, wanted: Sequence[tuple[Derived, Sequence[int]]], cache: Path | None = None
 ) -> list[dict[str, torch.Tensor]]:
-    """The arrays of each ``(derived, photos)``, for these positions in the audit's photos.
+    """Return the arrays of each ``(derived, photos)``, for these positions in the audit's photos.
 
     Args:
-        cache: folder that keeps decoded photos from run to run; None keeps nothing.
+        cache: folder that keeps decoded photos between runs; None keeps nothing.
 
     Raises:
-        PhotosError: a photo cannot be decoded any more.
+        PhotosError: a photo can no longer be decoded.
     """
     kept = _cached(audit, [derived for derived, _ in wanted], cache) if cache else {}
     result = []
@@ -163,7 +161,7 @@ def decoded_photos(
 
 
 def _cached(audit: Audit, wanted: Iterable[Derived], cache: Path) -> dict[str, Arrays]:
-    """The arrays of all files, by the name of what they are; without those for which the disk has no room."""
+    """Return the arrays of all files by name, without those for which the disk has no room."""
     entries = {cache / f"{derived.name}-{audit.key}": derived for derived in wanted}
     shapes = {entry: derived.shapes_of(len(audit.found)) for entry, derived in entries.items()}
     kept = {}

@@ -1,6 +1,4 @@
-"""Where photos come from: drawn, a folder, an archive, or a download."""
-
-from __future__ import annotations
+"""Locate photos: drawn, in a folder, in an archive, or to be downloaded."""
 
 import os
 from collections.abc import Callable
@@ -19,8 +17,6 @@ from helpers.recipe import DEFAULTS, Recipe
 # set from which the course took its 2,848. The digest is the one that TensorFlow Datasets publishes
 # (tensorflow_datasets/datasets/tf_flowers/checksums.tsv, 228,813,984 bytes).
 FLOWER_PHOTOS_URL = "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
-
-
 DRAWN_UNASKED = 1000  # demo photos per class, for the figures of a finished run
 
 FLOWER_PHOTOS_SHA256 = "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c"
@@ -37,17 +33,17 @@ def locate_photos(
     sha256: str = FLOWER_PHOTOS_SHA256,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """A folder with the photos of ``dataset``: ``demo``, ``flower_photos``, or a path.
+    """Return a folder with the photos of ``dataset``: ``demo``, ``flower_photos``, or a path.
 
     Args:
-        cache: where drawn, downloaded and unpacked photos are kept between runs.
+        cache: folder for drawn, downloaded and unpacked photos, kept between runs.
         root: what a relative path is relative to.
         demo_photos, seed: how many photos per class to draw, and which.
         url, sha256: the archive behind ``flower_photos``, and what it must be.
-        log: told what takes a while, a line at a time.
+        log: is told what takes a while.
 
     Raises:
-        PhotosError: there is nothing of that name, or it cannot be drawn, downloaded or unpacked.
+        PhotosError: there is no such data set, or it cannot be drawn, downloaded or unpacked.
     """
     if dataset == "demo":
         from helpers.data.sources.garden import plant_garden  # drawing is needed for this one alone
@@ -85,10 +81,10 @@ def _explanation(dataset: str, path: Path) -> str:
 
 
 def open_dataset(recipe: Recipe, root: Path) -> Audit:
-    """The audit of the recipe's photos.
+    """Locate and audit the recipe's photos.
 
     Raises:
-        PhotosError: there are none that could be used.
+        PhotosError: there are no usable photos.
     """
     cache = root / recipe.work_dir / "photos"
     folder = locate_photos(recipe.dataset, cache, root=root, demo_photos=recipe.demo_photos)
@@ -96,7 +92,7 @@ def open_dataset(recipe: Recipe, root: Path) -> Audit:
 
 
 def locate_existing(recipe: Recipe, root: Path, data: str | None = None) -> Path:
-    """The folder of a finished run's photos. Nothing is downloaded for it.
+    """Return the folder of a finished run's photos; nothing is downloaded.
 
     Whoever made the run wrote its recipe, which may name any folder: unasked, only the project's own are opened.
 
