@@ -1,6 +1,6 @@
-"""Which parts of a picture drive the prediction: Grad-CAM (Selvaraju et al., 2017), by captum."""
+"""Which parts of a picture drive the prediction: Grad-CAM (Selvaraju et al., 2017)."""
 
-import warnings
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import nn
+from torchvision import models
 from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
@@ -48,7 +49,11 @@ def explain(
     pictures = torch.stack([transform(image) for image in images])
     on_device = pictures.to(next(model.parameters()).device)
     targets = [photo.predicted for photo in photos], [photo.other[0] for photo in photos]
-    maps = [grad_cam(model, on_device, torch.tensor([classes.index(name) for name in names])) for names in targets]
+    try:
+        maps = [grad_cam(model, on_device, torch.tensor([classes.index(name) for name in names])) for names in targets]
+    except ParameterError as error:  # the run goes on without
+        print(error)
+        return []
     return [Explanation(*parts) for parts in zip(photos, pictures, *maps, strict=True)]
 
 
@@ -68,35 +73,57 @@ def grad_cam(model: nn.Module, images: torch.Tensor, targets: torch.Tensor) -> t
 
     Raises ParameterError: the backbone does not end in a feature map (vision transformers).
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # captum asks for Jupyter's widgets, for progress bars that are not shown here
-        from captum.attr import LayerGradCam
+    kept: list[torch.Tensor] = []
+
+    def keep(module: nn.Module, inputs: tuple, output: torch.Tensor) -> None:
+        kept[:] = [output]
 
     with evaluation_mode(without_tta(model)) as model, torch.enable_grad():
-        layer = last_feature_map(model, images[:1])
-        heat = LayerGradCam(model, layer).attribute(images, targets.to(images.device), relu_attributions=True)
+        hook = last_feature_map(model, images[:1]).register_forward_hook(keep)
+        try:  # images with a gradient give one to frozen networks, too
+            logits = model(images.clone().requires_grad_())
+        finally:
+            hook.remove()
+        slopes = torch.autograd.grad(logits.gather(1, targets.to(images.device)[:, None]).sum(), kept)
+    features, slope = map(as_map, (*kept, *slopes))
+    heat = F.relu((features * slope.mean((2, 3), keepdim=True)).sum(1, keepdim=True))
     heat = F.interpolate(heat.detach().float(), size=images.shape[-2:], mode="bilinear", align_corners=False)[:, 0]
     strongest = heat.amax((1, 2), keepdim=True)
     return (heat / strongest.clamp_min(torch.finfo(heat.dtype).tiny)).cpu()
 
 
+def as_map(output: torch.Tensor) -> torch.Tensor | None:
+    """Return what a layer computes of square images as ``(n, channels, h, w)``; None if it has no places.
+
+    Maps have their channels first or, in Swin, last; a ViT's tokens ``(n, 1 + h * w, channels)`` begin with that
+    of the class.
+    """
+    if output.ndim == 4 and output.shape[2] == output.shape[3]:
+        return output
+    if output.ndim == 4 and output.shape[1] == output.shape[2]:
+        return output.permute(0, 3, 1, 2)
+    if output.ndim == 3 and (side := math.isqrt(output.shape[1] - 1)) ** 2 == output.shape[1] - 1:
+        return output[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+    return None
+
+
 @torch.inference_mode()
 def last_feature_map(model: nn.Module, image: torch.Tensor) -> nn.Module:
-    """Find the last module, in the order of computation, whose output has more than one place.
+    """Find the last module, in the order of computation, whose output has more than one place (see ``as_map``).
 
     Args:
         image: ``(1, 3, S, S)``, to run the model on.
 
-    Returns:
-        The module, whose output is ``(1, channels, h, w)`` with ``h * w > 1``.
-
-    Raises ParameterError: there is none, or a sequence of tokens follows it.
+    Raises ParameterError: there is none.
     """
-    outputs: list[tuple[nn.Module, torch.Size]] = []
+    if isinstance(model, models.VisionTransformer):  # after its last attention, only the class's token counts
+        return model.encoder.layers[-1].ln_1
+    found: list[nn.Module] = []
 
     def note(module: nn.Module, inputs: tuple, output: object) -> None:
-        if isinstance(output, torch.Tensor):
-            outputs.append((module, output.shape))
+        places = as_map(output) if isinstance(output, torch.Tensor) and output.ndim == 4 else None
+        if places is not None and places.shape[2] > 1:
+            found.append(module)
 
     hooks = [module.register_forward_hook(note) for module in model.modules()]
     try:
@@ -104,9 +131,6 @@ def last_feature_map(model: nn.Module, image: torch.Tensor) -> nn.Module:
     finally:
         for hook in hooks:
             hook.remove()
-    for module, shape in reversed(outputs):
-        if len(shape) == 4 and shape[2] * shape[3] > 1:
-            return module
-        if len(shape) == 3:
-            break
-    raise ParameterError("Grad-CAM needs a backbone that ends in a feature map: resnet18, mobilenet_v2 and the like")
+    if not found:
+        raise ParameterError("nothing to explain: at this image_size the network's maps have a single place")
+    return found[-1]

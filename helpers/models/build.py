@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
+import torch
 from torch import nn
 from torchvision import models
 
-from helpers.common.errors import WeightsError
+from helpers.common.errors import ParameterError, WeightsError
 from helpers.common.seeding import seeded
 from helpers.common.text import did_you_mean
 from helpers.models.depthwise import ease_depthwise
@@ -71,6 +72,22 @@ def check_backbone(name: str) -> None:
     if name not in known:
         hint = did_you_mean(name, known, "try resnet18, mobilenet_v2 or efficientnet_b0")
         raise WeightsError(f"backbone {name!r} is unknown to torchvision{hint}")
+
+
+def check_image_size(recipe: Recipe) -> None:
+    """Check that the backbone takes images of the recipe's sizes, by shapes alone.
+
+    Raises ParameterError: it does not, such as a vision transformer, whose size is fixed.
+    """
+    model = shapes_only(recipe.backbone).eval().to("meta")
+    for size, name in {recipe.val_size: "eval_image_size", recipe.image_size: "image_size"}.items():
+        try:
+            model(torch.empty(1, 3, size, size, device="meta"))
+        except Exception as error:  # each backbone has its own
+            raise ParameterError(
+                f"{name} = {size}: {recipe.backbone} takes no images of {size} px ({str(error).splitlines()[0]}). "
+                "Every backbone takes image_size = 224 with val_resize = 256"
+            ) from error
 
 
 def original_head(backbone: str) -> str:

@@ -14,7 +14,7 @@ from helpers.common import distributed, files
 from helpers.common.device import pick_device, pick_precision, prepare
 from helpers.common.errors import RunError
 from helpers.evaluation.predictions import Predictions, save_predictions
-from helpers.models.build import check_backbone
+from helpers.models.build import check_backbone, check_image_size
 from helpers.recipe import Recipe
 from helpers.runs import locks
 from helpers.runs.environment import environment, save_environment
@@ -129,6 +129,7 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
     """
     root = root or project_root()
     check_backbone(recipe.backbone)
+    check_image_size(recipe)
     place = pick_device(device or recipe.device)
     precision = pick_precision(recipe.precision, place)
     prepare(recipe.seed, recipe.deterministic)
