@@ -24,7 +24,7 @@ from torch import nn  # noqa: E402
 
 LIBRARIES_IMPORTED = time.time()
 
-from benchmarks.contenders.baseline import cpu_seconds, data_transforms  # noqa: E402
+from benchmarks.contenders.baseline import cpu_seconds  # noqa: E402
 from benchmarks.memory import MemorySampler, family_megabytes, peak_megabytes  # noqa: E402
 from helpers.common import device  # noqa: E402
 from helpers.common.seeding import generator  # noqa: E402
@@ -41,6 +41,7 @@ from helpers.runs.run import open_run  # noqa: E402
 from helpers.training import assemble, fit, make_loss, train_one_epoch  # noqa: E402
 from helpers.training.loop import FitResult  # noqa: E402
 from helpers.training.setup import Extras  # noqa: E402
+from teaching.main import train_transform as literal_transform  # noqa: E402
 
 ALL_IMPORTED = time.time()
 
@@ -131,7 +132,6 @@ def augment(repetitions: int, folder: str) -> dict[str, Any]:
     device.prepare(0, True)
     audit, split = open_photos(folder)
     photos = [load_photo(audit.photos.path(i)) for i in split.train[:64]]
-    literal = data_transforms()["train"]
     canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
     half_sizes = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
     augmenter = batch_augmentation.Augmenter(recipe, torch.device("cpu"))
@@ -145,7 +145,7 @@ def augment(repetitions: int, folder: str) -> dict[str, Any]:
 
     theirs, mine = [], []
     for _ in range(repetitions + 1):
-        theirs.append(cpu_time_of(lambda: [literal(photo) for photo in photos]) / len(photos))
+        theirs.append(cpu_time_of(lambda: [literal_transform(photo) for photo in photos]) / len(photos))
         mine.append(cpu_time_of(ours) / len(photos))
     return {"literal": theirs[1:], "ours": mine[1:]}  # without the warm-up
 

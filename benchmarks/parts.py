@@ -211,7 +211,7 @@ def evenly_spaced(rows: tuple[int, ...], count: int) -> list[int]:
 
 def run_baseline(bench: Benchmark, folder: str, epochs: int) -> list[dict[str, Any]]:
     """Train the literal baseline in a fresh process and return a row per epoch."""
-    command = [ROOT / "benchmarks" / "contenders" / "baseline.py", folder]
+    command = ["-m", "benchmarks.contenders.baseline", folder]
     command += ["--backbone", bench.backbone, "--epochs", str(epochs)]
     command += ["--weights", bench.weights] if bench.weights != "none" else []
     return [json.loads(line) for line in _output(command).splitlines()]

@@ -76,17 +76,12 @@ class Results:
 
     @property
     def main(self) -> Comparison:
-        """The costliest comparison, if possible with the preset ``best``."""
-        return self.main_of("")
+        """The costliest comparison, if possible with the preset ``best``; of several backbones the most accurate."""
 
-    def main_of(self, backbone: str) -> Comparison:
-        """Return the main comparison with this backbone, or with another if there is none with it."""
-
-        def weight(comparison: Comparison) -> tuple:
+        def weight(comparison: Comparison) -> tuple[bool, int, float]:
             named = {row["recipe"]: row for row in comparison.rows}
-            seed, most = named["seed"], max(row["accuracy_mean"] for row in comparison.rows)
-            cost = seed["epochs"] * seed["image_size"] ** 2
-            return seed["backbone"] == backbone, "best" in named, cost, seed["photos"], most
+            cost = named["seed"]["photos"] * named["seed"]["epochs"] * named["seed"]["image_size"] ** 2
+            return "best" in named, cost, max(row["accuracy_mean"] for row in comparison.rows)
 
         return max(self.comparisons, key=weight, default=Comparison())
 

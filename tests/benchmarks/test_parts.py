@@ -4,17 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
-from PIL import Image
-from torchvision import transforms
 
 from benchmarks import measure, parts
-from benchmarks.contenders import baseline
 from helpers.data.audit import audit_photos
-from helpers.data.augmentation import train_transform, val_transform
 from helpers.data.image_folder import find_photos
 from helpers.data.split import split_photos
-from helpers.recipe import Recipe
 
 
 @pytest.fixture
@@ -23,19 +17,6 @@ def small(grow, tmp_path):
     return parts.Benchmark(
         audit, split_photos(audit, 0.8, 0), "shufflenet_v2_x0_5", "none", parts.QUICK, tmp_path / "scratch"
     )
-
-
-def test_the_baselines_transforms_are_those_of_the_seed_recipe(small):
-    loaders = baseline.build_loaders(Path(parts.link_photos(small, "t", 32)))
-    torch.manual_seed(3)
-    photo = Image.effect_noise((320, 240), 60).convert("RGB")
-    for part, ours in (("train", train_transform(Recipe())), ("val", val_transform(Recipe()))):
-        theirs = loaders[part].dataset.transform
-        assert [type(step).__name__ for step in theirs.transforms if not isinstance(step, transforms.ToTensor)] == [
-            type(step).__name__ for step in ours.transforms if type(step).__name__ not in ("ToImage", "ToDtype")
-        ]
-        assert theirs(photo).shape == ours(photo).shape == (3, 224, 224)
-    assert torch.allclose(loaders["val"].dataset.transform(photo), val_transform(Recipe())(photo), atol=1e-6)
 
 
 def test_both_sides_read_the_same_photos_of_every_class(small):
@@ -52,6 +33,7 @@ def test_both_sides_read_the_same_photos_of_every_class(small):
 
 
 def test_the_baseline_reports_a_row_per_epoch(small):
+    small.backbone = "mobilenet_v2"
     rows = parts.run_baseline(small, parts.link_photos(small, "b", 8), epochs=2)
     assert [row["epoch"] for row in rows] == [0, 1]
     assert rows[0]["photos"] == 8

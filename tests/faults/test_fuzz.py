@@ -14,7 +14,6 @@ import tempfile
 import warnings
 import zipfile
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -23,7 +22,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from helpers.commands.parameters import parameters_of
+from helpers.commands.parameters import collect_parameters
 from helpers.common import tensors as tensors_module
 from helpers.common.errors import ParameterError, PhotosError, RunError, UserError, WeightsError
 from helpers.common.files import write_json
@@ -112,7 +111,7 @@ def test_parameter_files(content):
     with folder() as home:
         (home / "p.yaml").write_bytes(content)
         with works_or_raises(ParameterError, naming=["p.yaml"]):
-            found = parameters_of(SimpleNamespace(file=[str(home / "p.yaml")], parameter=[], data=None))
+            found = collect_parameters([str(home / "p.yaml")], [], None)
             with works_or_raises(ParameterError, naming=[*map(repr, found), *found]):
                 Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in found.items() if v is not None}))
 
