@@ -1,6 +1,6 @@
-"""Photos: from a folder to batches. Data flows one way: found, audited, split, decoded, augmented, loaded.
+"""From a folder of photos to batches. Data flows one way: found, audited, split, decoded, augmented, loaded.
 
-Read ``image_folder`` (which photos there are, and of which class), ``audit`` (unreadable files, duplicates), ``split``,
+Read ``image_folder`` (photos and their classes), ``audit`` (unreadable files, duplicates), ``split``,
 ``augmentation`` (the graded transforms), then ``loading/`` (batches, from memory or from disk). ``sources/`` finds,
 downloads or draws the photos.
 """
@@ -14,6 +14,7 @@ _MODULES = {  # imported when first used: finding and splitting photos work with
     "load_photo": "decode",
     "locate_photos": "sources.locate",
     "make_loaders": "loading.loaders",
+    "open_dataset": "sources.locate",
     "open_split": "split",
     "split_photos": "split",
     "train_transform": "augmentation",

@@ -28,6 +28,8 @@ def train(recipe: Recipe, root: Path, device: str | None = None) -> Run:
         run.save_environment(audit.fingerprint)
     with distributed.main_process_first():  # the others find decoded photos and downloaded weights there
         training = assemble(run, audit, split, run.cache)
+    for note in split.notes:
+        log(note)
     log(f"{run.relative(run.folder)}: {distributed.world_size()} processes, {training.loaders}")
     fit(*training, run, log)
     return run

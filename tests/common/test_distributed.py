@@ -139,7 +139,7 @@ def test_two_processes_reach_the_weights_of_one(runs):
         assert two.val_accuracy == one.val_accuracy
 
 
-def test_a_resumed_training_keeps_its_split(runs, monkeypatch):
+def test_a_resumed_training_keeps_its_split(runs, monkeypatch, capsys):
     folder, _ = runs
     path = folder / "alone" / "split.csv"
     swap = {"train": "val", "val": "train", "subset": "subset"}
@@ -150,6 +150,7 @@ def test_a_resumed_training_keeps_its_split(runs, monkeypatch):
     assert main(["train", "-f", str(folder / "small.yaml"), "-p", "run", "alone", "--no-notebook"]) == 0
     assert not (folder / "alone-2").exists()
     assert path.read_bytes() == before
+    assert f"the split is that of {path}" in capsys.readouterr().out
 
 
 def test_only_the_first_process_writes_and_prints(runs):
