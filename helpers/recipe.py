@@ -8,13 +8,14 @@ from __future__ import annotations
 import ast
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from helpers.common.errors import ParameterError
-from helpers.common.text import align, did_you_mean
+from helpers.common.text import align, did_you_mean, printable
 
 
 def _setting(default, meaning: str, unit: str = "", role: str = "training", choices: str = "", **limits):
@@ -35,14 +36,16 @@ class Recipe:
 
     # Photos
     dataset: str = _setting("flower_photos", "demo, flower_photos, or the path of a folder or archive", role="data")
-    demo_photos: int = _setting(160, "photos drawn per class", role="data", low=2)
+    demo_photos: int = _setting(160, "photos drawn per class", role="data", low=2, high=100_000)
     train_fraction: float = _setting(0.8, "share of the photos to train on", role="data", above=0, below=1)
 
     # Augmentation of the training photos, in the order in which it is applied
     augmentation: bool = _setting(True, "change training photos at random; False: prepare them like validation photos")
     rotation: float = _setting(30.0, "largest rotation, either way", "degrees", "augmentation", low=0, high=180)
     crop: str = _setting("center", "a central crop, or a random part of the photo", choices="center random_resized")
-    crop_size: int = _setting(448, "side of the crop; smaller photos get a black border", "px", "augmentation", low=8)
+    crop_size: int = _setting(
+        448, "side of the crop; smaller photos get a black border", "px", "augmentation", low=8, high=8192
+    )
     crop_scale: float = _setting(0.25, "smallest share of the photo in a crop", role="augmentation", above=0, high=1)
     horizontal_flip: float = _setting(0.5, "probability of a left-right flip", role="augmentation", low=0, high=1)
     vertical_flip: float = _setting(0.5, "probability of an upside-down flip", role="augmentation", low=0, high=1)
@@ -57,7 +60,9 @@ class Recipe:
     cutmix: float = _setting(0.0, "CutMix: paste a part of one photo into another, likewise; 0: off", low=0)
 
     # Validation and prediction
-    val_resize: int = _setting(256, "shorter side of a validation photo, then cropped", "px", "inference size", low=16)
+    val_resize: int = _setting(
+        256, "shorter side of a validation photo, then cropped", "px", "inference size", low=16, high=4096
+    )
     eval_image_size: int = _setting(0, "side of a validation image; 0: image_size", "px", "inference size", high=4096)
     test_flip: bool = _setting(False, "average the logits of a photo and its mirror image", role="inference")
 
@@ -71,8 +76,8 @@ class Recipe:
     dropout: float = _setting(0.5, "probability to drop a feature before the head", low=0, below=1)
 
     # Optimization
-    epochs: int = _setting(25, "passes over the training photos", role="training length", low=1)
-    batch_size: int = _setting(32, "photos per step", low=1)
+    epochs: int = _setting(25, "passes over the training photos", role="training length", low=1, high=10_000)
+    batch_size: int = _setting(32, "photos per step", low=1, high=65_536)
     optimizer: str = _setting("sgd", "the optimizer", choices="sgd adam adamw rmsprop")
     lr: float = _setting(1e-3, "learning rate at the start", above=0)
     head_lr: float = _setting(0.0, "learning rate of the head; 0: lr", low=0)
@@ -281,6 +286,8 @@ def _checked_value(f: dataclasses.Field, value: Any) -> Any:
         raise ParameterError(f"{shown}: expected {words}, got {type(value).__name__}{_hint(kind, value)}")
     if kind is float and not math.isfinite(value):
         raise ParameterError(f"{shown}: expected a finite number")
+    if kind is str:
+        _check_name(f.name, value)
     if f.metadata["choices"] and value not in f.metadata["choices"]:
         raise ParameterError(f"{shown}: choose one of {', '.join(f.metadata['choices'])}")
     for name, wrong, words in (
@@ -292,6 +299,16 @@ def _checked_value(f: dataclasses.Field, value: Any) -> Any:
         if name in f.metadata and wrong(f.metadata[name]):
             raise ParameterError(f"{shown}: must be {words} {f.metadata[name]}")
     return value
+
+
+def _check_name(setting: str, value: str) -> None:
+    """Refuse what cannot be, or be in, the name of a file on any system."""
+    if printable(value) != value:
+        raise ParameterError(f"{setting} = '{printable(value)}': control characters, or not UTF-8 text")
+    # Of a run, the file system's 255 bytes have to hold the number of a second run of this name, too.
+    most = 240 if setting == "run" else 255
+    if len(value) > 4000 or max(len(part.encode()) for part in re.split(r"[/\\]", value)) > most:
+        raise ParameterError(f"{setting} = '{value[:20]}…' is too long: a name has at most {most} bytes")
 
 
 def _hint(kind: type, value: Any) -> str:

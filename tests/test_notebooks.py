@@ -134,7 +134,7 @@ def test_papermill_leaves_every_file_and_repeats_a_headless_run_bit_identically(
     [
         ({"epochz": 3}, "ParameterError: parameter 'epochz' is unknown: did you mean 'epochs'?"),
         ({"dataset": "nowhere"}, "PhotosError: dataset = 'nowhere'"),
-        ({"work_dir": "file/runs"}, "RunError: work_dir: "),
+        ({"work_dir": "file/runs"}, "RunError: "),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
 )

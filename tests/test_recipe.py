@@ -72,6 +72,20 @@ def test_the_recipe_is_frozen():
         ({"epochs": 2.5}, "epochs = 2.5: expected a whole number"),
         ({"epochs": True}, "epochs = True: expected a whole number"),
         ({"epochs": 0}, "epochs = 0: must be at least 1"),
+        ({"epochs": 10**12}, "epochs = 1000000000000: must be at most 10000"),
+        ({"crop_size": 10**6}, "crop_size = 1000000: must be at most 8192"),
+        ({"demo_photos": 10**9, "dataset": "demo"}, "demo_photos = 1000000000: must be at most 100000"),
+        ({"batch_size": 10**9}, "must be at most 65536"),
+        *(
+            ({name: "x" * 300}, f"{name} = '{20 * 'x'}…' is too long")
+            for name in ("run", "work_dir", "dataset", "weights")
+        ),
+        *(({name: "a/" + "é" * 150}, "…' is too long: a name has at most 255 bytes") for name in ("photo", "teacher")),
+        ({"run": "x" * 250}, "is too long: a name has at most 240 bytes"),
+        ({"photo": "a/" * 3000}, "is too long"),
+        ({"dataset": "a\x1b[2J"}, "dataset = 'a\\x1b[2J': control characters"),
+        ({"photo": "\ud800"}, "photo = '\\ud800': control characters, or not UTF-8"),
+        ({"work_dir": "a\0b"}, "control characters"),
         ({"lr": -1}, "lr = -1: must be more than 0"),
         ({"lr": "1e-4"}, "in YAML a number with an exponent needs a point"),
         ({"lr": float("nan")}, "finite"),

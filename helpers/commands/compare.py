@@ -52,7 +52,8 @@ def run(options: argparse.Namespace) -> int:
     if options.output:
         check_fold_rule(options.output)  # before hours of training
     folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
-    audit, seeds, only, rows = open_dataset(seed, root), tuple(range(options.seeds)), tuple(options.only or ()), []
+    audit = open_dataset(next(iter(recipes.values())), root)  # decodes at the size that will be compared
+    seeds, only, rows = tuple(range(options.seeds)), tuple(options.only or ()), []
     for share in options.shares or [1.0]:
         protocol = Protocol(audit, root, options.folds, seeds, only, share)
         found, results = compare(recipes, protocol, folder, cost=f"{size} px, {epochs} epochs")

@@ -15,9 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from helpers.inference.export import export_run
+    from helpers.runs.finished import damage_named
     from helpers.runs.table import find_run
 
     folder = find_run(options.run)
-    target = export_run(folder, onnx=options.onnx, measure_speed=options.time, data=options.data)
+    with damage_named(folder):
+        target = export_run(folder, onnx=options.onnx, measure_speed=options.time, data=options.data)
     print(f"{target}: " + ", ".join(sorted(path.name for path in target.iterdir())))
     return 0

@@ -1,6 +1,8 @@
 """Parameters from the command line and from YAML files, as papermill takes them."""
 
 import argparse
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from helpers.recipe import Recipe
 
 
 def add_parameter_options(parser: argparse.ArgumentParser) -> None:
-    """Add the options from which ``parameters_of`` collects."""
+    """Add the options that ``parameters_of`` reads."""
     parser.add_argument("-f", "--file", action="append", default=[], help="YAML file with parameters; may be repeated")
     parser.add_argument(
         *("-p", "--parameter"),
@@ -24,28 +26,23 @@ def add_parameter_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", help="folder or archive of photos: the parameter dataset")
 
 
-def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return the parameters that the options give; see ``collect_parameters``."""
-    return collect_parameters(options.file, options.parameter, options.data)
-
-
 def recipe_of(parameters: dict[str, Any], preset: str = "demo") -> Recipe:
     """Return the recipe that the parameters describe, of this preset if they name none."""
     given = {name: value for name, value in parameters.items() if value is not None}
     return Recipe.from_preset(**{"preset": preset, **given})
 
 
-def collect_parameters(files: list[str], pairs: list[list[str]], data: str | None) -> dict[str, Any]:
+def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
     """Collect parameters from YAML files, then from ``-p NAME VALUE``, then from ``--data``; later ones win.
 
     Raises ParameterError: a file cannot be read, or holds anything but names with values.
     """
     parameters: dict[str, Any] = {}
-    for file in files:
+    for file in options.file:
         parameters |= _read_yaml(file)
-    parameters |= {name: _typed(value) for name, value in pairs}
-    if data:
-        parameters["dataset"] = str(Path(data).resolve()) if Path(data).exists() else data
+    parameters |= {name: _typed(value) for name, value in options.parameter}
+    if options.data:
+        parameters["dataset"] = str(Path(options.data).resolve()) if os.path.exists(options.data) else options.data
     return parameters
 
 
@@ -66,11 +63,7 @@ def _read_yaml(file: str) -> dict[str, Any]:
 def _typed(text: str) -> Any:
     """Read the value as papermill's own ``-p`` does: whole number, number, True, False, None, or text."""
     words = {"True": True, "False": False, "None": None}
-    if text in words:
-        return words[text]
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            pass
+    for read in (words.__getitem__, int, float):
+        with contextlib.suppress(KeyError, ValueError):
+            return read(text)
     return text

@@ -37,6 +37,7 @@ def run(options: argparse.Namespace) -> int:
         raise ParameterError(f"--batch-size {options.batch_size}: must be at least 1")
 
     from helpers.inference import contact_sheet, expand_paths, open_predictor, summary
+    from helpers.runs.finished import damage_named
     from helpers.runs.table import find_run
 
     table = _output_path("--csv", options.csv)
@@ -49,7 +50,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"skipped, not photos by their suffix: {found.skipped}", file=sys.stderr)
     if not found.photos:
         raise ParameterError("no photo was found")
-    predictor = open_predictor(folder, options.device)
+    with damage_named(folder):
+        predictor = open_predictor(folder, options.device)
     counts = summary.PredictionSummary(predictor.classes, summary.trained_names(folder))
     selection = contact_sheet.SheetSelection(predictor.classes)
     predictions = progress(predictor.predict(found.photos, options.batch_size), len(found.photos), "photos")

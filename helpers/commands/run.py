@@ -19,6 +19,7 @@ import psutil
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
 from helpers.common.errors import ParameterError, RunError, UserError
+from helpers.common.files import make_folder
 from helpers.common.text import duration
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
@@ -60,11 +61,11 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     from helpers.runs import locks
     from helpers.runs import results as results_file
     from helpers.runs.recipe_file import has_recipe, save_recipe
-    from helpers.runs.run import make_folder, plan_run, project_root
+    from helpers.runs.run import OTHER_FOLDER, plan_run, project_root
 
     root = project_root(notebook.resolve().parent)
     folder = plan_run(recipe, root)
-    make_folder(folder)
+    make_folder(folder, OTHER_FOLDER)
     locks.hold(folder, "notebook")
     locks.wait_until_free(folder)  # a killed run's kernel may still be ending
     continued = has_recipe(folder)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ from helpers.evaluation.embedding import evenly_spaced, pca, tsne
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
-from helpers.evaluation.predictions import StoredPredictions, predict
+from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import explain
 from helpers.inference import expand_paths, open_predictor, photo_figure
 from helpers.models.averaging import with_tta
@@ -34,7 +35,7 @@ from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
 from helpers.plots import predictions as prediction_plots
 from helpers.recipe import Recipe
-from helpers.runs.finished import FinishedRun
+from helpers.runs.finished import FinishedRun, damage_named
 from helpers.runs.history import History
 from helpers.runs.saving import load_best_model
 from helpers.training import learning_rates
@@ -54,31 +55,32 @@ class RunData:
     def __init__(self, run: FinishedRun, root: Path, data: str | None = None, log: Callable[[str], None] = print):
         self.run, self.root, self.data, self.log = run, root, data, log
 
-    @cached_property
-    def recipe(self) -> Recipe:
-        if self.run.recipe is None:
-            raise RunError("recipe.json cannot be read")
-        return self.run.recipe
+    def _part(self, name: str) -> Any:
+        if not (value := getattr(self.run, name)):
+            raise RunError(next((note for note in self.run.notes if name in note), f"the run has no {name} yet"))
+        return value
 
-    @cached_property
+    @property
+    def recipe(self) -> Recipe:
+        return self._part("recipe")
+
+    @property
     def history(self) -> History:
-        if not self.run.history:
-            raise RunError("history.csv cannot be read, or holds no epoch yet")
-        return self.run.history
+        return self._part("history")
+
+    @property
+    def predictions(self) -> StoredPredictions:
+        return self._part("predictions")
 
     @cached_property
     def audit(self) -> Audit:
         """The photos as they are now; logs if they are not those of the run."""
-        if self.data is None and self.run.recipe is None:
-            raise RunError("recipe.json cannot be read: --data says where the photos are")
         try:
-            audit = audit_photos(find_photos(locate_existing(self.run.recipe or Recipe(), self.root, self.data)))
+            audit = audit_photos(find_photos(locate_existing(self.recipe, self.root, self.data)))
         except PhotosError as error:
             raise PhotosError(f"{error} (--data says where the photos are now)") from error
-        then = self.run.environment.get("data_fingerprint")
-        if then != audit.fingerprint:
-            other = "are not those of the run" if then else "may be others than the run's: environment.json is lost"
-            self.log(f"the photos in {audit.photos.root} {other}")
+        if self.run.environment.get("data_fingerprint") != audit.fingerprint:
+            self.log(f"the photos in {audit.photos.root} are not those of the run")
         return audit
 
     @cached_property
@@ -88,20 +90,6 @@ class RunData:
     @cached_property
     def model(self) -> nn.Module:
         return with_tta(load_best_model(self.run.folder, pick_device("auto")), self.recipe)
-
-    @cached_property
-    def predictions(self) -> StoredPredictions:
-        """The run's predictions; if the file is lost or damaged, the saved model predicts again."""
-        if self.run.predictions is not None:
-            return self.run.predictions
-        try:
-            new = predict(self.model, self.loader(self.split.val), torch.float32)
-        except UserError as error:
-            raise RunError(f"predictions.csv cannot be read, and the model cannot predict again: {error}") from error
-        self.log("predictions.csv cannot be read: best_model.pth predicted again")
-        photos = self.audit.photos
-        names = tuple(photos.names[i] for i in self.split.val)
-        return StoredPredictions(names, photos.classes, new.logits.double().softmax(1), new.labels)
 
     @cached_property
     def rows(self) -> list[int]:
@@ -169,9 +157,14 @@ def suspects(run: RunData) -> Figure:
 
 
 def your_photo(run: RunData) -> Figure:
-    """Draw the predictions for the photos that the recipe's ``photo`` names, or for one validation photo."""
-    given = run.recipe.photo
-    path = run.root / Path(given).expanduser() if given else run.audit.photos.path(run.split.val[0])
+    """Draw the predictions for the photos that the recipe's ``photo`` names, or for one validation photo.
+
+    Whoever made the run wrote the recipe, which may name any picture of this machine: only the run's own are opened.
+    """
+    photos = run.audit.photos
+    path = run.root / Path(run.recipe.photo or photos.path(run.split.val[0])).expanduser()
+    if not path.resolve().is_relative_to(photos.root.resolve()):
+        raise RunError(f"photo = {run.recipe.photo!r} is not opened unasked: python -m helpers predict PHOTO draws it")
     own, predictor = expand_paths([path]), open_predictor(run.run.folder)
     for problem in own.problems:
         run.log(problem)
@@ -211,13 +204,15 @@ def draw_all(run: RunData, folder: Path, log: Callable[[str], None] = print) -> 
     Returns:
         The names of the missing figures.
     """
-    missing: dict[str, list[str]] = {}  # by reason
+    missing: dict[str, str] = {}  # names and reasons
     for name, draw in FIGURES.items():
         try:
-            save_figure(folder / f"{name}.png", draw(run))
+            with damage_named(run.run.folder):
+                figure = draw(run)
+            save_figure(folder / f"{name}.png", figure)
             log(f"drawn: {folder / name}.png")
         except UserError as error:
-            missing.setdefault(str(error), []).append(name)
-    for reason, names in missing.items():
-        log(f"not drawn: {', '.join(names)}\n    {reason}")
-    return [name for name in FIGURES if any(name in names for names in missing.values())]
+            missing[name] = str(error)
+    for reason in dict.fromkeys(missing.values()):
+        log(f"not drawn: {', '.join(name for name in missing if missing[name] == reason)}\n    {reason}")
+    return list(missing)

@@ -12,11 +12,12 @@ import os
 import re
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from helpers.common.errors import RunError
+from helpers.common.errors import RunError, UserError
 from helpers.common.text import printable
 
 if TYPE_CHECKING:
@@ -87,6 +88,16 @@ def write_atomically(path: Path, content: bytes | memoryview, previous: Path | N
         ) from error
 
 
+def make_folder(folder: Path, remedy: str, error: type[UserError] = RunError) -> None:
+    """Make a folder and check that it can be written; otherwise raise the error, which ends in ``remedy``."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as cause:
+        raise error(f"{folder} cannot be written ({cause.strerror}): {remedy}") from cause
+
+
 def csv_text(rows: Iterable[Iterable[Any]]) -> str:
     """Format rows as CSV, lines ended by a line feed.
 
@@ -149,14 +160,8 @@ def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 120) -> bytes:
 
 
 def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the format of the path's suffix; make its folder if need be.
-
-    Raises RunError: the folder cannot be made or written.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RunError(f"{path.parent} cannot be made ({error.strerror}): choose another folder") from error
+    """Write a figure in the format of the path's suffix; make its folder if need be."""
+    make_folder(path.parent, "choose another folder")
     write_atomically(path, figure_bytes(figure, path.suffix.lower().removeprefix(".")))
 
 

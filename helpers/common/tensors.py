@@ -7,6 +7,7 @@ from typing import Any
 
 import psutil
 import torch
+from torch.utils._pytree import tree_leaves
 
 from helpers.common.errors import RunError
 from helpers.common.files import read_bytes, write_atomically
@@ -23,7 +24,18 @@ def save_tensors(path: Path, value: Any, previous: Path | None = None) -> None:
     write_atomically(path, buffer.getbuffer(), previous)
 
 
-def load_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
+def tensor_fault(tensor: torch.Tensor) -> str:
+    """Say why a tensor from a file is not one of ordinary numbers in memory of their own; empty if it is.
+
+    A view with a stride of 0 claims terabytes in a file of bytes, and takes them once it is copied.
+    """
+    if tensor.layout != torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+        return f"a tensor is {str(tensor.layout).removeprefix('torch.')} on {tensor.device}, not of plain numbers"
+    size, held = tensor.numel() * tensor.element_size(), tensor.untyped_storage().nbytes()
+    return f"a tensor of {size:,} bytes has {held:,} in the file" if size > held else ""
+
+
+def load_tensors(path: Path) -> Any:
     """Load what ``save_tensors`` saved.
 
     Raises RunError: the file is missing, damaged (even by one bit), or holds anything but tensors and plain values.
@@ -35,7 +47,12 @@ def load_tensors(path: Path, device: torch.device | str = "cpu") -> Any:
             damaged = archive.testzip()  # torch.save stores a CRC-32 of each part, torch.load ignores it
         if damaged:
             raise ValueError(f"{damaged} was changed")
-        return torch.load(io.BytesIO(content), map_location=device, weights_only=True)
+        value = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+        if faults := [
+            fault for leaf in tree_leaves(value) if isinstance(leaf, torch.Tensor) and (fault := tensor_fault(leaf))
+        ]:
+            raise ValueError(faults[0])
+        return value
     except FileNotFoundError as error:
         raise RunError(f"{path} does not exist: run the training first") from error
     except Exception as error:  # torch and zipfile raise many kinds

@@ -76,12 +76,17 @@ class Results:
 
     @property
     def main(self) -> Comparison:
-        """The costliest comparison, if possible with the preset ``best``; of several backbones the most accurate."""
+        """The costliest comparison, if possible with the preset ``best``."""
+        return self.main_of("")
 
-        def weight(comparison: Comparison) -> tuple[bool, int, float]:
+    def main_of(self, backbone: str) -> Comparison:
+        """Return the main comparison with this backbone, or with another if there is none with it."""
+
+        def weight(comparison: Comparison) -> tuple:
             named = {row["recipe"]: row for row in comparison.rows}
-            cost = named["seed"]["photos"] * named["seed"]["epochs"] * named["seed"]["image_size"] ** 2
-            return "best" in named, cost, max(row["accuracy_mean"] for row in comparison.rows)
+            seed, most = named["seed"], max(row["accuracy_mean"] for row in comparison.rows)
+            cost = seed["epochs"] * seed["image_size"] ** 2
+            return seed["backbone"] == backbone, "best" in named, cost, seed["photos"], most
 
         return max(self.comparisons, key=weight, default=Comparison())
 

@@ -1,7 +1,5 @@
 """Audit the photos before anything is learned from them: which are readable, how large, and which are duplicates."""
 
-from __future__ import annotations
-
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
@@ -28,7 +26,7 @@ Group = tuple[int, ...]  # positions in Audit.photos
 
 @dataclass(frozen=True)
 class Audit:
-    """The readable photos, and what was found out about all files."""
+    """The readable photos, and the findings about all files."""
 
     found: PhotoSet  # all files
     rows: tuple[int, ...]  # (n,) positions of the readable photos in found, ascending
@@ -37,28 +35,29 @@ class Audit:
     hashes: tuple[str, ...]  # (n,) SHA-256 of the files
     perceptual_hashes: np.ndarray  # bool (n, 64)
     key: str  # names the cache's entries for these files
-    made: dict[Path, Arrays] = field(default_factory=dict, repr=False)  # entries that were made with this audit
+    made: dict[Path, Arrays] = field(default_factory=dict, repr=False)  # cache entries filled by the audit's pass
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"made": {}}  # other processes read them from the cache
 
     @cached_property
     def photos(self) -> PhotoSet:
+        """Return the readable photos."""
         return self.found.subset(self.rows)
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 over the names and contents of the readable photos: the same for the same data."""
+        """Return the SHA-256 of the names and contents of the readable photos."""
         return _sha256(sorted(_lines(self.photos.names, self.hashes)))
 
     @cached_property
     def duplicates(self) -> tuple[Group, ...]:
-        """Byte-identical photos within one class."""
+        """Return the groups of byte-identical photos within one class."""
         return tuple(group for group in self._identical if len({self.photos.labels[i] for i in group}) == 1)
 
     @cached_property
     def cross_class_duplicates(self) -> tuple[Group, ...]:
-        """Byte-identical photos in several classes."""
+        """Return the groups of byte-identical photos in several classes."""
         return tuple(group for group in self._identical if len({self.photos.labels[i] for i in group}) > 1)
 
     @cached_property
@@ -69,7 +68,7 @@ class Audit:
         return [tuple(group) for group in groups.values() if len(group) > 1]
 
     def table(self) -> list[tuple[str, ...]]:
-        """A header, a row per class and a last one for all, as text.
+        """Return a header, a row per class and one for all photos, as text.
 
         Columns: class, photos, unreadable files, photos with an identical one in the same class and
         in another, smallest, median and largest size (width × height in px, by area).
@@ -81,14 +80,12 @@ class Audit:
 
     def _row(self, title: str, chosen: np.ndarray, name: str | None) -> tuple[str, ...]:
         unreadable = sum(name is None or name in Path(file).parent.parts for file, _ in self.unreadable)
-        twice, elsewhere = (sum(bool(chosen[i]) for g in gs for i in g) for gs in self._all_duplicates())
+        groups = self.duplicates, self.cross_class_duplicates
+        twice, elsewhere = (sum(bool(chosen[i]) for group in each for i in group) for each in groups)
         return (title, *map(str, (chosen.sum(), unreadable, twice, elsewhere)), *map(_size, _three(self.sizes[chosen])))
 
-    def _all_duplicates(self) -> tuple[tuple[Group, ...], tuple[Group, ...]]:
-        return self.duplicates, self.cross_class_duplicates
-
     def __str__(self) -> str:
-        """A table, then the culprits by name."""
+        """Summarize in a table, then list unreadable and duplicate files."""
         lines = [f"{name:<14} {count:>6} photos" for name, count in self.photos.counts().items()]
         lines.append(f"{'together':<14} {len(self.photos):>6} photos in {len(self.photos.classes)} classes")
         smallest, median, largest = _three(self.sizes)
@@ -106,11 +103,11 @@ class Audit:
 def audit_photos(
     photos: PhotoSet, recipe: Recipe | None = None, cache: Path | None = None, workers: int | None = None
 ) -> Audit:
-    """Hash every file and decode every photo once.
+    """Hash every file, and decode every photo once.
 
     Args:
-        recipe: with a cache, the arrays that its loaders need are made from the same decoded pixels.
-        cache: folder that keeps the audit and decoded photos from run to run; None keeps nothing.
+        recipe: with a cache, the arrays for its loaders are made in the same pass. Without one, none are.
+        cache: folder that keeps the audit and decoded photos between runs; None keeps nothing.
         workers: threads; None: one per core and a few.
 
     Raises:
@@ -132,7 +129,7 @@ def audit_photos(
 
 
 def _hash_file(path: Path) -> tuple[str, str]:
-    """The file's SHA-256, or nothing and the reason why it cannot be read."""
+    """Return the file's SHA-256, or an empty one and the reason why it cannot be read."""
     if printable(path.name) != path.name:
         return "", "its name is not plain UTF-8 text: rename it"
     try:
@@ -143,7 +140,8 @@ def _hash_file(path: Path) -> tuple[str, str]:
 
 def perceptual_hash(photo: Image.Image) -> np.ndarray:
     """Hash what a photo shows: bool ``(64,)``, the low frequencies above their median (pHash; Zauner, 2010)."""
-    pixels = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.LANCZOS))
+    # The gap is as small as it can be: at 3, a pair of the 1,607 real photos is not found any more.
+    pixels = np.asarray(photo.convert("L").resize((32, 32), Image.Resampling.BICUBIC, reducing_gap=4.0))
     low = scipy.fft.dctn(pixels)[:8, :8].ravel()
     return low > np.median(low)
 
@@ -161,7 +159,7 @@ FACTS = Derived(
 def _decode(
     photos: PhotoSet, hashes: Sequence[str], key: str, recipe: Recipe | None, cache: Path | None, workers: int | None
 ) -> tuple[Arrays, dict[Path, Arrays]]:
-    """``FACTS`` of each file: from the cache, or from one pass over the photos, and what else that pass made."""
+    """Return ``FACTS`` from the cache, or from one pass over the photos, and the cache entries filled by it."""
     entries = {}
     if cache:
         entry = cache / f"{FACTS.name}-{key}"
@@ -194,7 +192,7 @@ def _sha256(lines: Iterable[str]) -> str:
 
 
 def _three(sizes: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The smallest, the median and the largest by area; of an even number, the upper median."""
+    """Return the smallest, the (upper) median and the largest size by area."""
     order = sizes.prod(1).argsort(kind="stable")
     return tuple(sizes[order[i]] for i in (0, len(order) // 2, -1))
 
@@ -204,6 +202,6 @@ def _size(size: np.ndarray) -> str:
 
 
 def _named(title: str, entries: list[str], most: int = 10) -> list[str]:
-    """The title with the number of entries, then the entries themselves, at most ten."""
+    """Return the title with the number of entries, then at most ten of them."""
     lines = [f"{title}: {len(entries) or 'none'}", *(f"  {entry}" for entry in entries[:most])]
     return [*lines, f"  … and {len(entries) - most} more"] if len(entries) > most else lines

@@ -1,10 +1,7 @@
-"""Transforms of training and validation photos, as torchvision's transforms.
+"""Make the transforms of training and validation photos, from torchvision's.
 
-These two lists are the definition. ``loading.batch_augmentation`` does the same to whole batches; a test holds the two
-against each other.
+They are the definition; ``loading.batch_augmentation`` does the same to whole batches, and a test compares the two.
 """
-
-from __future__ import annotations
 
 import torch
 from torchvision.transforms import InterpolationMode, v2
@@ -76,7 +73,7 @@ def val_geometry(recipe: Recipe) -> list[v2.Transform]:
 
 
 def is_recipes(transform: v2.Transform, own: v2.Compose) -> bool:
-    """Whether a transform is the recipe's ``own``, made by the functions above and not changed since."""
+    """Tell whether a transform is the recipe's ``own``, made by the functions above and not changed since."""
 
     def state(compose: v2.Compose) -> list[tuple[type, str]]:
         return [(type(each), repr(vars(each))) for each in (compose, *compose.transforms)]

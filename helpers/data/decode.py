@@ -1,6 +1,4 @@
-"""Decode photos to 8-bit RGB, upright, whatever their format: one, or each of many once."""
-
-from __future__ import annotations
+"""Decode photos to upright 8-bit RGB, whatever their format."""
 
 import warnings
 from collections.abc import Callable, Iterable
@@ -14,16 +12,17 @@ from helpers.common.errors import PhotosError
 from helpers.common.files import regular
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
-LARGE = 25_000_000  # pixels; larger photos are decoded one at a time, or several threads would need gigabytes
-# Other formats are not tried, whatever a file's name: EPS, for one, would be handed to Ghostscript.
+MAX_ASPECT = 50  # longer strips, scaled until their shorter side fits the network, would fill the memory
+LARGE = 25_000_000  # pixels; larger photos are decoded one at a time: in several threads they would need gigabytes
+# Others are not tried, whatever the file's name: Pillow would hand EPS to Ghostscript.
 FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG includes the MPO files of phones
 
 
 def load_photo(path: Path | str) -> Image.Image:
-    """Decode a photo as 8-bit RGB, upright.
+    """Decode a photo to upright 8-bit RGB.
 
-    EXIF orientation is applied, 16-bit values are scaled (not cut off), transparency is laid over
-    white, and the first frame of an animation is taken.
+    EXIF orientation is applied, 16-bit values are scaled, transparency is shown on white, and of an
+    animation the first frame is taken.
 
     Raises:
         PhotosError: the file is missing, damaged, not a photo, or larger than ``MAX_PIXELS``.
@@ -34,17 +33,17 @@ def load_photo(path: Path | str) -> Image.Image:
 def decode_each(
     paths: Iterable[tuple[int, Path]], use: Callable[[int, Image.Image], None], workers: int | None = None
 ) -> dict[int, str]:
-    """Decode each photo once, in threads, and call ``use(row, photo)``; large photos follow one at a time.
+    """Decode photos in threads and call ``use(row, photo)`` for each; large photos follow one at a time.
 
     Args:
         paths: pairs of row and path.
         workers: threads; None: one per core and a few.
 
     Returns:
-        Why a row has no photo, for the files that are not photos.
+        Row → reason, for the files that are not readable photos.
 
     Raises:
-        PhotosError: a file cannot be read at the moment, or memory is short: not the file's fault.
+        PhotosError: the system cannot read a file, or has too little memory.
     """
     problems, large = {}, []
 
@@ -73,11 +72,13 @@ def decode_each(
 
 
 def _load(path: Path | str, most: int) -> Image.Image | None:
-    """The photo, or None if it has more than ``most`` pixels, though not too many."""
+    """Decode a photo; None if it has more than ``most`` pixels, but at most ``MAX_PIXELS``."""
     try:
         with open(path, "rb", opener=regular) as file, Image.open(file, formats=FORMATS) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
+            if max(photo.size) > MAX_ASPECT * min(photo.size):
+                raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, not a photo")
             if photo.width * photo.height > most:
                 return None
             photo.load()
@@ -101,10 +102,9 @@ def _to_rgb(photo: Image.Image) -> Image.Image:
 
 
 def _to_8_bit(photo: Image.Image) -> Image.Image:
-    """Scale greyscale of more than 8 bits; Pillow's own conversion would cut it off at 255.
+    """Scale greyscale of more than 8 bits, which Pillow's own conversion would clip at 255.
 
-    White is the format's (1 for fractions, 65,535 for 16 bits and whatever fits into them), so that a dark photo stays
-    dark. Larger values have no known white: the largest one is taken.
+    White is 1 for fractions and 65,535 otherwise, so that a dark photo stays dark; beyond that, the largest value.
     """
     values = np.nan_to_num(np.asarray(photo, dtype=np.float64), posinf=0.0)
     largest = values.max(initial=0)

@@ -1,4 +1,4 @@
-"""Which photos there are, and of which class: reading the folder layouts that people have.
+"""Find photos and their classes in the usual folder layouts.
 
 Two layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<class>/``, ``val/<class>/``,
 with optional ``classes.txt`` (their order), ``train.txt`` and ``val.txt`` (lines ``rose/a.jpg 2``).
@@ -16,18 +16,14 @@ from helpers.common.files import read_bytes
 from helpers.common.text import did_you_mean_path, printable
 
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
-
-
 VAL_NAMES = ("val", "valid", "validation")
-
-
-# Names of parts of a data set. A problem that has only such classes is none.
+# Names of the parts of a data set: folders of these names alone are not classes.
 PART_NAMES = {"train", "training", *VAL_NAMES, "test", "testing"}
 
 
 @dataclass(frozen=True)
 class PhotoSet:
-    """``n`` photos in a fixed order."""
+    """A list of ``n`` photos and their labels, in a fixed order."""
 
     root: Path
     classes: tuple[str, ...]  # a label is a position in it
@@ -39,33 +35,34 @@ class PhotoSet:
         return len(self.names)
 
     def path(self, index: int) -> Path:
+        """Return a photo's path."""
         return self.root / self.names[index]
 
     def counts(self) -> dict[str, int]:
-        """Photos per class, in the classes' order; 0 where there are none."""
+        """Count the photos of each class, in the classes' order."""
         return {name: self.labels.count(label) for label, name in enumerate(self.classes)}
 
     def first_of_each(self, count: int) -> dict[str, list[int]]:
-        """Positions of the first ``count`` photos of each class."""
+        """Return the positions of the first ``count`` photos of each class."""
         return {
             name: [i for i, own in enumerate(self.labels) if own == label][:count]
             for label, name in enumerate(self.classes)
         }
 
     def subset(self, indices: Iterable[int]) -> PhotoSet:
-        """Only these photos, with the same classes."""
+        """Return these photos alone, with the same classes."""
         chosen = list(indices)
         names, labels, subsets = ([column[i] for i in chosen] for column in (self.names, self.labels, self.subsets))
         return PhotoSet(self.root, self.classes, tuple(names), tuple(labels), tuple(subsets))
 
 
 def find_photos(root: Path | str) -> PhotoSet:
-    """The photos below ``root``, whichever layout it has.
+    """Find the photos below ``root``, in either layout.
 
     Raises:
-        PhotosError: the folder does not exist, cannot be read, holds fewer than two classes, or
-            holds folders of folders. Taking those for classes is how several published solutions of
-            this assignment trained "train against val" and were stuck at an accuracy of 79.99 %.
+        PhotosError: the folder does not exist, cannot be read, holds fewer than two classes, or holds
+            folders of folders. Several published solutions of this assignment took ``train`` and ``val``
+            for classes, and were stuck at an accuracy of 79.99 %.
     """
     try:
         return _read_layout(_unwrapped(_existing(Path(root))))
@@ -156,12 +153,12 @@ def _listed_photo(line: str, where: str, classes: tuple[str, ...]) -> tuple[Path
     name, _, label = line.strip().replace("\t", " ").rpartition(" ")
     if not name or not label.isdecimal() or int(label) >= len(classes):
         raise PhotosError(f"{where}: {line!r} is not 'class/photo.jpg label' with a label < {len(classes)}")
-    return Path(name.strip().replace("\\", "/")), int(label)  # lists written on Windows have backslashes
+    return Path(name.strip().replace("\\", "/")), int(label)  # Windows writes backslashes
 
 
 def _lines(path: Path) -> list[str]:
     try:
-        return read_bytes(path).decode("utf-8-sig").splitlines()  # Windows' editors begin a file with a mark
+        return read_bytes(path).decode("utf-8-sig").splitlines()  # Windows' editors may write a byte order mark
     except UnicodeDecodeError as error:
         raise PhotosError(f"{path} is not UTF-8 text: save it anew as UTF-8") from error
 
@@ -175,7 +172,7 @@ def _existing(root: Path) -> Path:
 
 
 def _unwrapped(root: Path) -> Path:
-    """Archives often hold one folder that holds everything. A lone ``train/`` is no wrapping: where is the rest?"""
+    """Descend through folders that hold a single folder, as archives often do, but not into a lone ``train/``."""
     folders = _folders(root)
     while len(folders) == 1 and _is_wrapping(folders[0]):
         root, folders = folders[0], _folders(folders[0])
@@ -205,7 +202,7 @@ def _refuse_nested(root: Path, folders: list[Path]) -> None:
 
 
 def _holds_photos(folder: Path, seen: set[Path]) -> bool:
-    """Whether there are photos in it at any depth; ``seen`` ends a loop of links."""
+    """Tell whether there are photos at any depth; ``seen`` ends a loop of links."""
     if folder.resolve() in seen:
         return False
     seen.add(folder.resolve())
@@ -213,7 +210,7 @@ def _holds_photos(folder: Path, seen: set[Path]) -> bool:
 
 
 def _class_root(folder: Path) -> Path:
-    """The next folder at or below this one with photos in its folders: what to point to instead."""
+    """Return the nearest folder at or below this one whose folders hold photos."""
     found = folder
     for _ in range(8):
         inner = _folders(found)
@@ -238,7 +235,7 @@ def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
 
 
 def _folders(folder: Path) -> list[Path]:
-    """Sub-folders by name; hidden ones and those that archives of macOS bring are passed over."""
+    """List sub-folders by name, without hidden ones and those that macOS puts into archives."""
     if not folder.is_dir():
         return []
     return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))

@@ -1,4 +1,4 @@
-"""Photos that show the same: identical files, and near-duplicates by perceptual hash."""
+"""Find photos that show the same: identical files, and near-duplicates by perceptual hash."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from helpers.data.audit import Audit
 if TYPE_CHECKING:
     from helpers.data.split import Split  # which groups photos by scene
 
-# Bits of 64 in which two photos' hashes may differ. Looked at, pair by pair, on the 1,607 real photos: up to 8 all
-# three pairs show the same; at 10 and 12, nine of 28 are of one class, and five of these show the same sunflowers.
+# Bits of 64 in which two photos' hashes may differ, chosen by looking at the pairs among the 1,607 real photos: up to
+# 8, all three show the same; at 10 and 12, nine of 28 are of one class, and five of these show the same sunflowers.
 DISTANCE, DISTANCE_WITHIN_CLASS = 8, 12
 
 
@@ -62,7 +62,7 @@ def _similar(audit: Audit, photos: np.ndarray) -> np.ndarray:
 
 
 def rank_pairs(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
-    """The pairs, contradictions (two classes) first, then those with one photo in training and one in validation."""
+    """Sort pairs: those of two classes first, then those with one photo in training and one in validation."""
     labels, val = audit.photos.labels, set(split.val)
 
     def rank(pair: Pair) -> tuple[bool, bool, bool, int]:
@@ -73,7 +73,7 @@ def rank_pairs(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
 
 
 def in_words(pair: Pair, audit: Audit, split: Split) -> str:
-    """Two lines: the classes and how near the two are, and on which sides of the split."""
+    """Describe a pair in two lines: classes and distance, and the sides of the split."""
     photos, side = audit.photos, dict.fromkeys(split.train, "training") | dict.fromkeys(split.val, "validation")
     near = "identical" if pair.identical else f"{pair.bits} of 64 bits differ"
     classes, sides = (
@@ -86,8 +86,8 @@ def in_words(pair: Pair, audit: Audit, split: Split) -> str:
 def group_scenes(audit: Audit) -> np.ndarray:
     """Number the scenes, int64 ``(n,)``: photos that show the same have the same number, whatever their classes.
 
-    Identical files and near-duplicates belong together, and so do those that are linked by others. A few photos that
-    only look alike are linked too: that costs nothing, while a scene on both sides of a split inflates the accuracy.
+    Photos linked by others belong together too. A few that only look alike are linked: that costs nothing, while a
+    scene on both sides of a split inflates the accuracy.
     """
     # Of photos with the same hash and class, the first stands for all: a folder of blank pictures has n² pairs.
     keys = np.column_stack([audit.perceptual_hashes, audit.photos.labels])

@@ -1,7 +1,5 @@
 """Training and validation photos: seeded, stratified, near-duplicates on one side."""
 
-from __future__ import annotations
-
 import csv
 from collections import Counter
 from dataclasses import dataclass, field, replace
@@ -39,11 +37,11 @@ def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0
 
 @dataclass(frozen=True)
 class Split:
-    """Positions in a PhotoSet, ascending; no position is on both sides."""
+    """The positions of training and validation photos in a PhotoSet, ascending."""
 
     train: tuple[int, ...]
     val: tuple[int, ...]
-    notes: tuple[str, ...] = field(default=(), compare=False)  # what was done to a given split; not in split.csv
+    notes: tuple[str, ...] = field(default=(), compare=False)  # remarks for the reader; not in split.csv
 
 
 def split_photos(audit: Audit, train_fraction: float, seed: int) -> Split:
@@ -82,18 +80,17 @@ def open_split(path: Path, audit: Audit, recipe: Recipe) -> Split:
 
 
 def write_split(path: Path, photos: PhotoSet, split: Split) -> None:
-    """``split.csv``: a row (name, class, subset) per photo, in the PhotoSet's order."""
+    """Write ``split.csv``: a row (name, class, subset) per photo, in the PhotoSet's order."""
     side = {i: name for name in ("train", "val") for i in getattr(split, name)}
     rows = [[photos.names[i], photos.classes[photos.labels[i]], side[i]] for i in sorted(side)]
     write_atomically(path, csv_text([["name", "class", "subset"], *rows]).encode())
 
 
 def read_split(path: Path, photos: PhotoSet) -> Split:
-    """The split that ``write_split`` wrote.
+    """Read what ``write_split`` wrote.
 
     Raises:
-        PhotosError: the file is missing or none of ours, or a photo that it names is not among the photos, has
-            another class there, or is named twice.
+        PhotosError: the file is missing or not a split, or a photo in it is missing, of another class, or listed twice.
     """
     position = {name: i for i, name in enumerate(photos.names)}
     sides: dict[str, list[int]] = {"train": [], "val": []}
@@ -156,9 +153,10 @@ def _divide(photos: PhotoSet, group: np.ndarray, total: int, seed: int) -> Split
     train: set[int] = set()
     for fits in (lambda label, count: count <= quota[label], lambda label, count: count < left[label]):
         for rows in ordered:  # again, if quotas were not filled: photos of any class then
+            if len(train) + len(rows) > total or not train.isdisjoint(rows):
+                continue
             needed = Counter(photos.labels[i] for i in rows)
-            enough = train.isdisjoint(rows) and len(train) + len(rows) <= total
-            if enough and all(fits(label, count) for label, count in needed.items()):
+            if all(fits(label, count) for label, count in needed.items()):
                 quota.subtract(needed)
                 left.subtract(needed)
                 train.update(rows)
@@ -176,7 +174,7 @@ def _absent(photos: PhotoSet, split: Split) -> tuple[str, str] | None:
 
 
 def _quotas(photos: PhotoSet, total: int) -> Counter[int]:
-    """Training photos per class: proportional, the rest to the largest remainders, and both sides with one of each.
+    """Divide ``total`` among the classes by largest remainders, at least one photo of each class on both sides.
 
     Raises:
         PhotosError: there are too few on one side for all classes.
@@ -190,7 +188,7 @@ def _quotas(photos: PhotoSet, total: int) -> Counter[int]:
     if not lowest.sum() <= total <= highest.sum():
         _refuse_sides(photos, total)
     quotas = quotas.clip(lowest, highest)
-    while surplus := int(quotas.sum() - total):  # small classes were raised or lowered: others make up for it
+    while surplus := int(quotas.sum() - total):  # clipping changed small classes: others make up for it
         step = -1 if surplus > 0 else 1
         room = quotas > lowest if step < 0 else quotas < highest
         quotas[np.where(room, (exact - quotas) * step, -np.inf).argmax()] += step

@@ -40,15 +40,11 @@ FAMILIES = (  # torchvision's names as a pattern, the name in print, the key
 
 def written_name(backbone: str) -> str:
     """Return ``ResNet-18`` for ``resnet18``; an unknown name stays as it is."""
-    return _name_and_paper(backbone)[0]
+    return name_and_paper(backbone)[0]
 
 
-def paper(backbone: str) -> str:
-    """Return the key of the network's paper; torchvision's if the network is unknown."""
-    return _name_and_paper(backbone)[1]
-
-
-def _name_and_paper(backbone: str) -> tuple[str, str]:
+def name_and_paper(backbone: str) -> tuple[str, str]:
+    """Return the network's name in print and the key of its paper; torchvision's if the network is unknown."""
     for pattern, name, key in FAMILIES:
         if match := re.fullmatch(pattern, backbone):
             return match.expand(name), key

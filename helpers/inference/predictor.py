@@ -30,8 +30,6 @@ from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, read_run
 from helpers.runs.saving import ModelFacts, load_best_model, read_model_facts
 
-MAX_ASPECT = 100  # a longer strip of pixels, scaled to the network's size, would fill the memory
-
 
 @dataclass(frozen=True)
 class Prediction:
@@ -143,9 +141,6 @@ def _decode_ahead(paths: Iterable[Path], recipe: Recipe, size: int) -> Iterator[
 
 def _decode(path: Path, recipe: Recipe) -> np.ndarray | str:
     try:
-        photo = load_photo(path)
-        if max(photo.size) > MAX_ASPECT * min(photo.size):
-            raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, not a photo")
-        return canvases.val_picture(photo, recipe)
+        return canvases.val_picture(load_photo(path), recipe)
     except PhotosError as error:
         return str(error).removeprefix(str(path)).removeprefix(":").strip()

@@ -12,7 +12,7 @@ from helpers.common.text import did_you_mean
 from helpers.models.depthwise import ease_depthwise
 from helpers.models.freezing import freeze
 from helpers.models.head import describe_head, find_head, head_module, replace_head
-from helpers.models.weights import imagenet_weights, load_into, read_weights
+from helpers.models.weights import head_as_ours, imagenet_weights, load_into, read_weights
 from helpers.recipe import Recipe
 
 # These two come with auxiliary classifiers, which fine-tuning does without. Their ImageNet weights expect differently
@@ -51,9 +51,14 @@ def build_backbone(name: str, weights: str = "imagenet", seed: int = 0) -> nn.Mo
         load_into(model, imagenet_weights(name), f"torchvision's {name}")
     elif weights != "none":
         state, source = read_weights(Path(weights)), f"weights = {weights!r}"
-        own_head = state.get(f"{find_head(model)[0]}.1.weight")  # as replace_head names it
-        if own_head is not None:
+        head, layer = find_head(model)
+        state = head_as_ours(state, model)
+        own_head = state.get(f"{head}.1.weight")  # as replace_head names it
+        if own_head is not None and own_head.shape[1:] == layer.weight.shape[1:]:
             replace_head(model, len(own_head), dropout=0.0)
+            print(f"{source}: its head for {len(own_head)} classes comes along, for photos of as many")
+        elif any(key.startswith(head) and key not in model.state_dict() for key in state):
+            print(f"{source}: its head is of another kind and is not taken: a fresh one is trained")
         load_into(model, state, source)
     return model
 

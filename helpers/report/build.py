@@ -20,7 +20,7 @@ from helpers.report.figures import draw_figures
 from helpers.report.integrity import check_integrity
 from helpers.report.markup import literal, pieces, revealed
 from helpers.report.story import story
-from helpers.runs.finished import read_run
+from helpers.runs.finished import damage_named, read_run
 from helpers.runs.run import project_root
 
 LAYOUT = ("report.typ", "references.bib")
@@ -58,7 +58,7 @@ def build(
         ParameterError: the comparison cannot be used.
     """
     facts, content = compose(folder, comparison, force)
-    with _damage_named(folder):
+    with damage_named(folder):
         figures = draw_figures(facts)
     try:
         with typesetter(content | {"author": author, "email": email, "course": course}, figures) as compiler:
@@ -79,7 +79,7 @@ def compose(folder: Path, comparison: Path | None = None, force: bool = False) -
     """Write all sentences and tables of a run's report; arguments and errors as for ``build``."""
     run = read_run(folder)
     rows = read_comparison(comparison, run) if comparison else ()
-    with _damage_named(folder):
+    with damage_named(folder):
         changed = check_integrity(run, force)
         facts = Facts(run, rows)
         content = story(facts) | {
@@ -103,15 +103,6 @@ def typesetter(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[t
         # typst's own fonts have Latin, Greek and Cyrillic letters; others need a font of this machine.
         enough = all(ord(letter) < 0x530 or 0x2000 <= ord(letter) < 0x2300 for letter in text)
         yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=enough)
-
-
-@contextlib.contextmanager
-def _damage_named(folder: Path) -> Iterator[None]:
-    """Name the run's folder where its files hold something else than a run writes."""
-    try:
-        yield
-    except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
-        raise RunError(f"a file in {folder} is damaged ({error!r}): copy the folder again, or run again") from error
 
 
 def _provenance(facts: Facts) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from helpers.common.errors import ParameterError
 from helpers.common.text import spelled
-from helpers.comparison.results import Comparison, Results, Row, read_photos, read_rows
+from helpers.comparison.results import Results, Row, read_photos, read_rows
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, decide, verdict
 from helpers.evaluation.published import written_name
 from helpers.report.facts import Facts
@@ -36,15 +36,9 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
     """
     if run.results["demo"]:
         raise ParameterError(f"--comparison {path} is of real photos, the run of drawn ones: leave it out")
-
-    def weight(found: Comparison) -> tuple[bool, bool, int, int]:
-        seed, has_best = _seed(found.rows), any(row["recipe"] == "best" for row in found.rows)
-        same = seed["backbone"] == run.results["backbone"]
-        return same, has_best, seed["epochs"] * seed["image_size"] ** 2, seed["photos"]
-
     photos = [read_photos(each) for each in sorted(path.parent.glob("photos*.csv"))]
     try:
-        chosen = max(Results(read_rows(path), photos).comparisons, key=weight, default=Comparison())
+        chosen = Results(read_rows(path), photos).main_of(run.results["backbone"])
         ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "seed"))
         judged = {name: decide(chosen.photos, "seed", name)[0] for name in chosen.with_photos}  # by folds as well
         verdicts = [judged.get(row["recipe"], verdict(row)) for row in ranked]

@@ -38,7 +38,7 @@ def experiments(facts: Facts) -> list[Block]:
         figure("fig-curves", curves, ["curves.svg", "rates.svg"], curves_alt, wide=True),
         paragraph(paragraphs(facts.results)["Accuracy."], {"<tab-published> compares the two.": published}),
         *published,
-        paragraph(_recall(facts), {confident: mistakes}),
+        paragraph("<tab-scores> and <fig-confusion> show the classes.", {confident: mistakes}),
         scores_table(facts),
         figure("fig-confusion", confusion, ["confusion.svg"], confusion_alt),
         *([mistakes_table(mistakes)] if mistakes else []),
@@ -95,13 +95,4 @@ def _course(facts: Facts) -> Block:
         {rise: last.val_loss > (1 + OVERFITTING) * lowest.val_loss},
         f"Validation accuracy starts at {first.val_accuracy:.2%} and peaks in epoch {h.best.epoch} at "
         f"{h.best.val_accuracy:.2%}.",
-    )
-
-
-def _recall(facts: Facts) -> str:
-    scores = [score for score in facts.results["class_scores"] if score["recall"] is not None]
-    low, high = (choose(scores, key=lambda score: score["recall"]) for choose in (min, max))
-    return (
-        f"Recall by class (<tab-scores>, <fig-confusion>) ranges from {low['recall']:.1%} ({low['name']}) to "
-        f"{high['recall']:.1%} ({high['name']})."
     )

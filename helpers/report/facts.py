@@ -8,7 +8,7 @@ from helpers.common.errors import RunError
 from helpers.common.text import spelled
 from helpers.comparison.results import Row
 from helpers.data.split import read_rows
-from helpers.evaluation.published import are_the_flowers, paper, written_name
+from helpers.evaluation.published import are_the_flowers, name_and_paper
 from helpers.evaluation.statistics import wilson_interval
 from helpers.models import count_parameters, describe_head, original_head
 from helpers.models.build import build_model
@@ -30,7 +30,7 @@ class Facts:
         r, model = self.results, build_model(run.recipe, len(run.results["classes"]), weights="none")
         self.demo: bool = r["demo"]
         self.flowers = are_the_flowers(r["classes"])  # the assignment's five
-        self.backbone, self.paper = written_name(r["backbone"]), paper(r["backbone"])
+        self.backbone, self.paper = name_and_paper(r["backbone"])
         self.parameters, self.trained_parameters = count_parameters(model)
         self.heads = original_head(run.recipe.backbone), describe_head(model)  # before and after, in words
         self.pretrained = r["weights"] != "none"

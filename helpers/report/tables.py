@@ -16,9 +16,9 @@ MISTAKES = 6
 LONGEST = 22  # letters of a class name; the rest is cut
 BESIDE_TWO = 14  # letters of a class name that leave room for two intervals
 ASSUMED = ("dropout", "batch_size")  # the paper gives neither
-LABELS = {"backbone": "network", "frozen_backbone": "trained layers", "lr": "learning rate"}
-# Settings that another row or the text tells.
-TOLD = {"freeze_fraction", "nesterov", "lr_step", "lr_gamma", "eval_image_size", "seed", "precision", "deterministic"}
+TOLD = ("seed", "precision", "deterministic")  # by the text
+USUAL = ("backbone", "weights", "frozen_backbone", "augmentation", "image_size", "dropout", "epochs", "batch_size")
+USUAL += ("optimizer", "lr", "momentum", "weight_decay", "schedule")
 
 
 def augmentation_methods(r: Recipe) -> dict[str, str]:
@@ -38,42 +38,18 @@ def augmentation_methods(r: Recipe) -> dict[str, str]:
 
 
 def recipe_table(facts: Facts) -> Block:
-    """Compare the settings with the published recipe's: the usual ones, and all others that differ."""
-    ours, published = _usual(facts.recipe), _usual(Recipe())
-    for name in Recipe.names("training", "augmentation", "inference"):
-        values = getattr(facts.recipe, name), getattr(Recipe(), name)
-        if name not in (*ours, *TOLD) and values[0] != values[1]:
-            ours[name], published[name] = map(_plain, values)
-    ours["weights"] = "ImageNet" if facts.imagenet else "other" if facts.pretrained else "random"
+    """Compare the usual settings with the published recipe's, and all others that differ."""
     rows, changed = [], 0
-    for name, value in ours.items():
-        differs = value != published[name]
-        changed += differs
-        label = LABELS.get(name, name.replace("_", " ")) + " *" * differs
-        rows.append((label, value, published[name] + " (assumed)" * (name in ASSUMED)))
+    for name in Recipe.names("network", "training", "augmentation", "inference"):
+        ours, published = (_plain(getattr(recipe, name)) for recipe in (facts.recipe, Recipe()))
+        if name == "weights" and facts.imagenet:  # in a file, perhaps
+            ours = published
+        if name in USUAL or (ours != published and name not in TOLD):
+            changed += ours != published
+            label = name.replace("_", " ") + " *" * (ours != published)
+            rows.append((label, ours, published + " (assumed)" * (name in ASSUMED)))
     caption = f"The recipe. Settings that differ from the published one (*): {spelled(changed)}."
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
-
-
-def _usual(r: Recipe) -> dict[str, str]:
-    """Put the settings that every report shows into words."""
-    methods = sum(map(bool, augmentation_methods(r).values()))
-    tuned = f"all but the first {r.freeze_fraction:.0%} of stages" if r.freeze_fraction else "all"
-    return {
-        "backbone": written_name(r.backbone),
-        "weights": "ImageNet",
-        "frozen_backbone": "the head" if r.frozen_backbone else tuned,
-        "augmentation": f"{spelled(methods)} method{'s' * (methods > 1)}" if r.augmentation else "none",
-        "image_size": f"{r.image_size} px" + f", validation {r.val_size} px" * (r.val_size != r.image_size),
-        "dropout": f"{r.dropout:g}",
-        "optimizer": r.optimizer if r.optimizer != "sgd" else "SGD, Nesterov" if r.nesterov else "SGD",
-        "lr": f"{r.lr:g}",
-        "momentum": f"{r.momentum:g}",
-        "weight_decay": f"{r.weight_decay:g}",
-        "batch_size": f"{r.batch_size}",
-        "schedule": f"×{r.lr_gamma:g} every {r.lr_step} epochs" if r.schedule == "step" else r.schedule,
-        "epochs": f"{r.epochs}",
-    }
 
 
 def _plain(value: bool | int | float | str) -> str:

@@ -1,5 +1,8 @@
 """Read what a run left in its folder: for figures, the report and comparisons, without training."""
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,12 +34,21 @@ class FinishedRun:
     notes: tuple[str, ...]
 
 
+@contextmanager
+def damage_named(folder: Path) -> Iterator[None]:
+    """Name the run's folder where its files hold something else than a run writes."""
+    try:
+        yield
+    except (ArithmeticError, AttributeError, LookupError, MemoryError, RuntimeError, TypeError, ValueError) as error:
+        raise RunError(f"a file in {folder} is damaged ({error!r}): copy the folder again, or run again") from error
+
+
 def read_run(folder: Path) -> FinishedRun:
     """Read a finished run.
 
     Raises RunError: the folder is not a run's, the run is not finished, or its results are damaged.
     """
-    if not folder.is_dir():
+    if not os.path.isdir(folder):
         raise RunError(f"{folder} does not exist: name the folder of a run, such as work_dir/demo-resnet18")
     if not has_results(folder):
         if has_recipe(folder):

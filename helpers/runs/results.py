@@ -26,10 +26,14 @@ if TYPE_CHECKING:
 FILE = "results.json"
 CHECKSUMS = "checksums"  # the key
 SOURCES = (history_file.FILE, predictions_file.FILE)  # the files that the numbers are computed from
-NEEDED = (
-    *("run", "dataset", "demo", "backbone", "classes", "photos", "val_photos", "epochs", "training_seconds"),
-    *("best_val_accuracy", "interval_low", "interval_high", "last_five_mean"),
-)
+NEEDED = {
+    **dict.fromkeys(("run", "dataset", "backbone"), str),
+    **dict.fromkeys(("photos", "val_photos", "epochs"), int),
+    **{"demo": bool, "classes": list},
+    **dict.fromkeys(
+        ("training_seconds", "best_val_accuracy", "interval_low", "interval_high", "last_five_mean"), (int, float)
+    ),
+}
 
 
 def summarize(
@@ -104,6 +108,10 @@ def read_results(folder: Path) -> dict[str, Any]:
     results = read_json(folder / FILE)
     if missing := [name for name in NEEDED if name not in results]:
         raise RunError(f"{folder / FILE} is damaged or of another version: {missing[0]!r} is missing")
+    for name, kind in NEEDED.items():
+        values = results[name] if kind is list and isinstance(results[name], list) else ()
+        if not isinstance(results[name], kind) or not all(isinstance(value, str) for value in values):
+            raise RunError(f"{folder / FILE} is damaged: {name} = {str(results[name])[:40]!r}; run again")
     return results
 
 

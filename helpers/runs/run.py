@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +22,8 @@ from helpers.runs.history import Epoch, History
 from helpers.runs.recipe_file import has_recipe, has_same_settings, save_recipe
 from helpers.runs.results import has_results, save_results
 from helpers.runs.saving import save_best_model
+
+OTHER_FOLDER = "choose another folder with work_dir = …"
 
 
 def project_root(start: Path | None = None) -> Path:
@@ -61,7 +62,7 @@ def default_name(recipe: Recipe) -> str:
     dataset = re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", recipe.dataset.rstrip("/\\"))
     parts = [re.split(r"[/\\]", dataset)[-1], recipe.backbone, recipe.preset]
     name = "-".join(dict.fromkeys(parts))  # dataset demo and preset demo are one word
-    return re.sub(r"[^\w.-]+", "_", name).strip(".") or "run"
+    return re.sub(r"[^\w.-]+", "_", name).strip(".").encode()[:200].decode(errors="ignore") or "run"
 
 
 @dataclass
@@ -133,25 +134,13 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
     precision = pick_precision(recipe.precision, place)
     prepare(recipe.seed, recipe.deterministic)
     folder = folder or plan_run(recipe, root)
-    make_folder(folder)
+    files.make_folder(folder, OTHER_FOLDER)
     if distributed.is_main():
         locks.hold(folder, patience=2)  # a process that was killed a moment ago may still be ending
         for rest in folder.glob(".*.tmp"):  # of a file that a killed process had begun to write
             rest.unlink(missing_ok=True)
         save_recipe(folder, recipe)
     return Run(folder, recipe, root, place, precision)
-
-
-def make_folder(folder: Path) -> None:
-    """Make a run's folder and check that it can be written. Raises RunError: it cannot."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise RunError(
-            f"work_dir: {folder} cannot be written ({error.strerror}): choose another folder with work_dir = …"
-        ) from error
 
 
 def _is_free(folder: Path) -> bool:

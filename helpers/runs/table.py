@@ -1,5 +1,6 @@
 """Finished runs as rows of a table: found by name, grouped by their photos, compared within each group."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -9,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from helpers.common.errors import RunError
-from helpers.common.text import did_you_mean_path
+from helpers.common.text import did_you_mean_path, printable
 from helpers.evaluation import statistics
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.recipe import Recipe
 from helpers.runs import history, recipe_file, results, saving
-from helpers.runs.finished import FinishedRun, read_run
+from helpers.runs.finished import FinishedRun, damage_named, read_run
 from helpers.runs.history import History
 from helpers.runs.run import project_root, work_folder
 
@@ -100,10 +101,10 @@ def find_run(name: str | None, work_dir: Path | None = None) -> Path:
         finished = sorted(work_dir.glob(f"*/{results.FILE}"), key=lambda path: path.stat().st_mtime)
         if not finished:
             raise RunError(f"there is no finished run in {work_dir}: `make run` makes one, or name a run's folder")
-        print(f"no run given: {finished[-1].parent.name} is the newest finished one", flush=True)
+        print(f"no run given: {printable(finished[-1].parent.name)} is the newest finished one", flush=True)
         return finished[-1].parent
     for folder in (Path(name), work_dir / name):
-        if folder.is_dir():
+        if os.path.isdir(folder):  # no error if the name is too long
             return folder
     hint = did_you_mean_path(work_dir / Path(name).name)
     raise RunError(f"there is no run {name!r}, neither here nor in {work_dir}{hint}")
@@ -114,13 +115,12 @@ def load_run_table(folders: Iterable[Path]) -> Table:
     rows, notes = [], []
     for folder in folders:
         try:
-            run = read_run(folder)
-            rows.append(_row(run))
-            notes += run.notes
+            with damage_named(folder):
+                run = read_run(folder)
+                rows.append(_row(run))
+                notes += run.notes
         except RunError as error:
             notes.append(str(error))
-        except (TypeError, ValueError) as error:
-            notes.append(f"{folder / results.FILE} is damaged ({type(error).__name__}: {error}): run again")
     grouped = _grouped(rows)
     firsts = Table(grouped, ()).groups
     compared = [_compared(row, firsts[row.group]) for row in grouped]
@@ -132,7 +132,7 @@ def load_run_table(folders: Iterable[Path]) -> Table:
 def _row(run: FinishedRun) -> Row:
     r, recipe = run.results, run.recipe.to_dict() if run.recipe else {}
     return Row(
-        name=run.folder.resolve().name,
+        name=printable(run.folder.resolve().name),
         group="",
         dataset=re.split(r"[/\\]", str(r["dataset"]).rstrip("/\\"))[-1],
         demo=bool(r["demo"]),
@@ -148,7 +148,8 @@ def _row(run: FinishedRun) -> Row:
         device=_device(run.environment),
         finished=(run.folder / results.FILE).stat().st_mtime,
         settings={name: value for name, value in recipe.items() if name not in UNLISTED},
-        fingerprint=run.environment.get("data_fingerprint") or f"unknown, {run.folder}",  # then comparable with none
+        fingerprint=str(run.environment.get("data_fingerprint") or "")
+        or f"unknown, {run.folder}",  # then comparable with none
         history=run.history,
         predictions=run.predictions,
     )

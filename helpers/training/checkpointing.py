@@ -18,15 +18,17 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common import distributed, tensors
 from helpers.common.errors import DivergedError, RunError
+from helpers.data.split import read_rows
 from helpers.models.averaging import WeightEMA
 from helpers.models.own_head import own_head
+from helpers.runs import environment
 from helpers.runs.history import Epoch, History
 from helpers.runs.run import Run
 
 COST_SHARE = 0.01  # of the training time, for writing to disk
 DISK_SPEED = 300e6  # bytes per second, until it is measured
 FILES = ("last.ckpt", "previous.ckpt")
-VERSION = 4  # of their content
+VERSION = 5  # of their content
 
 Log = Callable[[str], None]
 
@@ -91,6 +93,7 @@ class Checkpointer:
         Raises WeightsError: the model is one that could not be rebuilt from its files.
         """
         self.run, self.classes, self.head = run, classes, own_head(model, run.recipe.backbone)
+        self.data = _data(run)
         self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         if ema:
             self.parts["ema"] = ema.averaged
@@ -111,6 +114,12 @@ class Checkpointer:
         saved = _load(self.run, log)
         if saved is None:
             return TrainingState()
+        if saved["data"] != self.data:
+            raise RunError(
+                f"the photos of {self.run.relative(self.run.folder)} are not those that it was begun with: "
+                f"{_difference(saved['data'], self.data)}. Some would be validated on that were trained on: put back "
+                "what was there, or start anew with resume = False"
+            )
         try:
             for name, part in self.parts.items():
                 part.load_state_dict(saved[name])
@@ -154,6 +163,7 @@ class Checkpointer:
             "seconds": state.seconds,
             "best": self.best,
             "machine": _describe_machine(self.run),
+            "data": self.data,
         }
 
     def save(self) -> None:
@@ -200,6 +210,29 @@ def _copy_to_cpu(state: Any) -> Any:
     if isinstance(state, (list, tuple)):
         return [_copy_to_cpu(value) for value in state]
     return state
+
+
+def _data(run: Run) -> dict[str, str]:
+    """What the training learns from, as the run's folder says: the photos' fingerprint, and the rows of the split."""
+    split, data = run.folder / "split.csv", {}
+    if (run.folder / environment.FILE).is_file():
+        data["fingerprint"] = str(environment.read_environment(run.folder).get("data_fingerprint"))
+    if split.is_file():
+        data["split"] = "\n".join(f"{row['name']}\t{row['subset']}" for row in read_rows(split))
+    return data
+
+
+def _difference(then: dict[str, str], now: dict[str, str]) -> str:
+    """Say which photos were added, removed or replaced, or changed sides."""
+    before, after = (set(each.get("split", "").split("\n")) - {""} for each in (then, now))
+    old, new = ({row.partition("\t")[0]: row for row in rows} for rows in (before, after))
+    found = {
+        "added": sorted(new.keys() - old.keys()),
+        "removed": sorted(old.keys() - new.keys()),
+        "on the other side of the split": sorted(name for name in old.keys() & new.keys() if old[name] != new[name]),
+    }
+    said = [f"{len(names)} {how}, such as {names[0]}" for how, names in found.items() if names]
+    return "; ".join(said) or "their contents changed, or photos beside the split's were added"
 
 
 def _describe_machine(run: Run) -> str:

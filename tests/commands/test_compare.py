@@ -29,6 +29,8 @@ def test_rows_photos_and_suspects_are_written(command, tmp_path, capsys):
     ]
     assert (tmp_path / "right.csv").read_text().startswith("name,class,scene,fold,seed,fast,searched\n")
     assert (tmp_path / "suspects.csv").read_text().startswith("name,label,predicted")
+    decoded = {path.name.split("-")[1] for path in (tmp_path / "cache").glob("[tv]*")}
+    assert max(map(int, decoded)) < 64  # nothing for the 224 px of the seed recipe itself
 
 
 def test_a_comparison_in_which_all_diverge_says_so(command, capsys):

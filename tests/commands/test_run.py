@@ -1,5 +1,6 @@
 """The command line: parameters from everywhere, wrong ones refused before a kernel starts."""
 
+import argparse
 import json
 import subprocess
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from helpers.commands import run as run_command
-from helpers.commands.parameters import collect_parameters
+from helpers.commands.parameters import add_parameter_options, parameters_of
 from helpers.common.errors import ParameterError, RunError
 from helpers.common.files import write_json
 from helpers.recipe import Recipe
@@ -17,6 +18,12 @@ from helpers.runs.run import plan_run
 from tests.tiny import tiny_results
 
 ROOT = Path(__file__).parents[2]
+
+
+def collected(*arguments):
+    parser = argparse.ArgumentParser()
+    add_parameter_options(parser)
+    return parameters_of(parser.parse_args(map(str, arguments)))
 
 
 def command(*arguments):
@@ -28,8 +35,11 @@ def command(*arguments):
 def test_later_parameters_win(tmp_path):
     (tmp_path / "a.yaml").write_text("epochs: 3\nlr: 0.1\n")
     (tmp_path / "b.yaml").write_text("lr: 0.2\n")
-    files = [str(tmp_path / "a.yaml"), str(tmp_path / "b.yaml")]
-    values = collect_parameters(files, [["epochs", "5"], ["backbone", "resnet18"]], str(tmp_path))
+    files, pairs = (
+        ("-f", tmp_path / "a.yaml", "-f", tmp_path / "b.yaml"),
+        ("-p", "epochs", 5, "-p", "backbone", "resnet18"),
+    )
+    values = collected(*files, *pairs, "--data", tmp_path)
     assert values == {"epochs": 5, "lr": 0.2, "backbone": "resnet18", "dataset": str(tmp_path)}
 
 
@@ -47,19 +57,19 @@ def test_later_parameters_win(tmp_path):
     ],
 )
 def test_values_are_read_as_papermill_reads_them(text, value):
-    assert collect_parameters([], [["x", text]], None) == {"x": value}
+    assert collected("-p", "x", text) == {"x": value}
 
 
 @pytest.mark.parametrize(("text", "message"), [("a: [", "is not YAML in UTF-8"), ("- 1\n", "must hold lines like")])
 def test_files_that_are_no_parameters_are_named(tmp_path, text, message):
     (tmp_path / "p.yaml").write_text(text)
     with pytest.raises(ParameterError, match=message):
-        collect_parameters([str(tmp_path / "p.yaml")], [], None)
+        collected("-f", tmp_path / "p.yaml")
 
 
 def test_a_missing_file_is_named():
     with pytest.raises(ParameterError, match=r"'nowhere\.yaml' does not exist"):
-        collect_parameters(["nowhere.yaml"], [], None)
+        collected("-f", "nowhere.yaml")
 
 
 @pytest.mark.parametrize(

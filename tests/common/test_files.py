@@ -59,7 +59,7 @@ def test_a_figure_is_written_in_the_format_of_its_name(tmp_path, name, begins):
     files.save_figure(tmp_path / "figures" / name, figure)
     assert (tmp_path / "figures" / name).read_bytes().startswith(begins)
     (tmp_path / "file").touch()
-    with pytest.raises(RunError, match=r"file cannot be made \(.*\): choose another folder"):
+    with pytest.raises(RunError, match=r"file cannot be written \(.*\): choose another folder"):
         files.save_figure(tmp_path / "file" / name, figure)
 
 

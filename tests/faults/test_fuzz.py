@@ -14,6 +14,7 @@ import tempfile
 import warnings
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -22,7 +23,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from helpers.commands.parameters import collect_parameters
+from helpers.commands.parameters import parameters_of
 from helpers.common import tensors as tensors_module
 from helpers.common.errors import ParameterError, PhotosError, RunError, UserError, WeightsError
 from helpers.common.files import write_json
@@ -111,7 +112,7 @@ def test_parameter_files(content):
     with folder() as home:
         (home / "p.yaml").write_bytes(content)
         with works_or_raises(ParameterError, naming=["p.yaml"]):
-            found = collect_parameters([str(home / "p.yaml")], [], None)
+            found = parameters_of(SimpleNamespace(file=[str(home / "p.yaml")], parameter=[], data=None))
             with works_or_raises(ParameterError, naming=[*map(repr, found), *found]):
                 Recipe.from_preset(**({"preset": "demo"} | {k: v for k, v in found.items() if v is not None}))
 

@@ -15,13 +15,14 @@ import urllib.error
 import urllib.request
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import psutil
 import pytest
 import torch
 
-from helpers.commands.parameters import collect_parameters
+from helpers.commands.parameters import parameters_of
 from helpers.common import tensors
 from helpers.common.errors import ParameterError, RunError, WeightsError
 from helpers.common.files import file_digest
@@ -165,7 +166,7 @@ def test_code_in_the_photo_cache_is_refused_without_running(tmp_path, payload):
 def test_code_in_parameter_files_is_refused_without_running(tmp_path, text):
     (tmp_path / "p.yaml").write_text(text.format(tmp_path / "canary"))
     with pytest.raises(ParameterError, match="is not YAML"):
-        collect_parameters([str(tmp_path / "p.yaml")], [], None)
+        parameters_of(SimpleNamespace(file=[str(tmp_path / "p.yaml")], parameter=[], data=None))
     assert not (tmp_path / "canary").exists()
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from helpers.common.errors import WeightsError
+from helpers.common import tensors
+from helpers.common.errors import RunError, WeightsError
 from helpers.models.head import find_head
 from tests.conftest import WEIGHTS
 from tests.tiny import random_model
@@ -59,6 +60,59 @@ def test_a_head_that_fits_is_taken_too(tmp_path):
     assert torch.equal(model.classifier[1][1].weight, saved.classifier[1][1].weight)
 
 
+@pytest.mark.parametrize(("backbone", "head"), [("resnet18", "fc"), ("squeezenet1_1", "classifier.1")])
+def test_a_head_as_the_assignments_template_saves_it_is_taken_and_said(tmp_path, capsys, backbone, head):
+    """``model.fc = nn.Linear(512, 5)`` is saved as ``fc.weight``, not ``fc.1.weight``."""
+    saved = random_model(backbone, 5, 0.5, seed=3)
+    theirs = {name.replace(f"{head}.1.", f"{head}."): value for name, value in saved.state_dict().items()}
+    assert f"{head}.weight" in theirs
+    torch.save(theirs, tmp_path / "theirs.pth")
+    model = random_model(backbone, 5, 0.5, weights=str(tmp_path / "theirs.pth"))
+    for part in ("weight", "bias"):
+        assert torch.equal(getattr(find_head(model)[1], part), getattr(find_head(saved)[1], part))
+    assert "theirs.pth': its head for 5 classes comes along, for photos of as many" in capsys.readouterr().out
+    other = random_model(backbone, 6, 0.5, weights=str(tmp_path / "theirs.pth"))
+    assert len(find_head(other)[1].weight) == 6
+
+
+def test_a_head_of_another_kind_is_not_taken_and_said(tmp_path, capsys):
+    saved = random_model("resnet18", 5, 0.5, seed=3)
+    saved.fc = torch.nn.Sequential(torch.nn.Linear(512, 9), torch.nn.ReLU(), torch.nn.Linear(9, 5))
+    torch.save(saved.state_dict(), tmp_path / "theirs.pth")
+    random_model("resnet18", 5, 0.5, weights=str(tmp_path / "theirs.pth"))
+    assert "its head is of another kind and is not taken: a fresh one is trained" in capsys.readouterr().out
+
+
+def test_imagenets_own_head_is_not_mentioned(tmp_path, donor, capsys):
+    state = {k.replace("classifier.1.1", "classifier.1"): v for k, v in donor.state_dict().items()}
+    torch.save(state, tmp_path / "w.pth")
+    random_model("squeezenet1_1", 5, 0.5, weights=str(tmp_path / "w.pth"))
+    assert capsys.readouterr().out == ""
+
+
+HUGE = torch.zeros(1).expand(10**14)  # 400 TB in 4 bytes
+ODD_TENSORS = {
+    "stride 0": ({"features.0.weight": HUGE}, "a tensor of 400,000,000,000,000 bytes has 4 in the file"),
+    "sparse": ({"features.0.weight": torch.eye(3).to_sparse()}, "sparse_coo on cpu, not of plain numbers"),
+    "meta": ({"features.0.weight": torch.empty(10**14, device="meta")}, "on meta"),
+    "int keys": ({0: torch.ones(2), 1: torch.ones(2)}, "0: a tensor has a number for its name"),
+}
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("kind", ODD_TENSORS)
+def test_tensors_that_are_no_plain_numbers_are_refused_by_name(tmp_path, kind):
+    state, said = ODD_TENSORS[kind]
+    torch.save(state, tmp_path / "w.pth")
+    assert (tmp_path / "w.pth").stat().st_size < 10_000
+    with pytest.raises(WeightsError, match=r"w\.pth'.*Save model\.state_dict") as info:
+        random_model("squeezenet1_1", 5, 0.5, weights=str(tmp_path / "w.pth"))
+    assert said in str(info.value)
+    if kind != "int keys":
+        with pytest.raises(RunError, match=r"w\.pth cannot be loaded"):
+            tensors.load_tensors(tmp_path / "w.pth")
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path, donor):
     torch.save(donor.state_dict(), tmp_path / "squeeze.pth")
     with pytest.raises(WeightsError, match=r"squeeze\.pth' is of another architecture.*'conv1\.weight'"):
@@ -69,7 +123,7 @@ def test_a_shape_that_does_not_fit_is_named(tmp_path, donor):
     state = donor.state_dict()
     state["features.0.weight"] = torch.zeros(64, 3, 5, 5)
     torch.save(state, tmp_path / "w.pth")
-    with pytest.raises(WeightsError, match=r"'features\.0\.weight' has shape \(64, 3, 5, 5\).*needs \(64, 3, 3, 3\)"):
+    with pytest.raises(WeightsError, match=r"1 tensor missing, surplus .*'features\.0\.weight'"):
         random_model("squeezenet1_1", 5, 0.5, weights=str(tmp_path / "w.pth"))
 
 

@@ -137,7 +137,7 @@ def test_a_backbone_that_the_registry_lacks_is_not_asked_for_there(home):
 def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
     (tmp_path / "file").write_bytes(b"")
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "file"))
-    with pytest.raises(WeightsError, match=r"cannot be kept in .*file.*TORCH_HOME"):
+    with pytest.raises(WeightsError, match=r"file.* cannot be written .*TORCH_HOME"):
         fetch_imagenet_weights("mobilenet_v2")
 
 

@@ -34,4 +34,3 @@ def test_a_loss_that_rises_is_not_said_to_fall(tmp_path):
 def test_without_mistakes_none_are_listed(tmp_path):
     text = said_by(finished_run(tmp_path / "a", real(), right=20))
     assert "mistake" not in text
-    assert "ranges from 100.0% (daisy) to 100.0% (daisy)" in text

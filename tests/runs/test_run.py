@@ -77,7 +77,7 @@ def test_of_several_processes_the_first_alone_writes_the_recipe(tmp_path, monkey
 
 def test_a_work_dir_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(RunError, match=r"work_dir: .*file/runs.* cannot be written .*choose another folder"):
+    with pytest.raises(RunError, match=r"file/runs.* cannot be written .*choose another folder with work_dir"):
         open_run(Recipe.from_preset("demo", work_dir="file/runs"), tmp_path)
 
 

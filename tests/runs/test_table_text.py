@@ -144,7 +144,7 @@ def test_unfinished_damaged_and_edited_runs_are_named(tmp_path):
     for words in ("unfinished holds a run that is not finished", "damaged/results.json is damaged"):
         assert words in text
     assert "edited/results.json was changed after the run wrote it" in text
-    assert "nothing/results.json is damaged (TypeError" in text
+    assert "nothing/results.json is damaged: " in text
 
 
 def test_folders_that_are_no_runs_are_passed_over(tmp_path):

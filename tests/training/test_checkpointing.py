@@ -13,7 +13,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from helpers.common import tensors
 from helpers.common.errors import RunError
-from helpers.training import checkpointing, make_optimizer, make_schedule
+from helpers.models.head import find_head
+from helpers.training import checkpointing, make_optimizer, make_schedule, setup
 from tests.faults.kills import digests, kill_often
 from tests.tiny import Tiny, a_run, start_python, stop_at, tiny_fit, tiny_model, tiny_recipe
 
@@ -273,3 +274,84 @@ def test_a_checkpoint_holds_plain_values_only(tmp_path):
     state = torch.load(tmp_path / "last.ckpt", weights_only=True)
     del state["model"], state["best"], state["optimizer"]
     assert json.loads(json.dumps(state)) == state
+
+
+def lay_out(folder, rows, fingerprint):
+    folder.mkdir(exist_ok=True)
+    (folder / "split.csv").write_text("name,class,subset\n" + "".join(f"{name},a,{side}\n" for name, side in rows))
+    (folder / "environment.json").write_text(json.dumps({"data_fingerprint": fingerprint}))
+
+
+MODEL = ("best_model.pth", "history.csv")
+ROWS = [("a/0.jpg", "train"), ("a/1.jpg", "train"), ("a/2.jpg", "val")]
+
+
+@pytest.mark.parametrize(
+    ("rows", "fingerprint", "said"),
+    [
+        ([*ROWS, ("a/9.jpg", "val")], "other", "1 added, such as a/9.jpg"),
+        (ROWS[1:], "other", "1 removed, such as a/0.jpg"),
+        (ROWS, "other", "their contents changed"),
+        ([ROWS[0], ("a/1.jpg", "val"), ROWS[2]], "same", "1 on the other side of the split, such as a/1.jpg"),
+        ([("a/8.jpg", "train"), *ROWS[1:]], "other", "1 added, such as a/8.jpg; 1 removed, such as a/0.jpg"),
+    ],
+)
+def test_a_training_does_not_go_on_with_other_photos(tmp_path, whole, rows, fingerprint, said):
+    lay_out(tmp_path, ROWS, "same")
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(tmp_path, tiny_recipe(), after_step=stop_at(4))
+    lay_out(tmp_path, rows, fingerprint)
+    with pytest.raises(RunError, match=r"are not those that it was begun with: .*resume = False") as info:
+        tiny_fit(tmp_path, tiny_recipe())
+    assert said in str(info.value)
+    lay_out(tmp_path, ROWS, "same")  # put back
+    tiny_fit(tmp_path, tiny_recipe())
+    assert {name: digests(tmp_path)[name] for name in MODEL} == {name: whole[name] for name in MODEL}
+
+
+def test_the_best_model_is_on_disk_before_the_checkpoint_that_knows_of_it(tmp_path, monkeypatch):
+    """A kill between the two would else leave a finished run's checkpoint with an older best model."""
+    written, save = [], tensors.save_tensors
+    monkeypatch.setattr(tensors, "save_tensors", lambda path, *rest: (written.append(path.name), save(path, *rest)))
+    tiny_fit(tmp_path, tiny_recipe(epochs=1, checkpoint_steps=100))
+    assert written == ["best_model.pth", "last.ckpt"]
+
+
+def test_the_linear_probe_is_not_repeated_when_a_run_resumes(tmp_path, monkeypatch):
+    """It would undo what was trained since."""
+    calls = []
+
+    def probe(model, *_):
+        calls.append(1)
+        with torch.no_grad():
+            find_head(model)[1].weight.fill_(0.01)
+        return 1.0
+
+    monkeypatch.setattr(setup, "fit_head", probe)
+    recipe = tiny_recipe(linear_probe_first=True)
+    tiny_fit(tmp_path / "whole", recipe)
+    for step in (0, 4):  # in the first epoch, and in a later one
+        with pytest.raises(KeyboardInterrupt):
+            tiny_fit(tmp_path / str(step), recipe, after_step=stop_at(step))
+        tiny_fit(tmp_path / str(step), recipe)
+        assert digests(tmp_path / str(step)) == digests(tmp_path / "whole")
+    assert len(calls) == 3
+
+
+TERMINATED = """
+import signal, sys
+from pathlib import Path
+import torch
+torch.set_num_threads(1)
+from tests.tiny import stop_at, tiny_fit, tiny_recipe
+tiny_fit(Path(sys.argv[1]), tiny_recipe(), print, stop_at(4, signal.SIGTERM))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
+def test_a_terminated_training_saves_the_step_and_ends_by_the_signal(tmp_path):
+    process = start_python(TERMINATED, tmp_path)
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGTERM, errors
+    saved = tensors.load_tensors(tmp_path / "last.ckpt")
+    assert (len(saved["history"]), saved["meter"][0]) == (1, 2)  # an epoch of three steps, and two more

@@ -1,12 +1,10 @@
-"""The training augmentation for whole batches, on the network's device.
+"""Augment whole batches on the network's device.
 
 Each photo is decoded once, to uint8 at the scale at which the network sees it. Rotation, crop and flips are then one
 affine map, hence one bilinear sampling; brightness, contrast and saturation are matrices over the colour channels,
 collapsed into one before and one after the hue shift. Every photo of a batch gets its own parameters (torchvision's v2
 gives a batch one).
 """
-
-from __future__ import annotations
 
 import math
 from dataclasses import dataclass
@@ -194,7 +192,7 @@ class Augmenter:
         return images
 
     def _recolour(self, pixels: torch.Tensor, maps: torch.Tensor, normalize: bool = False) -> torch.Tensor:
-        """``(n, 3, pixels)`` through ``(n, 3, 4)``; the last column multiplies the mean grey."""
+        """Apply maps ``(n, 3, 4)`` to ``(n, 3, pixels)``; the last column multiplies the mean grey."""
         mean_grey = (self.grey @ pixels.mean(2).unsqueeze(2)).view(-1, 1, 1)
         matrix, offset = maps[:, :, :3], maps[:, :, 3:] * mean_grey
         if normalize:
@@ -229,13 +227,13 @@ def erased(uniform: torch.Tensor, recipe: Recipe) -> tuple[torch.Tensor, torch.T
 
 
 def _inside(half: torch.Tensor, size: int) -> torch.Tensor:
-    """How much of each pixel column lies within ``half`` px of the centre, ``(n,)`` → ``(n, size)`` in [0, 1]."""
+    """Measure how much of each pixel column lies within ``half`` px of the centre: ``(n,)`` → ``(n, size)``, [0, 1]."""
     distance = (torch.arange(size) - (size - 1) / 2).abs()
     return (half.view(-1, 1) + 0.5 - distance).clamp(0, 1)
 
 
 def _grid(maps: torch.Tensor, size: int) -> torch.Tensor:
-    """Where to sample each pixel: maps ``(n, 2, 3)`` → ``(n, size, size, 2)``, as ``F.affine_grid`` in less time."""
+    """Return where to sample each pixel: maps ``(n, 2, 3)`` → ``(n, size, size, 2)``; a faster ``F.affine_grid``."""
     centres = (torch.arange(size, device=maps.device) * 2 + 1) / size - 1
     along = maps[:, :, :1] * centres  # (n, 2, size): what the column adds to x and y; below, what the row adds
     down = maps[:, :, 1:2] * centres + maps[:, :, 2:]

@@ -1,6 +1,4 @@
-"""Rows computed from decoded photos: of several kinds at once, so that each photo is decoded once."""
-
-from __future__ import annotations
+"""Arrays derived from photos: several kinds in one pass, so that each photo is decoded once."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,22 +11,24 @@ from PIL import Image
 from helpers.data.decode import decode_each
 from helpers.data.loading.array_cache import Arrays, Shapes
 
-# To be raised whenever the same photo gives other rows than before.
-VERSION = f"decoded photos 2, Pillow {PIL.__version__}"
+# To be raised whenever the same photo gives other rows.
+VERSION = f"decoded photos 3, Pillow {PIL.__version__}"
 
 
 @dataclass(frozen=True, eq=False)
 class Derived:
-    """A kind of rows: arrays with one row per photo, and how a row follows from the photo."""
+    """Arrays with one row per photo, and the function that writes a row."""
 
-    name: str  # says every setting that the rows depend on: it names the cache's entry
+    name: str  # of the cache's entry; contains every setting that the rows depend on
     shapes: Shapes  # of one row
     write: Callable[[Image.Image, Arrays, int], None]  # (photo, arrays of zeros, row)
 
     def shapes_of(self, photos: int) -> Shapes:
+        """Return the shapes for so many photos."""
         return {name: ((photos, *shape), dtype) for name, (shape, dtype) in self.shapes.items()}
 
     def zeros(self, photos: int) -> Arrays:
+        """Return arrays of zeros for so many photos."""
         return {name: np.zeros(shape, dtype) for name, (shape, dtype) in self.shapes_of(photos).items()}
 
 
@@ -41,7 +41,7 @@ def fill(
         paths: pairs of row and path.
 
     Returns:
-        Row → reason, for the files that are not photos. Their rows stay as they are.
+        Row → reason, for the files that are not photos. Their rows stay unchanged.
     """
 
     def write(row: int, photo: Image.Image) -> None:

@@ -1,10 +1,8 @@
-"""Data loaders: batches of photos for the network, from memory or streamed from disk.
+"""Make data loaders: batches of photos for the network, from memory or streamed from disk.
 
 All loaders yield ``(images, labels)`` on the device: float32 ``(n, 3, S, S)``, normalized, and int64 ``(n,)``. The
 choice changes the speed, not the meaning: same transforms, same order.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -22,7 +20,7 @@ from helpers.data.augmentation import is_recipes, train_transform, val_transform
 from helpers.data.loading import batch_augmentation
 from helpers.data.loading.canvases import canvas_sides, decoded_photos, train_arrays, val_arrays
 from helpers.data.loading.derived import Derived
-from helpers.data.loading.streaming import StreamingLoader
+from helpers.data.loading.streaming import StreamingLoader, epoch_order
 from helpers.data.split import Split
 from helpers.recipe import Recipe
 
@@ -30,7 +28,7 @@ Batches = Iterator[tuple[torch.Tensor, torch.Tensor]]
 
 
 class InMemoryLoader:
-    """Pictures in memory as the network sees them; shuffled in each epoch if there is a seed."""
+    """Load pictures that are in memory as the network sees them; with a seed, shuffled in each epoch."""
 
     def __init__(self, pictures: torch.Tensor, labels: torch.Tensor, batch_size: int, seed: int | None = None) -> None:
         self.pictures, self.labels, self.batch_size, self.seed = pictures, labels, batch_size, seed
@@ -45,11 +43,12 @@ class InMemoryLoader:
             yield self.images(order[share]), self.labels[order[share]]
 
     def images(self, rows: torch.Tensor) -> torch.Tensor:
+        """Normalize the pictures of these rows."""
         return batch_augmentation.normalize(self.pictures[rows]).contiguous(memory_format=torch.channels_last)
 
 
 class AugmentingLoader:
-    """Canvases in memory, augmented in batches on the device."""
+    """Load canvases that are in memory, augmented in batches on the device."""
 
     def __init__(self, canvases: torch.Tensor, half_sizes: torch.Tensor, labels: torch.Tensor, recipe: Recipe) -> None:
         self.canvases, self.half_sizes, self.labels, self.recipe = canvases, half_sizes, labels, recipe
@@ -105,7 +104,7 @@ def make_loaders(
 
     Args:
         train, val: transforms; None: the recipe's.
-        cache: folder that keeps decoded photos from run to run; None keeps nothing.
+        cache: folder that keeps decoded photos between runs; None keeps nothing.
 
     Raises:
         ParameterError: ``pipeline = resident`` with transforms that are not the recipe's; more
@@ -129,7 +128,7 @@ def make_loaders(
 
 
 def derived_for(recipe: Recipe, photos: int) -> list[Derived]:
-    """What the recipe's loaders will keep of so many photos; nothing if they stream."""
+    """Return what the recipe's loaders keep of so many photos; nothing if they stream."""
     train = int(recipe.train_fraction * photos)
     if _choose_pipeline(recipe, train, photos - train, pick_device(recipe.device))[0] == "stream":
         return []
@@ -137,13 +136,13 @@ def derived_for(recipe: Recipe, photos: int) -> list[Derived]:
 
 
 def decoded_bytes(train: int, val: int, recipe: Recipe) -> int:
-    """Bytes of memory for so many decoded training and validation photos."""
+    """Return the bytes of memory that so many decoded training and validation photos take."""
     side = canvas_sides(recipe)[0] if recipe.augmentation else recipe.val_size
     return 3 * (train * side**2 + val * recipe.val_size**2)
 
 
 def _choose_pipeline(recipe: Recipe, train: int, val: int, device: torch.device, own: bool = False) -> tuple[str, str]:
-    """``resident`` or ``stream``, and why.
+    """Choose ``resident`` or ``stream``, and say why.
 
     Args:
         train, val: numbers of photos.
@@ -164,15 +163,8 @@ def _choose_pipeline(recipe: Recipe, train: int, val: int, device: torch.device,
     return "resident", f"{needed / 1e9:.2f} GB of decoded photos in memory"
 
 
-def epoch_order(photos: int, seed: int | None, epoch: int) -> torch.Tensor:
-    """int64 ``(photos,)``: a permutation that follows from seed and epoch; without a seed, ascending."""
-    if seed is None:
-        return torch.arange(photos)
-    return torch.randperm(photos, generator=generator(seed, "order", epoch))
-
-
 def val_batch_size(device: torch.device) -> int:
-    """Photos per batch where no gradients are kept: few enough for the processor's cache, or enough to fill a GPU."""
+    """Return the batch size without gradients: small enough for the processor's cache, or enough to fill a GPU."""
     return 64 if device.type == "cpu" else 512
 
 

@@ -1,6 +1,4 @@
-"""The streaming feed: photos read, decoded and transformed one by one, for data of any size."""
-
-from __future__ import annotations
+"""Stream photos from disk, decoded and transformed one by one, for data of any size."""
 
 import signal
 import threading
@@ -18,11 +16,18 @@ from helpers.data.decode import load_photo
 from helpers.data.image_folder import PhotoSet
 from helpers.recipe import Recipe
 
-Key = tuple[int, int]  # epoch, and position among the feed's photos
+Key = tuple[int, int]  # epoch, and position among the loader's photos
+
+
+def epoch_order(photos: int, seed: int | None, epoch: int) -> torch.Tensor:
+    """Permute the photos by seed and epoch, int64 ``(photos,)``; without a seed, ascending."""
+    if seed is None:
+        return torch.arange(photos)
+    return torch.randperm(photos, generator=generator(seed, "order", epoch))
 
 
 class StreamingLoader:
-    """Batches ``(images, labels)`` like the resident feeds', made by ``recipe.workers`` processes."""
+    """Load batches ``(images, labels)`` from disk in ``recipe.workers`` processes."""
 
     def __init__(
         self,
@@ -44,14 +49,12 @@ class StreamingLoader:
         return -(-len(self.labels) // self.batch_size)
 
     def epoch(self, epoch: int = 0, start: int = 0) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Every photo once, from batch ``start`` on; shuffled if it is the training feed.
+        """Yield every photo once, from batch ``start`` on, shuffled for training.
 
-        If a process that reads photos dies, this one reads the rest: slower, but the very same batches.
+        If a worker dies, this process reads the rest: slower, but the same batches.
         """
         n = len(self.labels)
-        order = torch.arange(n)
-        if self.shuffle:
-            order = torch.randperm(n, generator=generator(self.recipe.seed, "order", epoch))
+        order = epoch_order(n, self.recipe.seed if self.shuffle else None, epoch)
         shares = distributed.shares(n, self.batch_size)[start:]
         self.batches[:] = [[(epoch, position) for position in order[share].tolist()] for share in shares]
         done = 0
@@ -60,12 +63,12 @@ class StreamingLoader:
                 yield self._on_device(*batch)
                 done += 1
             return
-        except UserError as error:  # of another process, which PyTorch tells with that one's whole traceback
+        except UserError as error:  # of a worker: PyTorch's message is its whole traceback
             raise type(error)(str(error).strip().splitlines()[-1].split("Error: ", 1)[-1]) from None
         except (RuntimeError, OSError, EOFError) as error:
             if not self.recipe.workers or not _handover_failed(error):
                 raise
-        # Outside of the handler, which would hold the error and with it the other processes.
+        # Outside the handler, which would keep the error alive, and with it the workers.
         print("a process that reads photos failed (too little memory, or /dev/shm too small): this one reads them now")
         self.recipe = replace(self.recipe, workers=0)
         self.loader = self._loader()
@@ -90,10 +93,10 @@ class StreamingLoader:
 
 
 def _errors_kept_here(loader: DataLoader) -> Iterator[list[torch.Tensor]]:
-    """An iterator over this loader that tells of a dead process when it is asked for a batch, and at no other time.
+    """Iterate over a loader so that a dead worker raises an error only when a batch is requested.
 
-    PyTorch installs a signal handler that raises where the main thread happens to be, be it in the
-    middle of a training step. Without it the loader still looks after its processes, every five seconds.
+    PyTorch's signal handler would raise anywhere in the main thread, even in the middle of a training step. Without it,
+    the loader still checks its workers every five seconds.
     """
     if not hasattr(signal, "SIGCHLD") or threading.current_thread() is not threading.main_thread():
         return iter(loader)  # where PyTorch installs no handler either
@@ -105,17 +108,17 @@ def _errors_kept_here(loader: DataLoader) -> Iterator[list[torch.Tensor]]:
 
 
 def _handover_failed(error: Exception) -> bool:
-    """Whether this says that a process which reads photos is gone, or has no room to hand them over."""
+    """Tell whether the error means that a worker is gone, or has too little shared memory."""
     said = str(error)
     if isinstance(error, RuntimeError):
         return "shared memory" in said or ("DataLoader worker" in said and ("killed" in said or "exited" in said))
-    # The way to a process that has just been killed, before the loader sees that it is gone. "Caught" begins
-    # what a living one says: an error of a transform, for instance.
+    # A broken connection to a worker that has just been killed. "Caught" begins the message of a living one: an error
+    # of a transform, for instance.
     return isinstance(error, (ConnectionError, EOFError, FileNotFoundError)) and not said.startswith("Caught ")
 
 
 class PhotoDataset(Dataset):
-    """Photos from disk through a transform. Indexed by ``(epoch, position in indices)``."""
+    """Read photos from disk and transform them. Indexed by ``(epoch, position in indices)``."""
 
     def __init__(self, photos: PhotoSet, indices: tuple[int, ...], transform: v2.Transform, recipe: Recipe) -> None:
         self.photos, self.indices, self.transform, self.seed = photos, indices, transform, recipe.seed
@@ -123,8 +126,7 @@ class PhotoDataset(Dataset):
     def __getitem__(self, key: Key) -> tuple[torch.Tensor, int]:
         epoch, position = key
         index = self.indices[position]
-        # The transforms draw from the global generator. Seeding it per photo makes their draws
-        # independent of how many workers share the photos.
+        # The transforms draw from the global generator: seeded per photo, their draws do not depend on the workers.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derive_seed(self.seed, "augmentation", epoch, position))
             return self.transform(load_photo(self.photos.path(index))), self.photos.labels[index]
@@ -142,7 +144,7 @@ class _Batches(Sampler):
 
 
 class _Collate:
-    """Photos to a batch, which has none where a process has no share in the last batch."""
+    """Collate photos into a batch, which is empty where a process has no share in the last batch."""
 
     def __init__(self, image_size: int) -> None:
         self.image_size = image_size

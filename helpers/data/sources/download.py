@@ -1,6 +1,4 @@
-"""Downloading one large file: with progress, resumed after a break, and checked."""
-
-from __future__ import annotations
+"""Download one large file: with progress, resumed after a break, and checked."""
 
 import http.client
 import sys
@@ -17,19 +15,17 @@ from helpers.common.files import file_digest
 from helpers.common.progress import watched
 
 BLOCK = 1 << 20
-
-
 TIMEOUT = 30.0  # seconds without a byte
 
 
 def download(
     url: str, path: Path, sha256: str | None, *, attempts: int = 5, log: Callable[[str], None] = print
 ) -> None:
-    """Fetch ``url`` into ``path``, unless it is there; what a broken connection brought is kept and continued.
+    """Download ``url`` to ``path`` unless it is there; a broken download is continued.
 
     Args:
         sha256: what the file must be, in hexadecimal.
-        attempts: give up after so many in a row that brought nothing.
+        attempts: give up after so many in a row without progress.
 
     Raises:
         PhotosError: no connection, or the file is not what it should be; it is then removed.
@@ -88,7 +84,7 @@ def _continue(url: str, partial: Path, log: Callable[[str], None]) -> None:
 
 
 def _copy(answer, sink, done: int, total: int, log: Callable[[str], None]) -> None:
-    """Copy, with a bar where a person watches, else with a line at every tenth."""
+    """Copy with a progress bar, or with a line per tenth where nobody watches."""
     tenth = done * 10 // total if total else 0
     bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, file=sys.stdout, disable=not watched())
     with bar:

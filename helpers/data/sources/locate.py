@@ -1,7 +1,6 @@
-"""Where photos come from: drawn, a folder, an archive, or a download."""
+"""Locate photos: drawn, in a folder, in an archive, or to be downloaded."""
 
-from __future__ import annotations
-
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,14 +10,14 @@ from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.sources.archives import SUFFIXES, is_archive, unpack
 from helpers.data.sources.download import download
-from helpers.recipe import Recipe
+from helpers.recipe import DEFAULTS, Recipe
 
 # TensorFlow's collection of 3,670 photos by photographers on Flickr, CC-BY 2.0; LICENSE.txt inside
 # names each of them. Its classes are daisy, dandelion, roses, sunflowers and tulips. It is the larger
 # set from which the course took its 2,848. The digest is the one that TensorFlow Datasets publishes
 # (tensorflow_datasets/datasets/tf_flowers/checksums.tsv, 228,813,984 bytes).
 FLOWER_PHOTOS_URL = "https://storage.googleapis.com/download.tensorflow.org/example_images/flower_photos.tgz"
-
+DRAWN_UNASKED = 1000  # demo photos per class, for the figures of a finished run
 
 FLOWER_PHOTOS_SHA256 = "4c54ace7911aaffe13a365c34f650e71dd5bf1be0a58b464e5a7183e3e595d9c"
 
@@ -34,17 +33,17 @@ def locate_photos(
     sha256: str = FLOWER_PHOTOS_SHA256,
     log: Callable[[str], None] = print,
 ) -> Path:
-    """A folder with the photos of ``dataset``: ``demo``, ``flower_photos``, or a path.
+    """Return a folder with the photos of ``dataset``: ``demo``, ``flower_photos``, or a path.
 
     Args:
-        cache: where drawn, downloaded and unpacked photos are kept between runs.
+        cache: folder for drawn, downloaded and unpacked photos, kept between runs.
         root: what a relative path is relative to.
         demo_photos, seed: how many photos per class to draw, and which.
         url, sha256: the archive behind ``flower_photos``, and what it must be.
-        log: told what takes a while, a line at a time.
+        log: is told what takes a while.
 
     Raises:
-        PhotosError: there is nothing of that name, or it cannot be drawn, downloaded or unpacked.
+        PhotosError: there is no such data set, or it cannot be drawn, downloaded or unpacked.
     """
     if dataset == "demo":
         from helpers.data.sources.garden import plant_garden  # drawing is needed for this one alone
@@ -82,10 +81,10 @@ def _explanation(dataset: str, path: Path) -> str:
 
 
 def open_dataset(recipe: Recipe, root: Path) -> Audit:
-    """The audit of the recipe's photos.
+    """Locate and audit the recipe's photos.
 
     Raises:
-        PhotosError: there are none that could be used.
+        PhotosError: there are no usable photos.
     """
     cache = root / recipe.work_dir / "photos"
     folder = locate_photos(recipe.dataset, cache, root=root, demo_photos=recipe.demo_photos)
@@ -93,16 +92,24 @@ def open_dataset(recipe: Recipe, root: Path) -> Audit:
 
 
 def locate_existing(recipe: Recipe, root: Path, data: str | None = None) -> Path:
-    """The folder of a finished run's photos. Nothing is downloaded for it.
+    """Return the folder of a finished run's photos; nothing is downloaded.
+
+    Whoever made the run wrote its recipe, which may name any folder: unasked, only the project's own are opened.
 
     Args:
-        data: where the photos are now, if not where the recipe says: a path seen from here or from ``root``.
+        data: where the photos are, if not where the recipe says: a path seen from here or from ``root``.
 
     Raises:
         PhotosError: they are not here.
     """
-    cache = root / recipe.work_dir / "photos"
-    dataset = str(Path(data).resolve()) if data and Path(data).exists() else data or recipe.dataset
+    cache = root / DEFAULTS["work_dir"] / "photos"
+    dataset = str(Path(data).resolve()) if data and os.path.exists(data) else data or recipe.dataset
+    if dataset == "demo" and recipe.demo_photos > DRAWN_UNASKED:
+        raise PhotosError(f"{recipe.demo_photos:,} photos per class would be drawn first")
+    if not data and dataset not in ("demo", "flower_photos"):
+        place = (root / _expanded(dataset)).resolve()
+        if not place.is_relative_to(root.resolve()):
+            raise PhotosError(f"the recipe names photos outside of the project, {place}, which are not opened unasked")
     if dataset == "flower_photos" and not (cache / "flower_photos.tgz").is_file():
         raise PhotosError(f"flower_photos is not downloaded yet: {cache} has no flower_photos.tgz")
     return locate_photos(dataset, cache, root=root, demo_photos=recipe.demo_photos)

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from helpers.common.errors import RunError
-from helpers.common.files import file_digest, write_atomically, write_json
+from helpers.common.files import file_digest, inside, write_atomically, write_json
 from helpers.inference.export import formats, timing, verify
 from helpers.inference.export.formats import DeployedModel, InferenceFn
 from helpers.inference.export.preprocessing import describe_model
@@ -50,7 +50,7 @@ def export_run(
     onnx = onnx or measure_speed
     if onnx:
         formats.require_onnx()
-    run, target = read_run(folder), folder / "export"
+    run, target = read_run(folder), inside(folder, "export")
     facts = describe_model(run)
     model = DeployedModel(load_best_model(folder), run.recipe)
     pytorch = torch.inference_mode()(model)

@@ -49,8 +49,9 @@ def sample_photos(run: FinishedRun, root: Path, data: str | None = None, most: i
 def _validation_photos(run: FinishedRun, folder: Path, most: int) -> SamplePhotos:
     if run.predictions is None:
         raise PhotosError(f"{run.folder / 'predictions.csv'}, which names them, cannot be read")
-    base, names = find_photos(folder).root, run.predictions.names
-    here = [i for i, name in enumerate(names) if (base / name).is_file()]
+    photos, names = find_photos(folder), run.predictions.names
+    base, known = photos.root, set(photos.names)
+    here = [i for i, name in enumerate(names) if name in known]  # the file may name anything
     if not here:
         raise PhotosError(f"none of the run's {len(names)} validation photos is in {folder}: --data names their folder")
     count = min(most, len(here))

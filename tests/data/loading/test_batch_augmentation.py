@@ -11,16 +11,18 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torchvision.transforms.v2 import functional as T
 
 from helpers.common.seeding import generator
 from helpers.data.augmentation import denormalize, val_transform
 from helpers.data.loading import batch_augmentation
-from helpers.data.loading.canvases import half_size, train_canvas, val_picture
+from helpers.data.loading.canvases import canvas_sides, half_size, train_canvas, val_picture
 from helpers.recipe import Recipe
 
 SEED = Recipe.from_preset("seed")
 CPU = torch.device("cpu")
+SHAPES = [(30, 500), (500, 30), (390, 1077), (61, 40), (901, 700), (256, 256), (1, 1)]
 
 
 def literally(photo, params, i, recipe=SEED):
@@ -122,10 +124,23 @@ def test_a_wrong_sign_would_be_noticed(smooth_photos):
     assert 255 * (ours(smooth_photos, params) - expected).abs().mean().item() > 4
 
 
-def test_validation_pictures_are_exactly_the_literal_ones(photos):
-    for photo in photos:
-        picture = torch.from_numpy(val_picture(photo, SEED))
-        assert torch.equal(batch_augmentation.normalize(picture[None])[0], val_transform(SEED)(photo))
+@pytest.mark.parametrize("changes", [{}, {"val_resize": 146, "eval_image_size": 128}, {"val_resize": 224}])
+def test_validation_pictures_are_exactly_the_literal_ones(photos, changes):
+    recipe = dataclasses.replace(SEED, **changes)
+    for photo in [*photos, *(photos[0].resize(size) for size in SHAPES)]:
+        picture = torch.from_numpy(val_picture(photo, recipe))
+        assert torch.equal(batch_augmentation.normalize(picture[None])[0], val_transform(recipe)(photo))
+
+
+@pytest.mark.parametrize("changes", [{}, {"crop_size": 96}, {"rotation": 10.0}])
+def test_canvases_are_exactly_the_centre_of_the_photo_resized(photos, changes):
+    """Across, then down; only what is not black is computed."""
+    recipe = dataclasses.replace(SEED, **changes)
+    side, full = canvas_sides(recipe)
+    for photo in [*photos, *(photos[0].resize(size) for size in SHAPES)]:
+        centre = T.center_crop(photo, [full, full])
+        expected = centre.resize((side, full), Image.Resampling.BICUBIC).resize((side, side), Image.Resampling.BICUBIC)
+        assert np.array_equal(train_canvas(photo, recipe), np.asarray(expected).transpose(2, 0, 1))
 
 
 def test_each_photo_of_a_batch_gets_its_own_parameters(smooth_photos):

@@ -128,6 +128,15 @@ def test_a_tar_of_the_folder_itself(grow, tmp_path):
     assert len(find_photos(archives.unpack(tmp_path / "flowers.tgz", tmp_path / "cache"))) == 4
 
 
+def test_permissions_in_a_tar_are_made_harmless(tmp_path):
+    info = tarfile.TarInfo("rose/a.jpg")
+    info.mode = 0o6377  # set-user-ID, others may write, the owner may not even read
+    folder = archives.unpack(make_tar(tmp_path / "a.tgz", {"": info}), tmp_path / "cache")
+    mode = (folder / "rose" / "a.jpg").stat().st_mode
+    assert mode & 0o6022 == 0
+    assert mode & 0o600 == 0o600
+
+
 def test_a_bomb_of_many_small_files_is_stopped(tmp_path, monkeypatch):
     monkeypatch.setattr(archives, "RATIO_FLOOR", 1)
     archive = make_tar(tmp_path / "a.tgz", {f"rose/{i}.jpg": bytes(50_000) for i in range(60)})
@@ -272,5 +281,5 @@ def test_names_that_are_no_text_are_read_and_told(tmp_path, grow):
         for path in sorted(folder.rglob("*.jpg")):
             file.add(path, arcname=f"{path.parent.name}/é{path.name}")
     photos = find_photos(archives.unpack(archive, tmp_path / "cache"))
-    with pytest.raises(PhotosError, match=r"rose.*no readable photo; the first: its name is not UTF-8 text: rename it"):
+    with pytest.raises(PhotosError, match=r"rose.*no readable photo; the first: its name is not plain UTF-8 text"):
         audit_photos(photos)

@@ -69,7 +69,7 @@ def done(run):
     said = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export_timing, "SLICE", 0.0)
-        target = export_run(folder, root=folder.parent, onnx=True, measure_speed=True, log=said.append)
+        target = export_run(folder, root=folder.parents[1], onnx=True, measure_speed=True, log=said.append)
     return target, said, json.loads((target / "preprocessing.json").read_text())
 
 
