@@ -64,7 +64,8 @@ def open_study(folder: Path, seed: int = 0) -> optuna.Study:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         return optuna.create_study(
-            storage=JournalStorage(JournalFileBackend(str(path))),
+            # A file lock is released with the process that held it; optuna's own stays.
+            storage=JournalStorage(JournalFileBackend(str(path), FileLock(f"{path}.filelock"))),
             study_name="recipe",
             direction="maximize",
             load_if_exists=True,

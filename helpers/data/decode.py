@@ -5,17 +5,15 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import regular
+from helpers.data.pixels import FORMATS, upright_rgb
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
 MAX_ASPECT = 50  # longer strips, scaled until their shorter side fits the network, would fill the memory
 LARGE = 25_000_000  # pixels; larger photos are decoded one at a time: in several threads they would need gigabytes
-# Others are not tried, whatever the file's name: Pillow would hand EPS to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG includes the MPO files of phones
 
 
 def load_photo(path: Path | str) -> Image.Image:
@@ -81,35 +79,13 @@ def _load(path: Path | str, most: int) -> Image.Image | None:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, not a photo")
             if photo.width * photo.height > most:
                 return None
-            photo.load()
-            ImageOps.exif_transpose(photo, in_place=True)
-            return _to_rgb(photo)
+            return upright_rgb(photo)
     except PhotosError:
         raise
     except FileNotFoundError as error:
         raise PhotosError(f"{path} does not exist: check the path") from error
     except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …
         raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
-
-
-def _to_rgb(photo: Image.Image) -> Image.Image:
-    if photo.mode.startswith(("I", "F")):
-        photo = _to_8_bit(photo)
-    if photo.mode in ("LA", "PA", "RGBA", "La", "RGBa") or "transparency" in photo.info:
-        photo = photo.convert("RGBA")
-        photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo)
-    return photo if photo.mode == "RGB" else photo.convert("RGB")  # convert would copy
-
-
-def _to_8_bit(photo: Image.Image) -> Image.Image:
-    """Scale greyscale of more than 8 bits, which Pillow's own conversion would clip at 255.
-
-    White is 1 for fractions and 65,535 otherwise, so that a dark photo stays dark; beyond that, the largest value.
-    """
-    values = np.nan_to_num(np.asarray(photo, dtype=np.float64), posinf=0.0)
-    largest = values.max(initial=0)
-    white = 1.0 if photo.mode.startswith("F") and largest <= 1 else max(65535.0, largest)
-    return Image.fromarray((values.clip(0, white) * (255 / white)).round().astype(np.uint8))
 
 
 def _reason(path: Path | str, error: Exception) -> str:

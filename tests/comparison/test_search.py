@@ -7,6 +7,7 @@ import sys
 import optuna
 import pytest
 
+from helpers.commands import main
 from helpers.common.errors import DivergedError, ParameterError, RunError
 from helpers.comparison import recipes, search
 from helpers.comparison.folds import Protocol
@@ -179,3 +180,19 @@ def test_a_damaged_study_is_named(tmp_path):
     (tmp_path / "study.log").write_text("not a journal\n" * 3)
     with pytest.raises(RunError, match=r"study\.log cannot be used"):
         search.open_study(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="symlinks")
+def test_a_lock_that_a_killed_process_left_stops_nobody(tmp_path):
+    """optuna's own lock is a link to the study's old place: with the folder moved, it would wait for ever."""
+    (tmp_path / "study.log.lock").symlink_to(tmp_path / "moved" / "study.log")
+    (tmp_path / "study.log.filelock").touch()
+    code = "import sys, pathlib; from helpers.comparison import search; search.open_study(pathlib.Path(sys.argv[1]))"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, timeout=100)
+    assert (tmp_path / "study.log").exists()
+
+
+@pytest.mark.parametrize("settings", [("preset", "fast"), ("frozen_backbone", "True"), ("augmentation", "False")])
+def test_a_recipe_on_which_the_search_has_no_effect_is_refused_at_once(capsys, settings):
+    assert main(["search", "-p", *settings, "--data", "nowhere"]) == 1
+    assert "start from seed or best" in capsys.readouterr().err

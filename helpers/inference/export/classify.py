@@ -7,13 +7,14 @@ model's file. ``python -m helpers export --onnx`` puts a copy of this script bes
 from __future__ import annotations
 
 import json
+import os
 import sys
 
 import numpy as np
 import onnxruntime
-from PIL import Image, ImageOps
+from PIL import Image
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")  # not EPS, which Pillow would hand to Ghostscript
+from helpers.data.pixels import FORMATS, upright_rgb  # an export has the source of these in this line's place
 
 
 def open_model(path):
@@ -24,11 +25,9 @@ def open_model(path):
 
 def prepare(path, steps):
     """Load and preprocess a photo: float32 (1, 3, side, side)."""
-    photo = ImageOps.exif_transpose(Image.open(path, formats=FORMATS))
-    if photo.has_transparency_data:
-        photo = photo.convert("RGBA")
-        photo = Image.alpha_composite(Image.new("RGBA", photo.size, "white"), photo)
-    photo = photo.convert("RGB")
+    if not os.path.isfile(path):
+        raise FileNotFoundError("no such file")  # a pipe would keep its reader for ever
+    photo = upright_rgb(Image.open(path, formats=FORMATS))
     short, side = steps["resize"]["shorter_side"], steps["crop"]["size"]
     width, height = (int(short * each / min(photo.size)) for each in photo.size)
     left, top = round((width - side) / 2), round((height - side) / 2)
@@ -52,7 +51,7 @@ def main(model, *photos):
         try:
             pairs = classify(session, facts, path)
             print(f"{path}: " + ", ".join(f"{name} {probability:.6f}" for name, probability in pairs))
-        except (OSError, ValueError, Image.DecompressionBombError) as error:
+        except Exception as error:  # damaged files make Pillow raise many kinds
             print(f"{path}: cannot be read as a photo ({error})", file=sys.stderr)
             code = 1
     return code

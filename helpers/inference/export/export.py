@@ -4,7 +4,7 @@
 ``--time`` ``timing.json``, and ``preprocessing.json``. Files appear there only after they were verified on photos.
 """
 
-import shutil
+import inspect
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 
 from helpers.common.errors import RunError
 from helpers.common.files import file_digest, inside, write_atomically, write_json
+from helpers.data import pixels
 from helpers.inference.export import formats, timing, verify
 from helpers.inference.export.formats import DeployedModel, InferenceFn
 from helpers.inference.export.preprocessing import describe_model
@@ -85,7 +86,9 @@ def _write(aside: Path, model: DeployedModel, side: int, facts: dict[str, Any], 
     if onnx:
         formats.save_onnx(program, aside / "model.onnx", facts)
         engines["model.onnx"] = formats.open_onnx(aside / "model.onnx")
-        shutil.copyfile(SCRIPT, aside / "classify.py")
+        script = SCRIPT.read_text(encoding="utf-8").splitlines(keepends=True)
+        own = [inspect.getsource(pixels) if line.startswith("from helpers") else line for line in script]
+        (aside / "classify.py").write_text("".join(own), encoding="utf-8")
     return engines
 
 

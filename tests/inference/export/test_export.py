@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -20,7 +22,7 @@ from helpers.common import files
 from helpers.common.errors import ParameterError, PhotosError, RunError
 from helpers.data.augmentation import IMAGENET_MEAN, IMAGENET_STD, val_transform
 from helpers.data.decode import load_photo
-from helpers.inference.export import formats, verify
+from helpers.inference.export import export, formats, verify
 from helpers.inference.export import timing as export_timing
 from helpers.inference.export.export import export_run
 from helpers.inference.export.formats import DeployedModel
@@ -178,6 +180,52 @@ def test_classify_py_needs_neither_torch_nor_this_project(run, done, tmp_path):
         probabilities = dict(pair.split() for pair in pairs.split(", "))
         # Printed with six decimals; measured: no difference in any of them.
         assert [float(probabilities[each]) for each in CLASSES] == pytest.approx(row, abs=3e-6)
+
+
+def gradient(dtype, low, high):
+    return np.linspace(low, high, 90 * 60).reshape(60, 90).astype(dtype)
+
+
+GREYS = {
+    "16 bit": (gradient(np.uint16, 0, 65535), {}),
+    "white is zero": (gradient(np.uint8, 0, 255), {"tiffinfo": {262: 0}}),
+    "float": (gradient(np.float32, 0, 1), {}),
+    "large float": (gradient(np.float32, -5, 90_000), {}),
+    "signed": (gradient(np.int32, -40_000, 40_000), {}),
+}
+
+
+@pytest.mark.parametrize("kind", GREYS)
+def test_classify_py_sees_the_pixels_that_the_project_sees(done, run, tmp_path, kind):
+    """Executed from the exported file, whose copy of ``data.pixels`` must be complete."""
+    values, options = GREYS[kind]
+    Image.fromarray(values).save(tmp_path / "grey.tif", **options)
+    classify = runpy.run_path(str(done[0] / "classify.py"))
+    recipe = read_run(run[0]).recipe
+    ours = val_transform(recipe)(load_photo(tmp_path / "grey.tif")).numpy()
+    np.testing.assert_allclose(classify["prepare"](tmp_path / "grey.tif", done[2]["preprocessing"])[0], ours, atol=1e-6)
+
+
+def test_classify_py_names_what_it_cannot_read_among_others(done, run, tmp_path, capsys):
+    good = next(run[1].glob("val/rose/*.jpg"))
+    (tmp_path / "cut.png").write_bytes(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR")
+    (tmp_path / "cut.tif").write_bytes(b"II*\0\x08\0\0\0\xff\xff")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    broken = [str(tmp_path / name) for name in ("cut.png", "cut.tif", "pipe.jpg", "nowhere.jpg")]
+    classify = runpy.run_path(str(done[0] / "classify.py"))
+    assert classify["main"](done[0] / "model.onnx", broken[0], str(good), *broken[1:]) == 1
+    said = capsys.readouterr()
+    assert said.out.startswith(f"{good}: ")
+    assert [line.split(": ")[0] for line in said.err.splitlines()] == broken
+
+
+def test_preprocessing_json_with_the_checksums_of_the_others_is_written_last(run, tmp_path, monkeypatch):
+    """Where it is, the others are complete."""
+    folder, written = shutil.copytree(run[0], tmp_path / "a", ignore=shutil.ignore_patterns("export")), []
+    monkeypatch.setattr(export, "write_atomically", lambda path, content: written.append(path.name))
+    export_run(folder, root=tmp_path, log=str)
+    assert written[-1] == "preprocessing.json"
+    assert "model.pt2" in written
 
 
 def test_test_time_augmentation_is_inside_the_file(tmp_path):
