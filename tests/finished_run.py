@@ -41,7 +41,7 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
         The run's folder, its photos' folder, and its out-of-distribution detector.
     """
     photos = (photos or two_flowers)(root / "photos")
-    changes = {"image_size": 32, "val_resize": 36} | changes
+    changes = {"weights": "none", "image_size": 32, "val_resize": 36} | changes
     recipe = Recipe.from_preset("demo", dataset=str(photos), backbone=backbone, **changes)
     audit = audit_photos(find_photos(photos))
     split = split_photos(audit, recipe.train_fraction, 0)

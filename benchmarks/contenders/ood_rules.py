@@ -30,7 +30,8 @@ from helpers.common import files
 from helpers.data.audit import Audit
 from helpers.data.loading.canvases import val_picture, val_pictures
 from helpers.data.loading.loaders import InMemoryLoader, val_batch_size
-from helpers.data.sources import garden
+from helpers.data.sources.garden_flowers import SPECIES
+from helpers.data.sources.garden_photo import draw_photo
 from helpers.evaluation.features import Activations, collect_activations
 from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import MAX_TRAIN_PHOTOS
@@ -205,7 +206,7 @@ def flag_others(
 def other_pictures() -> Iterator[tuple[str, list[Image.Image]]]:
     """Yield kinds of images: drawn ones, and one of an installed package, since the repository holds no photos."""
     generator = np.random.default_rng(0)
-    drawn = [garden.draw_photo(species, 0, i) for species in garden.SPECIES for i in range(10)]
+    drawn = [draw_photo(species, 0, i) for species in SPECIES for i in range(10)]
     noise = [generator.integers(0, 256, (240, 320, 3), dtype=np.uint8) for _ in range(20)]
     patches = [generator.integers(0, 256, (6, 8, 3), dtype=np.uint8) for _ in range(20)]
     colours = [tuple(int(value) for value in generator.integers(0, 256, 3)) for _ in range(20)]

@@ -45,6 +45,29 @@ def training_curves(history: History, training: str = "training (augmented)") ->
     return finalize(figure)
 
 
+def weights_compared(weights: str, history: History, random: History | None) -> Figure:
+    """Draw the validation accuracy of a run by epoch, beside the same recipe's from random weights.
+
+    Args:
+        weights: the run's setting.
+        random: of ``random_weights_history``; None: it was not measured, and the figure says so.
+    """
+    figure, axes = plt.subplots(figsize=(WIDTH, 2.8))
+    names = {"imagenet": "ImageNet weights", "none": "random weights"}
+    runs = [(names.get(weights, weights), history), ("random weights", random)]
+    for (name, each), line, colour in zip(runs[: 1 + bool(random)], ("o-", "s--"), (BLUE, ORANGE), strict=False):
+        label = f"{name}: {each.best.val_accuracy:.1%} in the best epoch"
+        accuracies = [100 * value for value in each.column("val_accuracy")]
+        axes.plot(each.column("epoch"), accuracies, line, color=colour, markersize=4, label=label)
+    axes.set(xlabel="epoch", ylabel="validation accuracy (%)", ylim=(0, 101))
+    axes.xaxis.get_major_locator().set_params(integer=True)
+    if not random:
+        axes.set_title("No run of this recipe from random weights is stored.", fontsize=9, loc="left")
+    axes.legend(loc="center right", frameon=False, fontsize=9)
+    despine(axes)
+    return finalize(figure)
+
+
 def compare_runs(rows: Sequence[Row]) -> Figure:
     """Draw the validation accuracy of several runs by epoch, and their best epochs with 95 % intervals.
 

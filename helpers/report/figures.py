@@ -10,7 +10,7 @@ import torch
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from helpers.data.sources.garden import draw_photo
+from helpers.data.sources.garden_photo import draw_photo
 from helpers.plots import evaluation, photos, training
 from helpers.report.facts import Facts
 from helpers.report.tables import short

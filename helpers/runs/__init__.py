@@ -7,11 +7,12 @@ Read ``run`` (``open_run``, and what a run saves), ``saving`` (the best model), 
 """
 
 from helpers.runs.finished import read_run
+from helpers.runs.recipe_file import random_weights_history
 from helpers.runs.results import analysis_numbers, summarize
 from helpers.runs.run import open_run, work_folder
 from helpers.runs.saving import load_best_model, save_best_model
 from helpers.runs.table import load_run_table, run_folders
 from helpers.runs.table_text import format_text
 
-__all__ = ["analysis_numbers", "format_text", "load_best_model", "load_run_table", "open_run", "read_run"]
-__all__ += ["run_folders", "save_best_model", "summarize", "work_folder"]
+__all__ = ["analysis_numbers", "format_text", "load_best_model", "load_run_table", "open_run"]
+__all__ += ["random_weights_history", "read_run", "run_folders", "save_best_model", "summarize", "work_folder"]

@@ -49,7 +49,7 @@ def read_run(folder: Path) -> FinishedRun:
     Raises RunError: the folder is not a run's, the run is not finished, or its results are damaged.
     """
     if not os.path.isdir(folder):
-        raise RunError(f"{folder} does not exist: name the folder of a run, such as work_dir/demo-resnet18")
+        raise RunError(f"{folder} does not exist: name the folder of a run, such as work_dir/demo-mobilenet_v2")
     if not has_results(folder):
         if has_recipe(folder):
             raise RunError(f"{folder} holds a run that is not finished: the command that began it continues it")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from helpers.common.files import read_json, write_json
 from helpers.recipe import Recipe
+from helpers.runs.history import History
 
 FILE = "recipe.json"
 
@@ -38,3 +39,16 @@ def has_same_settings(folder: Path, recipe: Recipe) -> bool:
     Raises RunError: ``recipe.json`` is missing or damaged.
     """
     return not recipe.changed_since(read_json(folder / FILE), Recipe.names("place"))
+
+
+def random_weights_history(recipe: Recipe, root: Path) -> History | None:
+    """The history of a committed run (``report/results/``) of this recipe from random weights, if there is one.
+
+    ``python -m helpers train -p weights none …`` makes such a run.
+    """
+    free = ("weights", *Recipe.names("name", "place", "machine"))
+    for file in sorted((root / "report" / "results").glob(f"*/{FILE}")):
+        stored = read_json(file)
+        if recipe.weights != "none" == stored["weights"] and not recipe.changed_since(stored, free):
+            return History.read(file.parent)
+    return None

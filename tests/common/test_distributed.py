@@ -30,6 +30,7 @@ dataset: demo
 device: cpu
 precision: fp32
 backbone: squeezenet1_1  # no batch normalization, whose small batches would magnify rounding
+weights: none
 image_size: 64
 crop_size: 128
 val_resize: 72

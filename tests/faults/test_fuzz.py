@@ -286,8 +286,8 @@ def test_files_of_a_run(run_folder, data):
     content = data.draw(damaged([(run_folder / name).read_bytes()]))
     photos = find_photos(run_folder / "photos")
     with folder() as home:
-        shutil.copytree(run_folder, home / "demo-resnet18", ignore=shutil.ignore_patterns("photos"))
-        run = home / "demo-resnet18"
+        shutil.copytree(run_folder, home / "demo-mobilenet_v2", ignore=shutil.ignore_patterns("photos"))
+        run = home / "demo-mobilenet_v2"
         (run / name).write_bytes(content)
         with works_or_raises(UserError, naming=[name]):
             if name == "split.csv":
@@ -297,6 +297,8 @@ def test_files_of_a_run(run_folder, data):
             elif name == "best_model.pth":
                 tensors_module.load_tensors(run / name)
             elif name == "recipe.json":
-                assert plan_run(Recipe(dataset="demo", run="demo-resnet18", work_dir="."), home).is_relative_to(home)
+                assert plan_run(Recipe(dataset="demo", run="demo-mobilenet_v2", work_dir="."), home).is_relative_to(
+                    home
+                )
             else:
                 load_best_model(run)

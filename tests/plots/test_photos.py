@@ -44,7 +44,7 @@ def test_what_the_network_sees_is_random_in_training_alone(noise_photo):
     names = [axes.get_ylabel() for axes in figure.axes if axes.get_ylabel()]
     assert names == ["photo", "training", "another epoch", "validation"]
     first, second, val = (figure.axes[5 * row].images[0].get_array() for row in (1, 2, 3))
-    assert first.shape == second.shape == val.shape == (96, 96, 3)
+    assert first.shape == second.shape == val.shape == (112, 112, 3)
     assert not np.array_equal(first, second)
     plain = photos.what_the_network_sees({"rose": noise_photo, "tulip": flat}, Recipe.from_preset("fast"))
     assert [axes.get_ylabel() for axes in plain.axes if axes.get_ylabel()] == ["photo", "training", "validation"]

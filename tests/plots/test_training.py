@@ -41,6 +41,18 @@ def test_figures_are_closed_so_that_a_notebook_shows_them_once():
     assert plt.get_fignums() == before
 
 
+def test_weights_are_compared_epoch_by_epoch_or_the_figure_says_that_they_are_not():
+    random = History([Epoch(0, 0.1, 1.6, 0.2, 1.6, 0.25)])
+    (axes,) = training.weights_compared("imagenet", HISTORY, random).axes
+    assert [line.get_ydata() for line in axes.lines] == [pytest.approx([50, 90, 80]), pytest.approx([25])]
+    texts = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert texts == ["ImageNet weights: 90.0% in the best epoch", "random weights: 25.0% in the best epoch"]
+    (axes,) = training.weights_compared("mine.pth", HISTORY, None).axes
+    assert len(axes.lines) == 1
+    assert axes.get_legend().get_texts()[0].get_text().startswith("mine.pth")
+    assert "No run" in axes.get_title(loc="left")
+
+
 def row(name, group="A", demo=False, finished=0.0):
     """A run with the history of this file."""
     history = History([Epoch(i, 0.1, 1.0, 0.5, 1.0, accuracy) for i, accuracy in enumerate((0.25, 0.5))])

@@ -35,11 +35,16 @@ def test_a_bad_run_is_called_bad_where_a_reader_looks(tmp_path):
     assert "below the published 96.49%" in text
 
 
-def test_a_demo_says_so_and_not_that_it_was_pretrained(tmp_path):
+def test_a_demo_says_so_and_whether_it_was_pretrained(tmp_path):
     text = said_by(finished_run(tmp_path / "demo", Recipe.from_preset("demo")))
-    assert "Training ResNet-18 from Scratch to Classify Five Kinds of Drawn Flowers" in text
-    assert "says nothing about real flowers" in text
-    assert not re.search(r"pretrained|published 96", text)
+    assert "Fine-Tuning MobileNetV2 to Classify Five Kinds of Drawn Flowers" in text
+    assert "pretrained on ImageNet" in text
+    random = said_by(finished_run(tmp_path / "random", Recipe.from_preset("demo", weights="none")))
+    assert "Training MobileNetV2 from Scratch to Classify Five Kinds of Drawn Flowers" in random
+    assert "pretrained" not in random
+    for each in (text, random):
+        assert "says nothing about real flowers" in each
+        assert "published 96" not in each
 
 
 def test_the_best_epoch_is_never_said_to_be_free_of_choice(good_content, good_text):

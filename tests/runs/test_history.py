@@ -2,7 +2,9 @@
 
 import pytest
 
+from helpers.recipe import Recipe
 from helpers.runs.history import Epoch, History
+from helpers.runs.recipe_file import random_weights_history, save_recipe
 
 
 def test_the_history_knows_its_best_epoch_and_its_last_five():
@@ -12,3 +14,15 @@ def test_the_history_knows_its_best_epoch_and_its_last_five():
     history = History([row(i, a) for i, a in enumerate([0.1, 0.9, 0.9, 0.6, 0.7, 0.8, 0.5])])
     assert history.best.epoch == 1
     assert history.last_five_mean == pytest.approx((0.9 + 0.6 + 0.7 + 0.8 + 0.5) / 5)
+
+
+def test_the_same_recipe_from_random_weights_is_found_among_the_committed_runs(tmp_path):
+    demo = Recipe.from_preset("demo")
+    for name, changes in {"a": {"lr": 0.5}, "b": {}, "c": {"weights": "none", "run": "c"}}.items():
+        folder = tmp_path / "report" / "results" / name
+        folder.mkdir(parents=True)
+        save_recipe(folder, demo.with_settings(**changes))
+        History([Epoch(0, 0.1, 1.0, 0.5, 1.0, ord(name) / 1000)]).save(folder)
+    assert random_weights_history(demo.with_settings(device="cpu"), tmp_path)[0].val_accuracy == ord("c") / 1000
+    for other in ({"epochs": 3}, {"seed": 1}, {"weights": "none"}):
+        assert random_weights_history(demo.with_settings(**other), tmp_path) is None

@@ -23,10 +23,10 @@ DEMO = Recipe.from_preset("demo", device="cpu")
 @pytest.mark.parametrize(
     ("changes", "name"),
     [
-        ({}, "demo-resnet18"),
-        ({"dataset": "/data/my flowers.tar.gz"}, "my_flowers-resnet18-demo"),
-        ({"dataset": "photos/"}, "photos-resnet18-demo"),
-        ({"dataset": "C:\\photos", "backbone": "mobilenet_v2"}, "photos-mobilenet_v2-demo"),
+        ({}, "demo-mobilenet_v2"),
+        ({"dataset": "/data/my flowers.tar.gz"}, "my_flowers-mobilenet_v2-demo"),
+        ({"dataset": "photos/"}, "photos-mobilenet_v2-demo"),
+        ({"dataset": "C:\\photos", "backbone": "resnet18"}, "photos-resnet18-demo"),
     ],
 )
 def test_names_are_readable(changes, name):
@@ -37,16 +37,16 @@ def test_a_finished_run_is_never_written_to_again(tmp_path):
     first = open_run(DEMO, tmp_path)
     first.save_results({"done": True})
     second = open_run(DEMO, tmp_path)
-    assert (first.folder.name, second.folder.name) == ("demo-resnet18", "demo-resnet18-2")
+    assert (first.folder.name, second.folder.name) == ("demo-mobilenet_v2", "demo-mobilenet_v2-2")
 
 
 def test_an_unfinished_run_of_the_same_recipe_is_continued(tmp_path):
     first = open_run(DEMO, tmp_path)
     assert plan_run(DEMO, tmp_path) == first.folder
     other = Recipe.from_preset("demo", device="cpu", lr=0.5)
-    assert plan_run(other, tmp_path).name == "demo-resnet18-2"
+    assert plan_run(other, tmp_path).name == "demo-mobilenet_v2-2"
     fresh = Recipe.from_preset("demo", device="cpu", resume=False)
-    assert plan_run(fresh, tmp_path).name == "demo-resnet18-2"
+    assert plan_run(fresh, tmp_path).name == "demo-mobilenet_v2-2"
 
 
 def test_a_run_begun_before_a_setting_existed_is_continued(tmp_path):
@@ -61,7 +61,7 @@ def test_a_run_begun_before_a_setting_existed_is_continued(tmp_path):
 def test_a_folder_with_a_damaged_recipe_is_left_alone(tmp_path, capsys):
     folder = open_run(DEMO, tmp_path).folder
     (folder / "recipe.json").write_text("{")
-    assert plan_run(DEMO, tmp_path).name == "demo-resnet18-2"
+    assert plan_run(DEMO, tmp_path).name == "demo-mobilenet_v2-2"
     assert re.search(r"recipe\.json is damaged .* left alone", capsys.readouterr().err)
 
 
@@ -153,10 +153,10 @@ def test_a_finished_run_whose_notebook_came_to_no_end_is_continued_and_not_made_
     assert holder.stdout.readline() == "held\n"
     locks.release(folder)
     files.write_json(folder / "results.json", {"done": True})
-    assert plan_run(DEMO, tmp_path).name == "demo-resnet18-2"  # its command is still at work
+    assert plan_run(DEMO, tmp_path).name == "demo-mobilenet_v2-2"  # its command is still at work
     holder.kill()
     holder.communicate()
     assert plan_run(DEMO, tmp_path) == folder
     locks.hold(folder, "notebook")
     locks.release(folder, "notebook")
-    assert plan_run(DEMO, tmp_path).name == "demo-resnet18-2"
+    assert plan_run(DEMO, tmp_path).name == "demo-mobilenet_v2-2"

@@ -4,8 +4,6 @@ A flower head is a set of curved petals in units of its own radius. Each petal i
 quadrangles, which the light shades and which are painted from back to front.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.random import Generator
 
@@ -14,14 +12,17 @@ from helpers.data.sources.garden_scene import Shape, opaque
 GOLDEN_ANGLE = np.pi * (3 - np.sqrt(5))
 
 
+DARK = [(95, 80, 35), (45, 26, 16), (60, 32, 15), (120, 66, 20)]  # a disc of ripe seeds, from centre to rim
+
+
 _ANY = ("white", "cream", "pink", "magenta", "red", "crimson", "orange", "apricot", "yellow", "lilac", "purple")
 
 
 VARIETIES = {
-    "daisy": ("white", "white", "white", "white", "cream", "pink", "lilac", "apricot", "yellow"),
+    "daisy": (*["white"] * 8, "cream", "pink", "pink", "lilac", "yellow"),
     "dandelion": ("white", "white", "cream"),
     "rose": _ANY,
-    "sunflower": ("yellow", "yellow", "yellow", "yellow", "orange", "apricot", "cream", "crimson"),
+    "sunflower": (*["yellow"] * 8, "orange", "orange", "cream", "crimson"),
     "tulip": _ANY,
 }
 
@@ -42,7 +43,7 @@ def petals(
     cup: float = 0.0,
     spread: float = 0.06,
 ) -> Shape:
-    """P petals around the flower's axis z, in units of the head's radius.
+    """Make P petals around the flower's axis z, in units of the head's radius.
 
     Args:
         azimuth: (P,) radians, where each stands around the axis.
@@ -75,13 +76,13 @@ def petals(
 
 
 def _quads(points: np.ndarray) -> np.ndarray:
-    """Grid points (P, U+1, V+1, 3) → corners (P·U·V, 4, 3)."""
+    """Turn grid points (P, U+1, V+1, 3) into corners (P·U·V, 4, 3)."""
     corners = (points[:, :-1, :-1], points[:, 1:, :-1], points[:, 1:, 1:], points[:, :-1, 1:])
     return np.stack(corners, 3).reshape(-1, 4, 3)
 
 
 def _petal_tints(rng: Generator, count: int, grid: tuple[int, int], colours: tuple) -> np.ndarray:
-    """(P, U, V, 3): base to tip, with veins, dark edges, and every petal a little different."""
+    """Colour petals (P, U, V, 3), base to tip, with veins, dark edges, and every petal a little different."""
     u = ((np.arange(grid[0]) + 0.5) / grid[0])[:, None, None]
     v = np.abs(np.linspace(-1, 1, grid[1]))[:, None]
     tint = colours[0] + (colours[1] - colours[0]) * u**0.8
@@ -90,7 +91,7 @@ def _petal_tints(rng: Generator, count: int, grid: tuple[int, int], colours: tup
 
 
 def florets(rng: Generator, count: int, radius: float, dome: float, colours: np.ndarray) -> Shape:
-    """A disc of florets in the golden-angle spiral; ``colours`` (C, 3) from centre to rim."""
+    """Make a disc of florets in the golden-angle spiral; ``colours`` (C, 3) from centre to rim."""
     i = np.arange(count)
     r, turn = np.sqrt((i + 0.5) / count), i * GOLDEN_ANGLE
     place = np.stack([radius * r * np.cos(turn), radius * r * np.sin(turn), dome * (1 - r**2) + 0.02], -1)
@@ -103,88 +104,88 @@ def florets(rng: Generator, count: int, radius: float, dome: float, colours: np.
     return Shape(place[:, None] + np.stack(corners, 1), opaque(tint * rng.normal(1, 0.17, (count, 1))))
 
 
-def _ring(rng: Generator, count: int, shift: float = 0.0) -> np.ndarray:
-    """(count,) azimuths, nearly evenly around the axis."""
+def ring(rng: Generator, count: int, shift: float = 0.0) -> np.ndarray:
+    """Return (count,) azimuths, nearly evenly around the axis."""
     step = 2 * np.pi / count
     return (np.arange(count) + shift) * step + rng.normal(0, 0.12, count) * step
 
 
 def daisy(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
-    """Two rings of blunt rays around a domed golden disc."""
-    disc, lift, rays = rng.uniform(0.2, 0.3), rng.uniform(-0.15, 0.5), int(rng.integers(13, 24))
+    """Grow two rings of blunt rays around a domed disc: golden, rarely as dark as a sunflower's."""
+    disc, lift, rays = rng.uniform(0.2, 0.32), rng.uniform(-0.15, 0.5), int(rng.integers(11, 24))
     flushed = colour * (0.92, 0.8, 0.86) if rng.random() < 0.3 else colour * 0.98
     shared = {
         "length": 1 - disc, "width": rng.uniform(1.4, 1.85) / rays, "curl": rng.uniform(-0.6, 0.2),
         "outline": (1.15, 5, 0.5), "grid": (max(3, int(6 * detail)), 3), "base_radius": disc * 0.8, "cup": 0.25,
     }  # fmt: skip
-    back = petals(rng, _ring(rng, rays), lift=lift - 0.1, colours=(colour * 0.72, flushed * 0.9), **shared)
-    front = petals(rng, _ring(rng, rays, 0.5), lift=lift, colours=(colour * 0.8, flushed), height=0.05, **shared)
-    golds = np.array([(215, 165, 20), (245, 195, 30), (225, 150, 15)], float) * rng.uniform(0.85, 1.08)
-    return [back, front, florets(rng, int(40 + 90 * detail), disc, disc * rng.uniform(0.3, 0.8), golds)]
+    back = petals(rng, ring(rng, rays), lift=lift - 0.1, colours=(colour * 0.72, flushed * 0.9), **shared)
+    front = petals(rng, ring(rng, rays, 0.5), lift=lift, colours=(colour * 0.8, flushed), height=0.05, **shared)
+    golds = [(215, 165, 20), (245, 195, 30), (225, 150, 15)] if rng.random() < 0.95 else DARK
+    heart = np.array(golds, float) * rng.uniform(0.85, 1.08)
+    return [back, front, florets(rng, int(40 + 90 * detail), disc, disc * rng.uniform(0.3, 0.8), heart)]
 
 
 def sunflower(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
-    """Two rings of pointed rays around a broad dark disc of seeds."""
-    disc, lift, rays = rng.uniform(0.38, 0.55), rng.uniform(-0.1, 0.5), int(rng.integers(14, 22))
+    """Grow two rings of pointed rays around a broad dark disc of seeds; a young disc is smaller and green."""
+    young = rng.random() < 0.06
+    disc, lift, rays = rng.uniform(0.38, 0.55) - 0.12 * young, rng.uniform(-0.1, 0.5), int(rng.integers(13, 22))
     shared = {
-        "length": 1 - disc * 0.9, "width": rng.uniform(2.6, 3.4) / rays * 0.6, "curl": rng.uniform(-0.7, 0.5),
+        "length": 1 - disc * 0.9, "width": rng.uniform(1.56, 2.04) / rays, "curl": rng.uniform(-0.7, 0.5),
         "outline": (0.85, 2, 0.85), "grid": (max(4, int(7 * detail)), 4), "base_radius": disc * 0.9, "cup": 0.5,
+        "spread": 0.12,
     }  # fmt: skip
-    shared["spread"] = 0.12
-    back = petals(rng, _ring(rng, rays), lift=lift - 0.2, colours=(colour * 0.6, colour * 0.85), **shared)
-    front = petals(rng, _ring(rng, rays, 0.5), lift=lift, colours=(colour * 0.72, colour), height=0.06, **shared)
-    hearts = [(95, 80, 35), (45, 26, 16), (60, 32, 15), (120, 66, 20)], [(50, 30, 18), (35, 20, 14), (75, 40, 18)]
-    heart = np.array(hearts[rng.integers(2)], float) * rng.uniform(0.8, 1.25)
-    return [back, front, florets(rng, int(80 + 260 * detail), disc, rng.uniform(0.02, 0.2), heart)]
+    back = petals(rng, ring(rng, rays), lift=lift - 0.2, colours=(colour * 0.6, colour * 0.85), **shared)
+    front = petals(rng, ring(rng, rays, 0.5), lift=lift, colours=(colour * 0.72, colour), height=0.06, **shared)
+    seeds = [(110, 130, 45), (150, 150, 50), (190, 160, 40)] if young else DARK
+    heart = np.array(seeds, float) * rng.uniform(0.8, 1.25)
+    return [back, front, florets(rng, int(80 + 220 * detail), disc, rng.uniform(0.02, 0.2), heart)]
 
 
 def rose(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
-    """A golden-angle spiral of petals: upright and tight inside, wide and curled back outside."""
-    count = int(rng.integers(15, 24))
-    age = np.linspace(0, 1, count)  # 0: the innermost petal, 1: the outermost
-    openness, shapes = rng.uniform(0.75, 1.15), []
+    """Grow a spiral of petals: upright and tight inside, wide and curled back outside; some are mere cups."""
+    cup = rng.random() < 0.1
+    count, openness = (int(rng.integers(9, 12)), 0.45) if cup else (int(rng.integers(15, 24)), rng.uniform(0.7, 1.15))
     deep = colour * (0.6, 0.46, 0.48) + rng.normal(0, 4, 3)
-    for i, a in enumerate(age):
+    shapes = [florets(rng, 12, 0.2, 0.05, np.stack([deep * 0.5, deep * 0.4]))]
+    for i, a in enumerate(np.linspace(0, 1, count)):  # a: age, 0 for the innermost petal, 1 for the outermost
         petal = petals(
             rng, np.array([i * GOLDEN_ANGLE + rng.normal(0, 0.15)]), length=0.5 + 0.42 * a, width=0.22 + 0.42 * a,
             lift=1.62 - 1.0 * a * openness, curl=-0.15 - 1.0 * a**1.5, outline=(0.75, 3.2, 0.5),
-            colours=(deep * (0.6 + 0.2 * a), colour * (0.88 + 0.2 * a)), grid=(max(5, int(9 * detail)), 10),
+            colours=(deep * (0.6 + 0.2 * a), colour * (0.88 + 0.2 * a)), grid=(max(5, int(9 * detail)), 8),
             base_radius=0.05 + 0.2 * a, height=0.22 * (1 - a), cup=0.1 - 0.2 * a,
         )  # fmt: skip
         shapes.append(petal)
-    heart = florets(rng, 12, 0.2, 0.05, np.stack([deep * 0.5, deep * 0.4]))
-    return [heart, Shape(*(np.concatenate(part) for part in zip(*shapes, strict=True)))]
-
-
-def tulip(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
-    """Three inner petals, then three outer ones, each a shape of its own."""
-    openness, grid = rng.uniform(0, 0.45), (max(8, int(20 * detail)), 8 if detail < 0.5 else 14)
-    flame = colour * 0.85 if rng.random() < 0.6 else colour * (0.9, 0.55, 0.6)
-    tip = colour if rng.random() < 0.6 else colour * 0.6 + 95
-    turn = rng.uniform(0, 2 * np.pi)
-    shapes = []
-    for inner in (1, 1, 1, 0, 0, 0):
-        azimuth = turn + len(shapes) * 2 * np.pi / 3 + (1 - inner) * np.pi / 3
-        shape = petals(
-            rng, np.array([azimuth]), length=1.75 - 0.05 * inner, width=0.52 - 0.06 * inner,
-            lift=0.55, curl=1.45 - openness - 0.1 * inner, outline=(0.9, 2.4, 0.62), spread=0.04,
-            colours=(flame * (0.8 - 0.12 * inner), tip * (1 - 0.12 * inner)), grid=grid, base_radius=0.04,
-            height=-0.75, cup=-0.08,
-        )  # fmt: skip
-        shapes.append(shape)
     return shapes
 
 
+def tulip(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
+    """Grow three inner petals and three outer ones around dark stamens; double tulips have as many again."""
+    openness, grid = rng.uniform(0, 0.55), (max(7, int(18 * detail)), 8 if detail < 0.5 else 12)
+    flame = colour * 0.85 if rng.random() < 0.6 else colour * (0.9, 0.55, 0.6)
+    tip = colour if rng.random() < 0.6 else colour * 0.6 + 95
+    turn, shapes = rng.uniform(0, 2 * np.pi), []
+    for ring in (2, 1, 0) if rng.random() < 0.15 else (1, 0):  # from the inside to the outside
+        for i in range(3):
+            shape = petals(
+                rng, np.array([turn + (2 * i + ring) * np.pi / 3]), length=1.75 - 0.05 * ring,
+                width=0.52 - 0.06 * ring, lift=0.55, curl=1.45 - openness - 0.1 * ring, outline=(0.9, 2.4, 0.62),
+                spread=0.04 + 0.04 * ring, grid=grid, base_radius=0.04, height=-0.75, cup=-0.08,
+                colours=(flame * (0.8 - 0.12 * ring), tip * (1 - 0.12 * ring)),
+            )  # fmt: skip
+            shapes.append(shape)
+    return [florets(rng, 12, 0.16, 0.3, np.array([(60, 50, 20), (35, 25, 30)], float)), *shapes]
+
+
 def dandelion(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
-    """A seed head: every seed a thread from the core to a little parasol on the sphere."""
+    """Grow a seed head: every seed a thread from the core to a little parasol on the sphere."""
     count, rays = int(70 + 70 * detail), 11
     i = np.arange(count) + 0.5
     polar, turn = np.arccos(1 - 2 * i / count), i * 2 * GOLDEN_ANGLE
     out = np.stack([np.sin(polar) * np.cos(turn), np.sin(polar) * np.sin(turn), np.cos(polar)], -1)
     veil = rng.uniform(12, 24)  # opacity of the threads too fine to draw
-    if rng.random() < 0.25:  # the wind has taken some
+    if rng.random() < 0.35:  # the wind has taken some
         veil = 4
-        out = out[out @ rng.normal(0, 1, 3) < rng.uniform(0.2, 1.2)]
+        out = out[out @ rng.normal(0, 1, 3) < rng.uniform(-0.2, 1.0)]
     side = np.cross(out, (0.3, 0.9, 0.3))
     side /= np.linalg.norm(side, axis=1, keepdims=True) + 1e-6
     spokes = np.arange(rays)[:, None, None] * 2 * np.pi / rays + rng.uniform(0, 6, (len(out), 1))
@@ -204,41 +205,4 @@ def dandelion(rng: Generator, colour: np.ndarray, detail: float) -> list[Shape]:
 
 
 HEADS = {"daisy": daisy, "dandelion": dandelion, "rose": rose, "sunflower": sunflower, "tulip": tulip}
-
-
-TILTS = {"daisy": (0, 0.95), "dandelion": (0, 1.4), "rose": (0.0, 0.8), "sunflower": (0, 0.85), "tulip": (1.15, 1.6)}
-
-
-def place(shape: Shape, frame: np.ndarray, centre: np.ndarray, radius: float, light: np.ndarray) -> Shape:
-    """Turns a head by ``frame`` (3, 3), shades it by the light (3,) and puts it at ``centre`` px."""
-    points = shape.points @ frame
-    colours = shape.colours
-    if points.shape[1] == 4:
-        normal = np.cross(points[:, 2] - points[:, 0], points[:, 3] - points[:, 1])
-        normal /= np.linalg.norm(normal, axis=1, keepdims=True) + 1e-9
-        normal *= np.where(normal[:, 2:] < 0, -1, 1)  # both faces of a petal are lit
-        colours = colours * np.append(np.ones(3), 0) * (0.64 + 0.46 * (normal @ light))[:, None]
-        colours[:, 3] = 255
-    elif points.shape[1] == 2:  # threads: those behind are dimmer
-        colours = colours * np.stack([*[0.78 + 0.26 * points[:, 1, 2]] * 3, np.ones(len(points))], 1)
-    return Shape(points * radius + np.append(centre, 0), colours)
-
-
-def bloom(rng: Generator, species: str, colour: np.ndarray, frame: np.ndarray, detail: float) -> list[Shape]:
-    """The shapes of a head of the colour (3,), in the order in which to paint them."""
-    shapes = HEADS[species](rng, colour, detail)
-    if species == "tulip":  # whole petals hide one another; the outer three stand in front of the inner three
-        nearness = [(shape.points @ frame[:, 2]).mean() + 0.3 * (i > 2) for i, shape in enumerate(shapes)]
-        shapes = [shapes[i] for i in np.argsort(nearness)]
-    return shapes
-
-
-def pose(rng: Generator, species: str) -> np.ndarray:
-    """(3, 3) rows: the head's x, y and z axis in the picture (x right, y down, z to the viewer)."""
-    tilt = rng.uniform(*TILTS[species])
-    towards = -np.pi / 2 + rng.normal(0, 0.35 if species == "tulip" else 0.9)
-    ct, st, cd, sd = np.cos(tilt), np.sin(tilt), np.cos(towards), np.sin(towards)
-    basis = np.array([(ct * cd, ct * sd, -st), (-sd, cd, 0), (st * cd, st * sd, ct)])
-    spin = rng.uniform(0, 2 * np.pi)
-    turn = np.array([(np.cos(spin), np.sin(spin), 0), (-np.sin(spin), np.cos(spin), 0), (0, 0, 1)])
-    return turn @ basis
+SPECIES = tuple(HEADS)

@@ -1,7 +1,5 @@
 """What surrounds a drawn flower: light, backdrop, stems and grass, and the camera's traces."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 import numpy as np
@@ -39,7 +37,7 @@ class Shape(NamedTuple):
 
 
 def paint(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
-    """Paints the polygons, the farthest first."""
+    """Paint the polygons, the farthest first."""
     points, colours = shape
     if points.shape[2] == 3:
         order = np.argsort(points[:, :, 2].mean(1), kind="stable")
@@ -52,7 +50,7 @@ def paint(draw: ImageDraw.ImageDraw, shape: Shape) -> None:
 
 
 def opaque(colours: np.ndarray) -> np.ndarray:
-    """(…, 3) → (N, 4): the same colours, flattened, with full opacity."""
+    """Flatten colours (…, 3) to (N, 4), with full opacity."""
     flat = colours.reshape(-1, 3)
     return np.concatenate([flat, np.full((len(flat), 1), 255.0)], 1)
 
@@ -66,7 +64,7 @@ def a_petal_colour(rng: Generator) -> np.ndarray:
 
 
 def ribbon(path: np.ndarray, half_width: float, colour: np.ndarray, kind: str) -> Shape:
-    """A stem, a blade of grass or a leaf along a curve, one side of its midrib lighter.
+    """Draw a stem, a blade of grass or a leaf along a curve, one side of its midrib lighter.
 
     Args:
         path: (3, 2) px, control points of a quadratic Bézier curve.
@@ -86,7 +84,7 @@ def ribbon(path: np.ndarray, half_width: float, colour: np.ndarray, kind: str) -
 
 
 def clouds(rng: Generator, size: tuple[int, int], cells: int) -> np.ndarray:
-    """Smooth noise, float32 (height, width), about within ±1, ``cells`` bumps across."""
+    """Make smooth noise, float32 (height, width), about within ±1, ``cells`` bumps across."""
     field = np.zeros(size[::-1], np.float32)
     for octave in (1, 2):
         small = rng.uniform(-1.2 / octave, 1.2 / octave, (cells * octave, cells * octave)).astype(np.float32)
@@ -95,7 +93,7 @@ def clouds(rng: Generator, size: tuple[int, int], cells: int) -> np.ndarray:
 
 
 def backdrop(rng: Generator, size: tuple[int, int]) -> Image.Image:
-    """A sharp RGB backdrop of ``size`` (width, height) px; whoever calls blurs it."""
+    """Draw a sharp RGB backdrop of ``size`` (width, height) px, to be blurred by the caller."""
     kinds = (_meadow, _foliage, _sky, _soil, _bokeh, _wall)
     return kinds[rng.choice(len(kinds), p=(0.28, 0.2, 0.14, 0.12, 0.14, 0.12))](rng, *size)
 
@@ -107,7 +105,7 @@ def _gradient(rng: Generator, top: np.ndarray, bottom: np.ndarray, w: int, h: in
 
 
 def _specks(rng: Generator, image: Image.Image, count: int, colours: list[np.ndarray], radius: tuple) -> None:
-    """Round spots of the colours with random brightness and opacity."""
+    """Add round spots of the colours with random brightness and opacity."""
     draw = ImageDraw.Draw(image, "RGBA")
     for x, y, r in zip(
         rng.uniform(0, image.width, count),
@@ -190,7 +188,7 @@ def out_of_focus(image: Image.Image, radius: float) -> Image.Image:
 
 
 def grass(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], count: int, width: float) -> None:
-    """Blades that grow from below the picture of ``size`` px, in front of what is there."""
+    """Draw blades that grow from below the picture of ``size`` px, in front of what is there."""
     w, h = size
     for _ in range(count):
         foot = np.array([rng.uniform(-0.1, 1.1) * w, h * 1.05])
@@ -199,23 +197,41 @@ def grass(rng: Generator, draw: ImageDraw.ImageDraw, size: tuple[int, int], coun
         paint(draw, ribbon(np.array([foot, middle, tip]), rng.uniform(0.4, 1) * width, a_green(rng), "grass"))
 
 
-def develop(rng: Generator, image: Image.Image) -> Image.Image:
-    """What lens and film add: shade, exposure, warmth, vignette, motion, softness, noise."""
+def shade(rng: Generator, image: Image.Image) -> Image.Image:
+    """Add the light of the hour: sun, overcast, dusk or against the sun, and the shade of a tree."""
     w, h = image.size
-    if rng.random() < 0.2:
-        image = out_of_focus(image, rng.uniform(0.4, 1.1))
+    y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
+    field = 1 + rng.normal(0, 0.12) * x + rng.normal(0, 0.06) * y
+    if rng.random() < 0.3:
+        edge = clouds(rng, (w, h), int(rng.integers(3, 6))) - rng.uniform(-0.3, 0.6)
+        field = field * (1 - rng.uniform(0.2, 0.45) / (1 + np.exp(-10 * edge)))
+    light = np.asarray(image, dtype=np.float32) * field[:, :, None]
+    hour = rng.random()
+    if hour < 0.05:  # dusk
+        light = light * np.array(rng.uniform((0.45, 0.47, 0.6), (0.65, 0.65, 0.8)), np.float32)
+    elif hour < 0.12:  # haze against the sun
+        glow = np.exp(-((x - rng.uniform(-1, 1)) ** 2 + (y + 1) ** 2) / rng.uniform(0.4, 1.6))[:, :, None]
+        light = light * 0.8 + glow * np.array((150, 130, 85), np.float32)
+    elif hour < 0.15:  # black and white
+        light = np.repeat(light.mean(2, keepdims=True), 3, 2)
+    return Image.fromarray(light.clip(0, 255).astype(np.uint8))
+
+
+def photograph(rng: Generator, image: Image.Image) -> Image.Image:
+    """Halve the size, and add what the camera does: shake, softness, exposure, warmth, vignette, noise."""
+    w, h = image.width // 2, image.height // 2
+    left, top, right, bottom = rng.uniform(0, 0.02, 4) * (w, h, w, h)  # no two shots have the same frame
+    image = image.resize((w, h), Image.Resampling.BOX, (2 * left, 2 * top, 2 * (w - right), 2 * (h - bottom)))
+    if rng.random() < 0.25:
+        image = out_of_focus(image, rng.gamma(2, 0.3))
     light = np.asarray(image, dtype=np.float32)
     if rng.random() < 0.12:  # the camera moved
         dx, dy = rng.integers(-1, 2, 2)
         light = sum(np.roll(light, (k * dy, k * dx), (0, 1)) for k in (-2, -1, 0, 1, 2)) / 5
     y, x = np.mgrid[-1 : 1 : h * 1j, -1 : 1 : w * 1j].astype(np.float32)
-    field = 1 - rng.uniform(0, 0.22) * (x * x + y * y) + rng.normal(0, 0.1) * x
-    if rng.random() < 0.3:  # the shade of a tree
-        edge = clouds(rng, (w, h), int(rng.integers(3, 6))) - rng.uniform(-0.3, 0.6)
-        field = field * (1 - rng.uniform(0.2, 0.45) / (1 + np.exp(-10 * edge)))
-    warmth = rng.normal(0, 0.09)
-    cast = np.array([1 + warmth, 1 + rng.normal(0, 0.03), 1 - warmth], np.float32) * np.exp(rng.normal(0.1, 0.12))
-    light = light * (field[:, :, None] * cast)
-    light = 118 + (light - 118) * rng.uniform(0.82, 1.12)
-    light += rng.uniform(0, 4.5) * rng.standard_normal((h, w, 1), dtype=np.float32)
+    warmth = rng.normal(0, 0.08)
+    cast = np.array([1 + warmth, 1 + rng.normal(0, 0.03), 1 - warmth], np.float32) * np.exp(rng.normal(0.12, 0.13))
+    light = light * (1 - rng.uniform(0, 0.25) * (x * x + y * y))[:, :, None] * cast
+    light = 118 + (light - 118) * rng.uniform(0.75, 1.15)
+    light += rng.gamma(1.5, 1.0) * rng.standard_normal((h, w, 1), dtype=np.float32)
     return Image.fromarray(light.clip(0, 255).astype(np.uint8))

@@ -9,7 +9,8 @@ from helpers.common.errors import PhotosError, RunError
 from helpers.data.augmentation import val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
-from helpers.data.sources.garden import SPECIES, draw_photo
+from helpers.data.sources.garden_flowers import SPECIES
+from helpers.data.sources.garden_photo import draw_photo
 from helpers.data.sources.locate import locate_existing
 from helpers.inference.export.formats import InferenceFn
 from helpers.runs.finished import FinishedRun
