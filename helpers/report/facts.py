@@ -27,6 +27,7 @@ class Facts:
     def __init__(self, run: FinishedRun, comparison: tuple[Row, ...] = ()) -> None:
         self.run, self.recipe, self.comparison = run, run.recipe, comparison
         self.results, self.environment = literal(run.results), literal(run.environment)
+        self.changes: dict[str, str] = literal(run.changes)  # what the notebook's cells changed by hand, by part
         r, model = self.results, build_model(run.recipe, len(run.results["classes"]), weights="none")
         self.demo: bool = r["demo"]
         self.flowers = are_the_flowers(r["classes"])  # the assignment's five

@@ -59,18 +59,16 @@ def method(facts: Facts) -> list[Block]:
             f"{r.val_resize} px, and the central {r.val_size} × {r.val_size} px are kept. All images are normalized "
             "per channel with ImageNet's mean and standard deviation."
         ),
-        *_augmentation(r),
+        *_as_trained(facts, "train_transform", _augmentation(r)),
+        *_as_trained(facts, "val_transform", []),
         heading("Network"),
         _network(facts),
+        *_as_trained(facts, "head", []),
         heading("Loss and optimizer"),
-        paragraph(f"The loss is the cross-entropy, averaged over a batch $B$ of {r.batch_size} photos,"),
-        equation("cross-entropy"),
-        paragraph(
-            "where $f$ is the network's output, $theta$ its weights and $y$ the true class of photo $x$.",
-            *_told(r, LOSS),
-        ),
-        *_optimizer(r),
+        *_as_trained(facts, "loss", _loss(r)),
+        *_as_trained(facts, "optimizer", _optimizer(r)),
         heading("Schedule, model selection and evaluation"),
+        *_as_trained(facts, "schedule", []),
         _schedule_and_selection(facts),
         recipe_table(facts),
     ]
@@ -79,6 +77,14 @@ def method(facts: Facts) -> list[Block]:
 def _told(r: Recipe, sentences: dict[str, str]) -> list[str]:
     """Fill in the sentences of the settings that the recipe uses."""
     return [text.format(r=r) for setting, text in sentences.items() if getattr(r, setting)]
+
+
+def _as_trained(facts: Facts, part: str, blocks: list[Block]) -> list[Block]:
+    """Return what the recipe says of a part, or, if a cell of the notebook changed it, what was trained instead."""
+    if part not in facts.changes:
+        return blocks
+    name, text = part.replace("_", " "), " ".join(facts.changes[part].split())
+    return [paragraph(f"In this run the {name} is not the recipe's. It was changed by hand: `{text}`.")]
 
 
 def _augmentation(r: Recipe) -> list[Block]:
@@ -127,6 +133,17 @@ def _network(facts: Facts) -> Block:
     )
 
 
+def _loss(r: Recipe) -> list[Block]:
+    return [
+        paragraph(f"The loss is the cross-entropy, averaged over a batch $B$ of {r.batch_size} photos,"),
+        equation("cross-entropy"),
+        paragraph(
+            "where $f$ is the network's output, $theta$ its weights and $y$ the true class of photo $x$.",
+            *_told(r, LOSS),
+        ),
+    ]
+
+
 def _optimizer(r: Recipe) -> list[Block]:
     if r.optimizer != "sgd":
         sentence = (
@@ -156,8 +173,9 @@ def _schedule_and_selection(facts: Facts) -> Block:
     warmup = f" after a warm-up [goyal2017] of {counted(r.warmup_epochs, 'epoch')}" if r.warmup_epochs else ""
     first, highest, last = map(scientific, (rates[0], max(rates), rates[-1]))
     mean = f"The mean of the {facts.last_epochs} is therefore given as well, with the interval of one such epoch."
+    course = "follows a schedule of its own" if "schedule" in facts.changes else course + warmup
     return paragraph(
-        f"The learning rate {course}{warmup}: it is {first} in the first of {len(rates)} epochs, at most {highest}, "
+        f"The learning rate {course}: it is {first} in the first of {len(rates)} epochs, at most {highest}, "
         f"and {last} in the last (<fig-curves>, right).",
         *_told(r, EVALUATION),
         "The weights of the epoch with the highest validation accuracy are kept (`best_model.pth`). Intervals are "

@@ -49,6 +49,8 @@ def recipe_table(facts: Facts) -> Block:
             label = name.replace("_", " ") + " *" * (ours != published)
             rows.append((label, ours, published + " (assumed)" * (name in ASSUMED)))
     caption = f"The recipe. Settings that differ from the published one (*): {spelled(changed)}."
+    if facts.changes:
+        caption += f" Changed by hand: {listed([part.replace('_', ' ') for part in facts.changes])}."
     return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
 

@@ -3,6 +3,7 @@
 import pytest
 
 from helpers.recipe import Recipe
+from helpers.runs.changes import save_changes
 from tests.report.made_up import finished_run, printed, real, said_by
 
 
@@ -53,6 +54,20 @@ def test_weights_from_an_unknown_file_are_not_said_to_be_imagenets(tmp_path):
     assert "starts from weights pretrained (file mine.pth)" in text
     assert "pretrained on other photos" in text
     assert "pretrained on ImageNet" not in text
+
+
+def test_what_a_cell_changed_is_what_the_report_describes(tmp_path):
+    run = finished_run(tmp_path / "d", real())
+    changes = {"optimizer": "Adam(lr=0.0003) over 514 parameters", "loss": "MultiMarginLoss(margin=2)"}
+    save_changes(run, changes | {"train_transform": "Compose(\n    RandomCrop(size=(9, 9))\n)", "schedule": "Mine()"})
+    text = said_by(run)
+    assert "the optimizer is not the recipe's. It was changed by hand: Adam(lr=0.0003) over 514 parameters." in text
+    assert "changed by hand: MultiMarginLoss(margin=2)." in text
+    assert "changed by hand: Compose( RandomCrop(size=(9, 9)) )." in text
+    assert "The learning rate follows a schedule of its own" in text
+    for untrue in ("Nesterov momentum [", "cross-entropy, averaged", "augmented anew", "every 7 epochs: it is"):
+        assert untrue not in text
+    assert "Changed by hand: optimizer, loss, train transform and schedule" in text
 
 
 @pytest.mark.parametrize(
