@@ -83,7 +83,7 @@ def _as_trained(facts: Facts, part: str, blocks: list[Block]) -> list[Block]:
     """Return what the recipe says of a part, or, if a cell of the notebook changed it, what was trained instead."""
     if part not in facts.changes:
         return blocks
-    name, text = part.replace("_", " "), " ".join(facts.changes[part].split())
+    name, text = part.replace("_", " "), facts.changes[part]
     return [paragraph(f"In this run the {name} is not the recipe's. It was changed by hand: `{text}`.")]
 
 

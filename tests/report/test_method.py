@@ -59,7 +59,7 @@ def test_weights_from_an_unknown_file_are_not_said_to_be_imagenets(tmp_path):
 def test_what_a_cell_changed_is_what_the_report_describes(tmp_path):
     run = finished_run(tmp_path / "d", real())
     changes = {"optimizer": "Adam(lr=0.0003) over 514 parameters", "loss": "MultiMarginLoss(margin=2)"}
-    save_changes(run, changes | {"train_transform": "Compose(\n    RandomCrop(size=(9, 9))\n)", "schedule": "Mine()"})
+    save_changes(run, changes | {"train_transform": "Compose( RandomCrop(size=(9, 9)) )", "schedule": "Mine()"})
     text = said_by(run)
     assert "the optimizer is not the recipe's. It was changed by hand: Adam(lr=0.0003) over 514 parameters." in text
     assert "changed by hand: MultiMarginLoss(margin=2)." in text

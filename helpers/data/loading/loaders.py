@@ -114,7 +114,9 @@ def make_loaders(
     recipes = train_transform(recipe), val_transform(recipe)
     train, val = train or recipes[0], val or recipes[1]
     given = {"train_transform": (train, recipes[0]), "val_transform": (val, recipes[1])}
-    own = {name: repr(used) for name, (used, planned) in given.items() if not is_recipes(used, planned)}
+    own = {
+        name: " ".join(repr(used).split()) for name, (used, planned) in given.items() if not is_recipes(used, planned)
+    }
     kind, why = _choose_pipeline(recipe, len(split.train), len(split.val), device, bool(own))
     if kind == "resident":
         loaders = _resident(audit, split, recipe, device, cache)
