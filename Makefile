@@ -5,6 +5,7 @@ PYTHON ?= $(firstword $(shell for p in python3 python3.13 python3.12 python3.11;
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p; done))
 BIN := .venv/bin
 NOTEBOOK := notebooks/flower_classification.ipynb
+NOTEBOOKS := $(NOTEBOOK) notebooks/closer_look.ipynb notebooks/beyond_the_baseline.ipynb
 PARAMS ?=
 DATA ?=
 RUN ?=
@@ -12,7 +13,7 @@ QUICK ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test report figures predict export runs faults audit bench lab notebook lock clean
+.PHONY: help setup run look test report figures predict export runs faults audit bench lab notebook lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -35,7 +36,7 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 	$(BIN)/python -m pytest
 	rm -rf work_dir/nbval
 	FLOWERS_WORK_DIR=work_dir/nbval $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
-		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider notebooks
+		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider $(NOTEBOOKS)
 
 report: setup ## report/report.pdf from RUN=work_dir/<run>; ARGS='--author "…" --email … --course "…"'
 	@$(BIN)/python -m helpers report "$(or $(RUN),report/results/seed-mobilenet_v2)" $(ARGS)
@@ -45,6 +46,9 @@ figures: setup ## draw every figure of a finished run again; RUN=work_dir/<run>,
 
 predict: setup ## classify your own photos with a finished run: DATA=photo or folder, RUN=work_dir/<run>
 	@$(BIN)/python -m helpers predict "$(DATA)" $(if $(RUN),--run "$(RUN)") $(ARGS)
+
+look: setup ## look closer at a finished run: mistakes, saliency, calibration, own photos; RUN=work_dir/<run>
+	@$(BIN)/python -m helpers look $(if $(RUN),"$(RUN)") $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 export: setup ## export a run's model, checked and timed: RUN=work_dir/<run>, DATA=path if its photos were moved
 	@test -n "$(RUN)" || { echo "Name a finished run: make export RUN=work_dir/demo-resnet18"; exit 1; }
@@ -70,7 +74,8 @@ lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
 
 notebook: setup ## re-execute the committed notebooks in place, after a change to them or to the helpers
-	for notebook in notebooks/*.ipynb; do rm -rf work_dir/refresh; \
+	rm -rf work_dir/refresh
+	for notebook in $(NOTEBOOKS); do \
 		FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
 			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=-1 $$notebook || exit 1; done
 

@@ -109,7 +109,6 @@ class Recipe:
     work_dir: str = _setting("work_dir", "folder of all runs", role="place")
     run: str = _setting("", "name of this run's folder; empty: from dataset, backbone and preset", role="place")
     resume: bool = _setting(True, "continue an unfinished run of the same name", role="place")
-    photo: str = _setting("", "photo or folder to classify at the end; empty: a validation photo", role="place")
 
     def __post_init__(self) -> None:
         vars(self).update(_checked(vars(self)))

@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import inspect
 import json
 import os
 import re
@@ -12,10 +11,14 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from IPython.display import Code
 from papermill import execute_notebook
 from papermill.exceptions import PapermillExecutionError
 
+from helpers.common.notebook import short_source
+from helpers.data import five_augmentations, train_transform
+from helpers.models import replace_head
+from helpers.runs import save_best_model
+from helpers.training import make_loss, make_optimizer, train_one_epoch
 from tests.faults.notebook_kills import PARAMETERS, digests
 
 ROOT = Path(__file__).parent.parent
@@ -82,9 +85,8 @@ def test_the_stored_notebook_shows_the_answer_to_each_graded_block():
     for cell in nbformat.read(DELIVERABLE, as_version=4).cells:
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             section = cell.source[:5]
-        for out in cell.get("outputs", []):
-            if section in shown and "text/html" in out.get("data", {}):
-                shown[section] += out.data["text/plain"]
+        if section in shown:
+            shown[section] += "".join(out.get("data", {}).get("text/markdown", "") for out in cell.get("outputs", []))
     for section, answers in ANSWERS.items():
         assert [answer for answer in answers if answer not in shown[section]] == [], section
 
@@ -97,12 +99,39 @@ def test_the_source_shown_is_the_source_that_runs(path):
         for node in ast.walk(ast.parse(cell.source)):
             if isinstance(node, ast.ImportFrom):
                 module_of |= {alias.name: node.module for alias in node.names}
-        names = re.findall(r"^show_source\((\w+)\)$", cell.source, re.MULTILINE)
-        functions = [getattr(importlib.import_module(module_of[name]), name) for name in names]
-        shown = [out.data["text/html"] for out in cell.outputs if "text/html" in out.get("data", {})] if names else []
-        assert shown == [Code(inspect.getsource(each), language="python")._repr_html_() for each in functions], (
-            f"{path.name} shows another {' or '.join(names)} than the helpers hold: make notebook executes it again"
-        )
+        for names in re.findall(r"^show_source\((.+)\)$", cell.source, re.MULTILINE):
+            functions = [getattr(importlib.import_module(module_of[name]), name) for name in names.split(", ")]
+            shown = "".join(out.data["text/markdown"] for out in cell.outputs if "text/markdown" in out.get("data", {}))
+            assert all(f"```python\n{short_source(each)}```" in shown for each in functions), (
+                f"{path.name} shows another {names} than the helpers hold: make notebook executes it again"
+            )
+
+
+def test_the_deliverable_is_short():
+    cells = code_cells(DELIVERABLE)
+    lines = [line for cell in cells for line in cell.source.splitlines()]
+    assert len(cells) <= 26
+    assert sum(line.lstrip().startswith(("import ", "from ")) for line in lines) <= 16
+
+
+@pytest.mark.parametrize(
+    "function", [five_augmentations, train_transform, replace_head, make_loss, make_optimizer, train_one_epoch,
+                 save_best_model], ids=lambda each: each.__name__)  # fmt: skip
+def test_the_answer_to_a_graded_block_fits_on_a_screen(function):
+    assert len(short_source(function).splitlines()) <= 25
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_every_figure_is_described_for_those_who_cannot_see_it(path):
+    outputs = [out for cell in code_cells(path) for out in cell.outputs if "image/jpeg" in out.get("data", {})]
+    assert all(len(out.metadata["image/jpeg"]["alt"]) > 10 for out in outputs)
+    assert not [out for cell in code_cells(path) for out in cell.outputs if "image/png" in out.get("data", {})]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_prose_has_no_formulas_that_need_a_network_to_be_set(path):
+    for cell in nbformat.read(path, as_version=4).cells:
+        assert cell.cell_type == "code" or "$" not in re.sub(r"`[^`]*`", "", cell.source)
 
 
 def papermill(tmp_path, **parameters):
@@ -121,7 +150,7 @@ def test_papermill_leaves_every_file_and_repeats_a_headless_run_bit_identically(
     assert done.returncode == 0, done.stderr[-2000:]
     folder = tmp_path / "runs" / PARAMETERS["run"]
     expected = {"recipe.json", "environment.json", "split.csv", "history.csv", "best_model.pth", "best_model.json"}
-    expected |= {"last.ckpt", "results.json", "predictions.csv", "figures", "known.pth", "export"}
+    expected |= {"last.ckpt", "results.json", "predictions.csv", "figures"}
     for each in (folder, headless_run):
         assert expected <= {path.name for path in each.iterdir()}
         results = json.loads((each / "results.json").read_text())

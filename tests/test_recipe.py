@@ -184,7 +184,7 @@ def test_every_setting_has_a_known_role_and_each_role_is_used():
     roles = [f.metadata["roles"] for f in dataclasses.fields(Recipe)]
     explained = set(re.findall(r"``(\w+)``", Recipe.names.__doc__))
     assert {role for each in roles for role in each} == explained
-    assert Recipe.names("place") == ("checkpoint_steps", "work_dir", "run", "resume", "photo")
+    assert Recipe.names("place") == ("checkpoint_steps", "work_dir", "run", "resume")
     assert Recipe.names("inference") == ("val_resize", "eval_image_size", "test_flip")
     assert Recipe.names("size", "length") == ("image_size", "val_resize", "eval_image_size", "epochs", "lr_step")
     assert Recipe.names() == tuple(DEFAULTS)

@@ -18,6 +18,7 @@ from helpers.common.text import align, did_you_mean
 
 COMMANDS = {
     "run": "execute the notebook headless, with any parameters, and write the report",
+    "look": "look closer at a finished run: mistakes, saliency, calibration, your own photos, export",
     "train": "train on several processes, GPUs or machines",
     "predict": "classify your own photos with a finished run",
     "figures": "draw every figure of a finished run again",

@@ -14,18 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    from helpers.commands.run_figures import FIGURES, RunData, draw_all
+    from helpers.commands.run_figures import FIGURES, draw_all, open_run_data
     from helpers.common.files import inside
-    from helpers.runs.finished import damage_named, read_partial_run
-    from helpers.runs.run import project_root
-    from helpers.runs.table import find_run
 
-    folder = find_run(options.run)
-    with damage_named(folder):
-        run = read_partial_run(folder)
-    data = RunData(run, project_root(), options.data, log=lambda text: print(f"note: {text}"))
-    for note in data.run.notes:
-        print(f"note: {note}")
-    missing = draw_all(data, options.output or inside(folder, "figures"))
+    data = open_run_data(options.run, options.data)
+    missing = draw_all(data, options.output or inside(data.run.folder, "figures"))
     print(f"{len(FIGURES) - len(missing)} of {len(FIGURES)} figures drawn")
     return 1 if missing else 0

@@ -8,9 +8,11 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,12 +21,10 @@ import psutil
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
 from helpers.common.errors import ParameterError, RunError, UserError
-from helpers.common.files import make_folder
+from helpers.common.files import inside, make_folder
 from helpers.common.text import duration
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
-# Beginnings of papermill's own lines; the others are what the notebook prints.
-DULL = ("Executing ", "Ending Cell", "Input Notebook", "Output Notebook", "Working directory", "<Figure", "<IPython")
 WHEN_INTERRUPTED = "the same command continues"
 
 
@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     folder = execute(options.notebook, parameters_of(options))
+    from helpers.commands.page import write_page
+
+    write_page(folder / options.notebook.name)
     print(summary(folder))
 
     from helpers.report.build import build
@@ -73,7 +76,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     save_recipe(folder, recipe)  # the folder is taken
     # Results left by an unfinished notebook would make the kernel choose a new folder. They are written again.
     (folder / results_file.FILE).unlink(missing_ok=True)
-    _run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
+    run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
     return folder
 
@@ -92,10 +95,17 @@ model     {where / "best_model.pth"}
 accuracy  {r["best_val_accuracy"]:.2%} of {photos} validation photos in the best epoch ({r["best_epoch"]}){demo}
           95 % interval {r["interval_low"]:.1%} to {r["interval_high"]:.1%}
           {r["last_five_mean"]:.2%} on average over the last five epochs
-training  {duration(r["training_seconds"])}"""
+training  {duration(r["training_seconds"])}
+look      make look RUN={where}"""
 
 
-def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> None:
+def run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> Path:
+    """Execute a notebook of the project into the folder, and return where it is.
+
+    Raises:
+        UserError: a cell failed, the kernel died, or the folder cannot be written.
+    """
+    target = inside(folder, notebook.name)
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
     os.environ.setdefault("FLOWERS_PROGRESS", "0")  # a kernel started from a JupyterLab cell would think it is watched
     import papermill
@@ -104,12 +114,12 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for name in ("papermill", "papermill.translators", "traitlets", "asyncio"):
         logging.getLogger(name).setLevel(logging.INFO if name == "papermill" else logging.ERROR)
-    logging.getLogger("papermill").addFilter(lambda record: not record.getMessage().startswith(DULL))
+    logging.getLogger("papermill").addFilter(EpochLines())
     try:
         with _interrupts_for_the_kernel():
             papermill.execute_notebook(
                 notebook,
-                folder / notebook.name,
+                target,
                 parameters,
                 kernel_name="python3",
                 cwd=root / "notebooks",
@@ -119,14 +129,14 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
                 extra_arguments=["--IPKernelApp.log_level=40"],  # errors only
             )
     except papermill.PapermillExecutionError as error:
-        if error.ename == "KeyboardInterrupt":
+        if error.ename in ("KeyboardInterrupt", "Interrupted"):
             raise KeyboardInterrupt(error.evalue) from error
         kind = type(error.ename, (UserError,), {})  # under its own name; the traceback stays in the executed notebook
-        where = os.path.relpath(folder / notebook.name)
+        where = os.path.relpath(target)
         raise kind(f"{error.evalue}\n(cell {error.exec_count} of {where})") from error
     except OSError as error:
         raise RunError(
-            f"{folder / notebook.name} cannot be written ({error.strerror}): free some space or choose another "
+            f"{target} cannot be written ({error.strerror}): free some space or choose another "
             "work_dir. What was saved before is intact, and the same command continues"
         ) from error
     except DeadKernelError as error:
@@ -134,6 +144,40 @@ def _run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], roo
             "the kernel died, most likely for lack of memory: lower batch_size or memory_limit_gb. "
             "The same command continues where the run was last saved"
         ) from error
+    return target
+
+
+class EpochLines(logging.Filter):
+    """Lets through what a person waits for: a line per epoch, and notices. The notebook holds everything else."""
+
+    EPOCH = re.compile(r"Epoch (\d+)/(\d+)|train Loss: \S+ Acc: (\S+)|val Loss: \S+ Acc: (\S+)")
+    NOTICES = ("resuming", "linear probe", "SIGTERM", "drawing", "flower_photos", "downloading")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.epoch, self.last, self.train, self.start, self.done = 0, 0, 0.0, 0.0, 0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        lines = [line for text in record.getMessage().splitlines() for line in self._lines(text)]
+        record.msg, record.args = "\n".join(lines), ()
+        return bool(lines)
+
+    def _lines(self, text: str) -> list[str]:
+        found = self.EPOCH.match(text)
+        if not found:
+            return [text] if text.startswith(self.NOTICES) else []
+        epoch, last, train, val = found.groups()
+        if epoch:
+            self.epoch, self.last = int(epoch), int(last)
+            self.start = self.start or time.perf_counter()
+        elif train:
+            self.train = float(train)
+        else:
+            self.done += 1
+            left = (self.last - self.epoch) * (time.perf_counter() - self.start) / self.done
+            text = f"epoch {self.epoch:>2}/{self.last}  training {self.train:6.1%}  validation {float(val):6.1%}"
+            return [f"{text}  {duration(left)} left" if left else text]
+        return []
 
 
 @contextlib.contextmanager

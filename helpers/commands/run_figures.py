@@ -10,13 +10,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import nn
 
-from helpers.common.device import pick_device
+from helpers.common.device import pick_device, pick_precision
 from helpers.common.errors import PhotosError, RunError, UserError
-from helpers.common.files import save_figure
+from helpers.common.files import inside, save_figure
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.augmentation import val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
+from helpers.data.loading.loaders import make_loaders
 from helpers.data.loading.streaming import StreamingLoader
 from helpers.data.near_duplicates import in_words, near_duplicates, rank_pairs
 from helpers.data.sources.locate import locate_existing
@@ -29,18 +30,19 @@ from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, confusion_matrix
 from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import explain
-from helpers.inference import expand_paths, open_predictor, photo_figure
+from helpers.inference import fit_ood_detector
+from helpers.inference.out_of_distribution import FILE as KNOWN
 from helpers.models.averaging import with_tta
 from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
 from helpers.plots import predictions as prediction_plots
 from helpers.recipe import Recipe
-from helpers.runs.finished import FinishedRun, damage_named
+from helpers.runs.finished import FinishedRun, damage_named, read_partial_run
 from helpers.runs.history import History
+from helpers.runs.run import Run, project_root
 from helpers.runs.saving import load_best_model
+from helpers.runs.table import find_run
 from helpers.training import learning_rates
-
-OWN_PHOTOS = 24  # photos of a folder, as many as the notebook shows
 
 
 class RunData:
@@ -118,10 +120,49 @@ class RunData:
         photos = self.audit.photos
         return {name: [load_photo(photos.path(i)) for i in rows] for name, rows in photos.first_of_each(count).items()}
 
+    def show(self, name: str, description: str) -> None:
+        """Draw a figure, save it in the run's folder, and show it in a notebook.
+
+        Args:
+            description: for readers who cannot see the figure.
+        """
+        from helpers.common.notebook import show_figure
+
+        figure = FIGURES[name](self)
+        save_figure(inside(self.run.folder, "figures") / f"{name}.png", figure)
+        show_figure(figure, description)
+
+    def fit_detector(self) -> None:
+        """Make what recognizes unusual photos (``known.pth``), unless the run has it already."""
+        if not (self.run.folder / KNOWN).exists():
+            device = pick_device("auto")
+            run = Run(self.run.folder, self.recipe, self.root, device, pick_precision(self.recipe.precision, device))
+            loaders = make_loaders(self.audit, self.split, self.recipe, device)
+            fit_ood_detector(self.model, self.audit, self.split, loaders, run)
+
     @property
     def example(self) -> Image.Image:
         """The photo on which the notebook demonstrates its transforms."""
         return load_photo(self.audit.photos.path(self.split.train[0]))
+
+
+def open_run_data(run: str | None = None, data: str | None = None) -> RunData:
+    """Open a run for its figures, and print what a reader should know.
+
+    Args:
+        run: folder of a finished run, or its name in ``work_dir``; None: the newest.
+        data: where the run's photos are now, if they were moved.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    folder = find_run(run)
+    with damage_named(folder):
+        contents = read_partial_run(folder)
+    found = RunData(contents, project_root(), data, log=lambda text: print(f"note: {text}"))
+    for note in found.run.notes:
+        found.log(note)
+    return found
 
 
 def duplicates(run: RunData) -> Figure:
@@ -156,21 +197,6 @@ def suspects(run: RunData) -> Figure:
     return prediction_plots.suspected([run.photo(each.name) for each in found], found)
 
 
-def your_photo(run: RunData) -> Figure:
-    """Draw the predictions for the photos that the recipe's ``photo`` names, or for one validation photo.
-
-    Whoever made the run wrote the recipe, which may name any picture of this machine: only the run's own are opened.
-    """
-    photos = run.audit.photos
-    path = run.root / Path(run.recipe.photo or photos.path(run.split.val[0])).expanduser()
-    if not path.resolve().is_relative_to(photos.root.resolve()):
-        raise RunError(f"photo = {run.recipe.photo!r} is not opened unasked: python -m helpers predict PHOTO draws it")
-    own, predictor = expand_paths([path]), open_predictor(run.run.folder)
-    for problem in own.problems:
-        run.log(problem)
-    return photo_figure(list(predictor.predict(own.photos[:OWN_PHOTOS])), predictor.classes)
-
-
 # By the names under which the notebook saves them.
 FIGURES: dict[str, Callable[[RunData], Figure]] = {
     "class_samples": lambda run: photo_plots.class_samples(run.first_of_each_class(8)),
@@ -194,7 +220,6 @@ FIGURES: dict[str, Callable[[RunData], Figure]] = {
     "reliability": lambda run: evaluation.reliability(calibrate(run.predictions)),
     "embedding": embedding,
     "suspects": suspects,
-    "your_photo": your_photo,
 }
 
 

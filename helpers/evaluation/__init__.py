@@ -13,10 +13,20 @@ from helpers.evaluation.label_errors import suspected_labels
 from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix, interval_table
 from helpers.evaluation.mistakes import classified_photos, confident_mistakes, least_certain, mistakes_and_correct
 from helpers.evaluation.predictions import predict, read_predictions
+from helpers.evaluation.published import paper_table
 from helpers.evaluation.saliency import explain
 from helpers.evaluation.statistics import wilson_interval
 
 __all__ = ["calibrate", "class_intervals", "class_scores", "classified_photos", "confident_mistakes"]
 __all__ += ["confusion_matrix", "discuss", "evenly_spaced", "explain", "extract_features", "interval_table"]
-__all__ += ["least_certain", "mistakes_and_correct", "pca", "predict", "read_predictions", "suspected_labels", "tsne"]
-__all__ += ["wilson_interval"]
+__all__ += [
+    "least_certain",
+    "mistakes_and_correct",
+    "paper_table",
+    "pca",
+    "predict",
+    "read_predictions",
+    "suspected_labels",
+    "tsne",
+]
+__all__ += ["suspected_labels", "tsne", "wilson_interval"]

@@ -2,6 +2,10 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from typing import Any
+
+from helpers.common.text import align, duration
+from helpers.evaluation.statistics import with_interval
 
 FLOWERS = frozenset({"daisy", "dandelion", "rose", "sunflower", "tulip"})  # the assignment's classes
 PAPER = {  # the published log, in the names of results.json; its machine is not named
@@ -62,3 +66,31 @@ def species(classes: Iterable[str]) -> frozenset[str]:
 def are_the_flowers(classes: Sequence[str]) -> bool:
     """Whether the classes are the assignment's five flowers, each of them once."""
     return species(classes) == FLOWERS and len(classes) == len(FLOWERS)
+
+
+def paper_table(results: dict[str, Any]) -> str:
+    """Return the run's numbers beside the paper's, as aligned text."""
+    ours, theirs = result_rows(results), result_rows(PAPER)
+    return align([("", "the paper", "this run"), *((name, theirs[name], ours[name]) for name in ours)])
+
+
+def result_rows(r: dict[str, Any]) -> dict[str, str]:
+    """Put the numbers of ``results.json``, or the paper's, into words; validation accuracies with 95 % intervals."""
+    n = r["val_photos"]
+    return {
+        "network": written_name(r["backbone"]),
+        "photos": f"{r['photos']:,}",
+        "validation photos": f"{n:,}",
+        "epochs": f"{r['epochs']}",
+        "training time": duration(r["training_seconds"]),
+        "first epoch: train loss": f"{r['first_train_loss']:.4f}",
+        "first epoch: train accuracy": f"{r['first_train_accuracy']:.2%}",
+        "first epoch: val. loss": f"{r['first_val_loss']:.4f}",
+        "first epoch: val. accuracy": with_interval(r["first_val_accuracy"], n),
+        "best epoch": f"{r['best_epoch']}",
+        "best epoch: val. accuracy": with_interval(r["best_val_accuracy"], n),
+        "last epoch: train accuracy": f"{r['last_train_accuracy']:.2%}",
+        "last epoch: val. accuracy": with_interval(r["last_val_accuracy"], n),
+        "last epoch: val. loss": f"{r['last_val_loss']:.4f}",
+        "mean of last five epochs": with_interval(r["last_five_mean"], n) if "last_five_mean" in r else "not given",
+    }

@@ -46,6 +46,12 @@ def wilson_interval(correct: int, photos: int, confidence: float = 0.95) -> Inte
     return Interval(float(interval.low), float(interval.high))
 
 
+def with_interval(accuracy: float, photos: int, before: str = "") -> str:
+    """Write the accuracy on so many photos with Wilson's 95 % interval: ``94.10% (91.0–96.2%)``."""
+    low, high = wilson_interval(round(accuracy * photos), photos)
+    return f"{accuracy:.2%} ({before}{100 * low:.1f}–{high:.1%})"
+
+
 def bootstrap(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
     """Mean over photos and its percentile bootstrap interval (Efron, 1979), drawing whole groups with replacement.
 

@@ -4,3 +4,7 @@ Closed means that pyplot no longer holds it, so a notebook shows it once, as the
 (colours, panels, ``finalize``); then ``photos`` (data and augmentation), ``training`` (curves), ``evaluation``
 (confusion, calibration, embedding) and ``predictions`` (photos with theirs).
 """
+
+from helpers.plots import evaluation, photos, predictions, training
+
+__all__ = ["evaluation", "photos", "predictions", "training"]

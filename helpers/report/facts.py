@@ -9,7 +9,7 @@ from helpers.common.text import spelled
 from helpers.comparison.results import Row
 from helpers.data.split import read_rows
 from helpers.evaluation.published import are_the_flowers, name_and_paper
-from helpers.evaluation.statistics import wilson_interval
+from helpers.evaluation.statistics import with_interval
 from helpers.models import count_parameters, describe_head, original_head
 from helpers.models.build import build_model
 from helpers.report.markup import literal
@@ -62,9 +62,3 @@ class Facts:
 def file_name(path: str) -> str:
     """Return the last part of a path of any system."""
     return PurePosixPath(path.replace("\\", "/")).name or path
-
-
-def with_interval(accuracy: float, photos: int, before: str = "") -> str:
-    """Write the accuracy on so many photos with Wilson's 95 % interval: ``94.10% (91.0–96.2%)``."""
-    low, high = wilson_interval(round(accuracy * photos), photos)
-    return f"{accuracy:.2%} ({before}{100 * low:.1f}–{high:.1%})"

@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from pathlib import PurePosixPath
-from typing import Any
 
-from helpers.common.text import duration, listed, spelled
+from helpers.common.text import listed, spelled
 from helpers.evaluation.mistakes import ClassifiedPhoto
-from helpers.evaluation.published import PAPER, written_name
+from helpers.evaluation.published import PAPER, result_rows
 from helpers.recipe import Recipe
-from helpers.report.facts import Facts, file_name, with_interval
+from helpers.report.facts import Facts, file_name
 from helpers.report.markup import Block, literal, table
 
 ROWS = 20  # classes in a table; of more, the rest is summed or left out
@@ -102,7 +101,7 @@ def scores_table(facts: Facts) -> Block:
 def published_table(facts: Facts) -> Block:
     """Compare the run with the published result."""
     first = {f"first_{name}": value for name, value in facts.run.history[0]._asdict().items()}
-    ours, theirs = _result(facts.results | first), _result(PAPER)
+    ours, theirs = result_rows(facts.results | first), result_rows(PAPER)
     if facts.recipe.label_smoothing:
         ours["last epoch: val. loss"] += " (smoothed)"
     rows = [(name, ours[name], theirs[name]) for name in ours]
@@ -118,28 +117,6 @@ def mistakes_table(mistakes: Sequence[ClassifiedPhoto]) -> Block:
     ]
     caption = "The most confident mistakes, with the probability of the predicted class in per cent."
     return table("tab-mistakes", caption, ("photo", "true class", "predicted", "probability"), rows, left=3)
-
-
-def _result(r: dict[str, Any]) -> dict[str, str]:
-    """Fill a column of the comparison with the published result; the paper leaves some out."""
-    n = r["val_photos"]
-    return {
-        "network": written_name(r["backbone"]),
-        "photos": f"{r['photos']:,}",
-        "validation photos": f"{n:,}",
-        "epochs": f"{r['epochs']}",
-        "training time": duration(r["training_seconds"]),
-        "first epoch: train loss": f"{r['first_train_loss']:.4f}",
-        "first epoch: train accuracy": f"{r['first_train_accuracy']:.2%}",
-        "first epoch: val. loss": f"{r['first_val_loss']:.4f}",
-        "first epoch: val. accuracy": with_interval(r["first_val_accuracy"], n),
-        "best epoch": f"{r['best_epoch']}",
-        "best epoch: val. accuracy": with_interval(r["best_val_accuracy"], n),
-        "last epoch: train accuracy": f"{r['last_train_accuracy']:.2%}",
-        "last epoch: val. accuracy": with_interval(r["last_val_accuracy"], n),
-        "last epoch: val. loss": f"{r['last_val_loss']:.4f}",
-        "mean of last five epochs": with_interval(r["last_five_mean"], n) if "last_five_mean" in r else "not given",
-    }
 
 
 def _score(value: float | None, interval: Sequence[float] | None = None) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FILE = "results.json"
 CHECKSUMS = "checksums"  # the key
+FIRST = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")  # of the first epoch
 SOURCES = (history_file.FILE, predictions_file.FILE)  # the files that the numbers are computed from
 NEEDED = {
     **dict.fromkeys(("run", "dataset", "backbone"), str),
@@ -66,6 +67,7 @@ def summarize(
         "best_val_correct": predictions.correct,
         "interval_low": interval.low,
         "interval_high": interval.high,
+        **{f"first_{name}": getattr(history[0], name) for name in FIRST},
         "last_val_accuracy": last.val_accuracy,
         "last_val_loss": last.val_loss,
         "last_train_accuracy": last.train_accuracy,

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from helpers.common import distributed, files
-from helpers.common.device import pick_device, pick_precision, prepare
+from helpers.common.device import describe, pick_device, pick_precision, prepare
 from helpers.common.errors import RunError
 from helpers.evaluation.predictions import Predictions, save_predictions
 from helpers.models.build import check_backbone, check_image_size
@@ -74,6 +74,10 @@ class Run:
     root: Path
     device: torch.device
     precision: torch.dtype
+
+    def __str__(self) -> str:
+        precision = str(self.precision).removeprefix("torch.")
+        return f"{self.relative(self.folder)} on {describe(self.device)}, {precision}"
 
     @property
     def cache(self) -> Path:

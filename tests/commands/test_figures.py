@@ -27,7 +27,7 @@ from tests.tiny import CPU, a_run, random_model
 ALL = dict(run_figures.FIGURES)
 OF_PHOTOS = {"class_samples", "augmentation", "black_border", "transforms", "duplicates"}
 OF_PREDICTIONS = {"confusion", "class_scores", "reliability"}
-OF_MODEL = {"saliency", "embedding", "your_photo"}
+OF_MODEL = {"saliency", "embedding"}
 OF_BOTH = {"mistakes", "uncertain", "suspects"}  # predictions and photos
 
 
@@ -85,7 +85,7 @@ def test_everything_is_drawn_from_the_folder_alone(folder, capsys):
     drawn = {path.stem for path in (folder / "figures").glob("*.png")}
     assert drawn == OF_PHOTOS | OF_PREDICTIONS | OF_MODEL | OF_BOTH | {"curves", "learning_rate"}
     output = capsys.readouterr().out
-    assert "16 of 16 figures drawn" in output
+    assert "15 of 15 figures drawn" in output
     assert "note" not in output
 
 
@@ -106,21 +106,6 @@ def test_numbers_of_the_analysis_by_hand_in_plain_json():
     assert tulip["recall"] == pytest.approx([0.3424, 1], abs=1e-4)  # 2 of 2
     assert tulip["f1"] == pytest.approx([0.3439, 0.9683], abs=1e-4)  # 2 J / (1 + J) of Jaccard's 2 of 3
     assert numbers["suspected_labels"] == 1
-
-
-def test_a_folder_among_the_photos_is_drawn_as_the_notebook_draws_it(folder):
-    """Another picture may be private: see ``faults.test_strangers_run``."""
-    recipe, said = json.loads((folder / "recipe.json").read_text()), []
-    own = Path(recipe["dataset"]) / "tulip"
-    (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own)}))
-    run = RunData(read_partial_run(folder), own.parents[1], log=said.append)
-    figure = run_figures.FIGURES["your_photo"](run)
-    assert [axes.get_xlabel().split()[0] for axes in figure.axes[:3]] == ["0.jpg", "1.jpg", "2.jpg"]
-    assert said == []
-    (folder / "recipe.json").write_text(json.dumps(recipe | {"photo": str(own / "33.jpg")}))
-    with pytest.raises(PhotosError, match="no photo to show"):
-        run_figures.FIGURES["your_photo"](RunData(read_partial_run(folder), own.parents[1], log=said.append))
-    assert "33.jpg does not exist: did you mean" in said[0]
 
 
 def test_photos_are_never_downloaded_for_a_figure(folder, tmp_path, monkeypatch):
@@ -216,4 +201,4 @@ def test_what_is_missing_is_counted_in_the_exit_code(folder, tmp_path, capsys):
         (folder / name).unlink()
     assert main(["figures", str(folder), "--output", str(tmp_path / "out")]) == 1
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["curves.png"]
-    assert "1 of 16 figures drawn" in capsys.readouterr().out
+    assert "1 of 15 figures drawn" in capsys.readouterr().out
