@@ -35,7 +35,7 @@ def called(command, folder, photos, tmp_path):
 @pytest.fixture
 def stranger(finished, folder, monkeypatch):
     """A finished run, and its photos' folder inside of the reader's project; saliency and maps take long."""
-    monkeypatch.setattr(run_figures, "FIGURES", {name: run_figures.FIGURES[name] for name in ("curves", "your_photo")})
+    monkeypatch.setattr(run_figures, "FIGURES", {name: run_figures.FIGURES[name] for name in ("curves",)})
     return folder, finished[1]
 
 
@@ -94,16 +94,14 @@ def test_a_pipe_among_the_photos_is_named_and_the_others_are_classified(stranger
     assert "1 photo: 1 " in said
 
 
-def test_a_private_picture_is_not_drawn(stranger, tmp_path, capsys):
+def test_a_recipe_cannot_name_a_private_picture(stranger, tmp_path, capsys):
+    """Earlier versions had a setting ``photo``, whose pictures were drawn into the figures."""
     folder, photos = stranger
-    secret = tmp_path / "secret"
-    secret.mkdir()
-    colourful((50, 40)).save(secret / "private.jpg")
-    for named in (secret / "private.jpg", secret, "/", "~", "../../secret/private.jpg"):
-        edit(folder, photo=str(named))
-        assert main(["figures", str(folder), "--data", str(photos)]) == 1
-        assert "is not opened unasked: python -m helpers predict PHOTO" in capsys.readouterr().out
-        assert not (folder / "figures" / "your_photo.png").exists()
+    colourful((50, 40)).save(tmp_path / "private.jpg")
+    edit(folder, photo=str(tmp_path / "private.jpg"))
+    assert main(["figures", str(folder), "--data", str(photos)]) == 0
+    assert "has settings that this version does not: photo" in capsys.readouterr().out
+    assert [path.name for path in (folder / "figures").iterdir()] == ["curves.png"]
 
 
 def test_photos_outside_of_the_project_are_not_opened_unasked(tmp_path, monkeypatch):
