@@ -1,4 +1,4 @@
-"""The notebook in JupyterLab, in a real browser, from the first cell to the last."""
+"""The notebooks in JupyterLab, in a real browser: interrupted while training, continued, and looked at closer."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import nbformat
 import pytest
 
 ROOT = Path(__file__).parent.parent
-NOTEBOOK = "flower_classification.ipynb"
+NOTEBOOK, CLOSER_LOOK = "flower_classification.ipynb", "closer_look.ipynb"
 SHOTS = ROOT / "work_dir" / "browser"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 FLAGS = [
@@ -32,6 +32,7 @@ SETTINGS = {
     "@jupyterlab/notebook-extension:tracker": {"windowingMode": "none"},
 }
 SHORT = {"epochs": 3, "demo_photos": 30}  # the cells at full length are nbval's
+LIVE = r"/epoch \d\/2, step \d+\/\d+ .*photos\/s, .* left, best \d/"
 MINUTES = 60_000  # milliseconds
 # Waiting and running cells show a star; after an error, the cells below lose theirs and get no number.
 FINISHED = """() => {
@@ -53,6 +54,7 @@ def lab(tmp_path):
     shutil.rmtree(SHOTS, ignore_errors=True)
     folder.mkdir(parents=True)
     write_short_copy(folder / NOTEBOOK)
+    shutil.copy(ROOT / "notebooks" / CLOSER_LOOK, folder)
     (tmp_path / "settings").mkdir()
     (tmp_path / "settings" / "overrides.json").write_text(json.dumps(SETTINGS))
     port, token = free_port(), "testing"
@@ -107,17 +109,35 @@ def wait_for_kernel(page):
     pytest.fail(f"no kernel is connected to the page after a minute: {kernels}")
 
 
-def run_all_cells(page):
-    """Clear the stored outputs, run all cells, check that the progress bar moves, and wait for the last cell."""
+def choose(page, menu, item):
+    """Choose an item of a menu."""
+    page.get_by_role("menuitem", name=menu, exact=True).click()
+    page.get_by_role("menuitem", name=item, exact=True).click()
+
+
+def open_cleared(page, path, token):
+    """Open a notebook without its stored outputs."""
+    page.goto(f"/lab/tree/{path.name}?token={token}")
     page.wait_for_selector(".jp-CodeCell", timeout=MINUTES)
     wait_for_kernel(page)
-    page.get_by_role("menuitem", name="Edit", exact=True).click()
-    page.get_by_role("menuitem", name="Clear Outputs of All Cells", exact=True).click()
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function("() => /epoch \\d+: +\\d+%/.test(document.body.innerText)", timeout=4 * MINUTES)
-    page.screenshot(path=SHOTS / "training.png")
+    choose(page, "Edit", "Clear Outputs of All Cells")
+
+
+def run_all_cells(page):
+    """Run all cells and wait for the last one."""
+    choose(page, "Run", "Run All Cells")
     page.wait_for_function(FINISHED, timeout=10 * MINUTES, polling=1000)
+
+
+def interrupt_the_training(page):
+    """Run all cells, and interrupt the kernel once the live line shows an epoch with a best accuracy."""
+    choose(page, "Run", "Run All Cells")
+    page.wait_for_function(f"() => {LIVE}.test(document.body.innerText)", timeout=6 * MINUTES)
+    page.locator(".jp-OutputArea-output", has_text="Learning Rate").last.scroll_into_view_if_needed()
+    page.screenshot(path=SHOTS / "training.png")
+    choose(page, "Kernel", "Interrupt Kernel")
+    page.wait_for_function("() => document.body.innerText.includes('the same run continues')", timeout=MINUTES)
+    page.screenshot(path=SHOTS / "interrupted.png")
 
 
 def saved(page, path):
@@ -132,34 +152,41 @@ def saved(page, path):
     return [cell for cell in nbformat.read(path, as_version=4).cells if cell.cell_type == "code"]
 
 
-def photograph_figures(page):
+def photograph_figures(page, name):
     """Take a screenshot of each figure in its place. Returns their sizes in px; 0 if not drawn."""
     figures = page.locator(".jp-OutputArea-output img")
     for number in range(figures.count()):
         figures.nth(number).scroll_into_view_if_needed()
-        page.screenshot(path=SHOTS / f"figure_{number}.png")
+        page.screenshot(path=SHOTS / f"{name}_{number}.png")
     return figures.evaluate_all("images => images.map(i => [i.naturalWidth, i.naturalHeight])")
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (Debian: apt-get install chromium)")
-def test_the_whole_notebook_in_a_browser(lab):
+def test_the_notebooks_in_a_browser(lab):
     sync_api = pytest.importorskip("playwright.sync_api")
     address, token, path = lab
     with sync_api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         page = browser.new_page(viewport={"width": 1280, "height": 1000}, base_url=address)
-        crashes = []
+        crashes, figures, notebooks = [], [], []
         page.on("pageerror", lambda error: crashes.append(str(error)))
-        page.goto(f"{address}/lab/tree/{path.name}?token={token}")
         try:
-            run_all_cells(page)
+            open_cleared(page, path, token)
+            interrupt_the_training(page)
+            for notebook in (path, path.with_name(CLOSER_LOOK)):
+                if notebook != path:
+                    open_cleared(page, notebook, token)
+                run_all_cells(page)
+                figures.append(photograph_figures(page, notebook.stem))
+                notebooks.append(saved(page, notebook))
         finally:
             page.screenshot(path=SHOTS / "end.png")
-        sizes = photograph_figures(page)
-        cells = saved(page, path)
-        browser.close()
-    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
-    assert [out.evalue for cell in cells for out in cell.outputs if out.output_type == "error"] == []
+            browser.close()
+    assert [out.evalue for cells in notebooks for cell in cells for out in cell.outputs if "evalue" in out] == []
     assert crashes == []
-    assert len(sizes) >= 14
-    assert all(width > 100 and height > 100 for width, height in sizes), sizes
+    assert [len(sizes) for sizes in figures] == [7, 9]  # the training's curves are shown live and once more
+    assert all(width > 100 and height > 100 for sizes in figures for width, height in sizes), figures
+    (training,) = [cell for cell in notebooks[0] if cell.source.startswith("fitted = fit(")]
+    log = "".join(out.get("text", "") for out in training.outputs)
+    assert "resuming at epoch" in log
+    assert log.count("Epoch 0/2") <= 1
