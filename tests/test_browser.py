@@ -112,7 +112,7 @@ def wait_for_kernel(page):
 def choose(page, menu, item):
     """Choose an item of a menu."""
     page.get_by_role("menuitem", name=menu, exact=True).click()
-    page.get_by_role("menuitem", name=item, exact=True).click()
+    page.get_by_role("menuitem", name=item).first.click()
 
 
 def open_cleared(page, path, token):
@@ -154,7 +154,7 @@ def saved(page, path):
 
 def photograph_figures(page, name):
     """Take a screenshot of each figure in its place. Returns their sizes in px; 0 if not drawn."""
-    figures = page.locator(".jp-OutputArea-output img")
+    figures = page.locator(".jp-NotebookPanel:not(.lm-mod-hidden) .jp-OutputArea-output img")
     for number in range(figures.count()):
         figures.nth(number).scroll_into_view_if_needed()
         page.screenshot(path=SHOTS / f"{name}_{number}.png")

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 from tqdm import tqdm
 
@@ -46,8 +47,12 @@ class TrainingBar:
 
     def log(self, text: str) -> None:
         """Log a line."""
+        self.above(self._log, text)
+
+    def above(self, show: Callable[[Any], None], value: Any) -> None:
+        """Show something above the line, which is taken away and drawn again below."""
         with tqdm.external_write_mode(file=sys.stdout):
-            self._log(text)
+            show(value)
 
     def close(self) -> None:
         """Remove the line."""

@@ -35,7 +35,7 @@ def training_curves(history: History, training: str = "training (augmented)") ->
         axes.plot(epochs, history.column(f"train_{quantity}"), "o-", color=BLUE, markersize=3)
         axes.plot(epochs, history.column(f"val_{quantity}"), "s--", color=ORANGE, markersize=3)
         axes.axvline(best.epoch, color=GREY, linestyle=":", linewidth=1.2)
-        axes.set(xlabel="epoch", ylabel=quantity)
+        axes.set(xlabel="epoch", ylabel=quantity, xlim=(-0.5, len(epochs) - 0.5))
         axes.xaxis.get_major_locator().set_params(integer=True)
         despine(axes)
     left.set_ylim(bottom=0)

@@ -72,7 +72,7 @@ def fit(
             history.append(Epoch(epoch, lr, train_loss, train_accuracy, val_loss, predictions.accuracy))
             setup.monitor.end_epoch(is_best=history.best is history[-1])  # saves the best model
             if show:
-                show(history)
+                setup.monitor.bar.above(show, history)
 
     if predictions is None:  # the run was finished already
         predictions = predict(setup.evaluated, setup.loaders.val, run.precision)
