@@ -51,7 +51,7 @@ look: setup ## look closer at a finished run: mistakes, saliency, calibration, o
 	@$(BIN)/python -m helpers look $(if $(RUN),"$(RUN)") $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 export: setup ## export a run's model, checked and timed: RUN=work_dir/<run>, DATA=path if its photos were moved
-	@test -n "$(RUN)" || { echo "Name a finished run: make export RUN=work_dir/demo-resnet18"; exit 1; }
+	@test -n "$(RUN)" || { echo "Name a finished run: make export RUN=work_dir/demo-mobilenet_v2"; exit 1; }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-export.txt
 	$(BIN)/python -m helpers export "$(RUN)" --onnx --time $(if $(DATA),--data "$(DATA)")
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+from IPython import get_ipython
 from IPython.display import Markdown, display
 from matplotlib.figure import Figure
 from matplotlib_inline.backend_inline import set_matplotlib_formats
@@ -35,9 +36,11 @@ def show_markdown(text: str) -> None:
     display(Markdown(HTML.sub(lambda found: f"&#{ord(found[0])};", text)))
 
 
-def show_figure(figure: Figure, description: str) -> None:
-    """Show a figure with a description for readers who cannot see it."""
-    display(figure, metadata={"image/jpeg": {"alt": description}})
+def show_figure(figure: Figure | None, description: str) -> None:
+    """Show a figure, if there is one, with a description for readers who cannot see it."""
+    if figure is not None:
+        data, _ = get_ipython().display_formatter.format(figure)
+        display(data, metadata={kind: {"alt": description} for kind in data if kind.startswith("image/")}, raw=True)
 
 
 def live_figure(draw: Callable[[Any], Figure]) -> Callable[[Any], None]:

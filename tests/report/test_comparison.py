@@ -153,7 +153,7 @@ def test_the_committed_runs_are_of_the_photos_that_were_compared():
     results = ROOT / "report" / "results"
     for name in ("seed", "fast", "best"):
         assert committed_comparison(read_run(results / f"{name}-mobilenet_v2"), ROOT) == results / "comparison.json"
-    assert committed_comparison(read_run(results / "demo-resnet18"), ROOT) is None
+    assert committed_comparison(read_run(results / "demo-mobilenet_v2"), ROOT) is None
 
 
 def test_another_network_than_the_runs_is_named(good, rows_file):
