@@ -108,7 +108,7 @@ def test_after_a_command_that_ended_in_the_last_cells_the_kernel_finds_the_same_
         if len(found) == 1:
             raise RunError("the kernel died")
 
-    monkeypatch.setattr(run_command, "_run_papermill", papermill)
+    monkeypatch.setattr(run_command, "run_papermill", papermill)
     with pytest.raises(RunError):
         run_command.execute(ROOT / run_command.NOTEBOOK, given)
     locks._held.clear()  # as when the process ends
