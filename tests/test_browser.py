@@ -184,7 +184,7 @@ def test_the_notebooks_in_a_browser(lab):
             browser.close()
     assert [out.evalue for cells in notebooks for cell in cells for out in cell.outputs if "evalue" in out] == []
     assert crashes == []
-    assert [len(sizes) for sizes in figures] == [7, 9]  # the training's curves are shown live and once more
+    assert [len(sizes) for sizes in figures] == [8, 9]  # the training's curves are shown live and once more
     assert all(width > 100 and height > 100 for sizes in figures for width, height in sizes), figures
     (training,) = [cell for cell in notebooks[0] if cell.source.startswith("fitted = fit(")]
     log = "".join(out.get("text", "") for out in training.outputs)
