@@ -13,6 +13,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from tests.conftest import colourful
+
 ROOT = Path(__file__).parent.parent
 NOTEBOOK, CLOSER_LOOK = "flower_classification.ipynb", "closer_look.ipynb"
 SHOTS = ROOT / "work_dir" / "browser"
@@ -80,12 +82,12 @@ def lab(tmp_path):
         process.wait(20)
 
 
-def write_short_copy(path):
-    """Write the notebook with the settings of ``SHORT`` in its parameters cell."""
+def write_short_copy(path, settings=SHORT):
+    """Write the notebook with these settings in its parameters cell."""
     notebook = nbformat.read(ROOT / "notebooks" / NOTEBOOK, as_version=4)
     (cell,) = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    lines = [line for line in cell.source.splitlines() if line.partition(":")[0] not in SHORT]
-    cell.source = "\n".join(lines + [f"{name}: int = {value}" for name, value in SHORT.items()])
+    lines = [line for line in cell.source.splitlines() if line.partition(":")[0] not in settings]
+    cell.source = "\n".join(lines + [f"{name}: {type(value).__name__} = {value!r}" for name, value in settings.items()])
     nbformat.write(notebook, path)
 
 
@@ -190,3 +192,42 @@ def test_the_notebooks_in_a_browser(lab):
     log = "".join(out.get("text", "") for out in training.outputs)
     assert "resuming at epoch" in log
     assert log.count("Epoch 0/2") <= 1
+
+
+# Names of classes and, below, of photos: HTML, a link in Markdown, mathematics. A name cannot hold a slash.
+PAYLOADS = (
+    '<img src=x onerror="window.PWNED=1">',
+    "![a](javascript:window.PWNED=2) <svg onload=window.PWNED=3>",
+    "$\\href{javascript:window.PWNED=4}{x}$ | `b` **c**",
+)
+MARKUP = """() => [...document.querySelectorAll('.jp-OutputArea-output *')].filter(each =>
+    each.matches('img[src="x"], [onerror], [onload], script, a[href^="javascript"], mjx-container')).length"""
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no chromium on the PATH (Debian: apt-get install chromium)")
+def test_no_name_of_a_class_or_a_photo_is_markup(lab, tmp_path):
+    """Executed with the rights of the server: what runs in the page can write files through Jupyter's API."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    address, token, path = lab
+    for number, name in enumerate(PAYLOADS):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for i in range(12):
+            photo = colourful((60, 40), 100 * number + i)
+            photo.save(tmp_path / "photos" / name / f"{PAYLOADS[i % 3].replace('|', '')}{i}.jpg")
+    small = {"dataset": str(tmp_path / "photos"), "epochs": 1, "image_size": 32, "val_resize": 36}
+    write_short_copy(path, small)
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        page = browser.new_page(viewport={"width": 1280, "height": 1000}, base_url=address)
+        open_cleared(page, path, token)
+        run_all_cells(page)
+        page.screenshot(path=SHOTS / "names.png")
+        cells = saved(page, path)
+        assert page.evaluate(MARKUP) == 0
+        assert page.evaluate("() => window.PWNED") is None
+        shown = page.evaluate("() => document.body.innerText")
+        browser.close()
+    assert [out.evalue for cell in cells for out in cell.outputs if out.output_type == "error"] == []
+    shown = shown.replace("\u00a0", " ")
+    assert all(name in shown for name in PAYLOADS)  # as they are, in the audit's table
+    assert any(f"predicted as {name}" in shown for name in PAYLOADS)  # in the discussion
