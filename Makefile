@@ -13,7 +13,7 @@ QUICK ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run look test report figures predict export runs faults audit bench lab notebook lock clean
+.PHONY: help setup run look test report figures predict export runs release check grade submit faults audit bench lab notebook lock clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
@@ -38,8 +38,8 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 	FLOWERS_WORK_DIR=work_dir/nbval $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider $(NOTEBOOKS)
 
-report: setup ## report/report.pdf from RUN=work_dir/<run>; ARGS='--author "…" --email … --course "…"'
-	@$(BIN)/python -m helpers report "$(or $(RUN),report/results/seed-mobilenet_v2)" $(ARGS)
+report: setup ## report.pdf of RUN=work_dir/<run>, without RUN the published one; ARGS='--author "…" --email …'
+	@$(BIN)/python -m helpers report $(if $(RUN),"$(RUN)",report/results/seed-mobilenet_v2 --output report/report.pdf) $(ARGS)
 
 figures: setup ## draw every figure of a finished run again; RUN=work_dir/<run>, DATA=path if its photos were moved
 	@$(BIN)/python -m helpers figures "$(RUN)" $(if $(DATA),--data "$(DATA)")
@@ -69,6 +69,18 @@ audit: setup ## check the pinned packages against known vulnerabilities (asks a 
 
 bench: setup ## benchmark against the assignment's template; QUICK=1 in minutes, DATA=path, ARGS="--backbone resnet18"
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+release: setup ## write the blank assignment for students into OUT=folder
+	@$(BIN)/python -m teaching release "$(OUT)" $(ARGS)
+
+check: setup ## check a hand-in before the deadline: SUB=main.py or a notebook
+	@$(BIN)/python -m teaching check "$(SUB)" $(ARGS)
+
+grade: setup ## grade a folder of hand-ins section by section: SUB=folder; use a container for strangers' code
+	@$(BIN)/python -m teaching grade "$(SUB)" $(ARGS)
+
+submit: setup ## bundle a finished run as a hand-in: RUN=work_dir/<run> ARGS='--student ID --name "…"'
+	@$(BIN)/python -m teaching submit "$(RUN)" $(ARGS)
 
 lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)

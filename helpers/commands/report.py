@@ -11,7 +11,7 @@ from pathlib import Path
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", type=Path, help="folder of a finished run")
-    parser.add_argument("--output", type=Path, help="the PDF to write; default: report/report.pdf")
+    parser.add_argument("--output", type=Path, help="the PDF to write; default: report.pdf in the run's folder")
     parser.add_argument("--author", help="name on the title page")
     parser.add_argument("--email", help="e-mail address on the title page")
     parser.add_argument("--course", help="course on the title page")
@@ -26,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
+    from helpers.common.files import inside
     from helpers.report.build import LIMIT, build
     from helpers.report.comparison import committed_comparison
     from helpers.runs.finished import read_run
@@ -34,7 +35,7 @@ def run(options: argparse.Namespace) -> int:
     root = project_root(Path(__file__).parent)
     comparison = options.comparison or committed_comparison(read_run(options.run), root)
     names = {name: value for name in ("author", "email", "course") if (value := getattr(options, name)) is not None}
-    output = options.output or root / "report" / "report.pdf"
+    output = options.output or inside(options.run, "report.pdf")
     report = build(options.run, output, comparison=comparison, force=options.force, **names)
     print(f"{report.path}: {report.main_pages} pages of text, {report.pages} with references")
     if not options.author:
