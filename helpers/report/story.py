@@ -63,12 +63,14 @@ def _abstract(facts: Facts) -> list[Any]:
     start = "trained from random weights"
     if facts.pretrained:
         start = f"pretrained on {'ImageNet' if facts.imagenet else 'other photos'}"
+    trained = facts.trained_parameters
+    part = "all" if trained == facts.parameters else f"{trained:,} of"
     names = f": {listed(classes)}" if sum(map(len, classes)) <= LISTED else ""
     chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, "
     drawn = "The photos are drawings: the result shows that the code works, but says nothing about real flowers."
     return paragraph(
         f"We use {facts.backbone}, {start}, to classify {_task(facts)}{names}. The last layer is replaced, and "
-        f"{facts.trained_parameters:,} of {facts.parameters:,} parameters are trained for "
+        f"{part} {facts.parameters:,} parameters are trained for "
         f"{counted(r['epochs'], 'epoch')} on {counted(facts.train_photos, 'photo')}, which takes "
         f"{duration(r['training_seconds'])} ({facts.environment['device_name']}). The best epoch classifies "
         f"{r['best_val_correct']} of {r['val_photos']} validation photos correctly: {facts.best}.",
