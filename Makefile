@@ -12,6 +12,9 @@ RUN ?=
 QUICK ?=
 ARGS ?=
 
+# Progress bars are text; tqdm would warn of it in every notebook.
+QUIET := PYTHONWARNINGS="ignore:IProgress not found"
+
 .DEFAULT_GOAL := help
 .PHONY: help setup run look test report figures predict export runs release check grade submit faults audit bench lab notebook lock clean
 
@@ -83,12 +86,12 @@ submit: setup ## bundle a finished run as a hand-in: RUN=work_dir/<run> ARGS='--
 	@$(BIN)/python -m teaching submit "$(RUN)" $(ARGS)
 
 lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
-	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
+	$(QUIET) $(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
 
 notebook: setup ## re-execute the committed notebooks in place, after a change to them or to the helpers
 	rm -rf work_dir/refresh
 	for notebook in $(NOTEBOOKS); do \
-		FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
+		$(QUIET) FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
 			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=-1 $$notebook || exit 1; done
 
 lock: setup ## compile requirements.in into requirements.txt, for every platform

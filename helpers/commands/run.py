@@ -106,6 +106,7 @@ def run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root
         UserError: a cell failed, the kernel died, or the folder cannot be written.
     """
     target = inside(folder, notebook.name)
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # bars are text here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
     os.environ.setdefault("FLOWERS_PROGRESS", "0")  # a kernel started from a JupyterLab cell would think it is watched
     import papermill
