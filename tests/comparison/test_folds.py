@@ -126,9 +126,9 @@ def test_a_fold_that_another_process_is_at_is_left_to_it(copied, protocol):
 
 
 def test_a_finished_fold_leaves_no_process_behind(protocol, tmp_path):
-    streamed = small(pipeline="stream", workers=1, epochs=1)
+    streamed, before = small(pipeline="stream", workers=1, epochs=1), set(multiprocessing.active_children())
     quietly(streamed, Protocol(protocol.audit, ROOT, 2, only=(0,)), tmp_path)
-    assert multiprocessing.active_children() == []
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_models_are_kept_only_where_another_recipe_needs_them_and_are_the_last_epochs(trained, protocol):
