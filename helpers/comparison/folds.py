@@ -23,6 +23,7 @@ from helpers.data.near_duplicates import group_scenes
 from helpers.data.split import Split, stratified_folds
 from helpers.evaluation.predictions import Predictions, predict
 from helpers.models.averaging import with_tta
+from helpers.models.weights import weights_digest
 from helpers.recipe import Recipe
 from helpers.runs import locks
 from helpers.runs.environment import git_commit
@@ -145,6 +146,7 @@ def _run(job: Fold, protocol: Protocol, keep_model: bool) -> None:
         "train_photos": len(job.split.train),
         "commit": git_commit(protocol.root),
         "machine": device.describe(run.device),
+        "weights_sha256": weights_digest(job.recipe.backbone, run.locate(job.recipe.weights)),
     }
     try:
         if job.reuse and not keep_model and is_finished(job.reuse, with_model=True):

@@ -8,7 +8,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from helpers.common.errors import WeightsError
-from helpers.common.files import regular
+from helpers.common.files import file_digest, regular
 from helpers.common.tensors import tensor_fault
 from helpers.common.text import counted, did_you_mean_path
 from helpers.models.head import find_head
@@ -32,13 +32,24 @@ def imagenet_weights(backbone: str) -> dict[str, torch.Tensor]:
         ) from error
 
 
+def weights_digest(backbone: str, weights: str) -> str | None:
+    """Return the SHA-256 of the file that ``weights`` names (``imagenet``, or a path); None for ``none``.
+
+    Raises WeightsError: there is no such file, and none can be downloaded.
+    """
+    if weights == "none":
+        return None
+    path = fetch_imagenet_weights(backbone) if weights == "imagenet" else Path(weights)
+    _check_exists(path)
+    return file_digest(path)
+
+
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a state dict from a ``.pth``, ``.pt`` or ``.safetensors`` file, in float32.
 
     Raises WeightsError: the file is missing, damaged, or holds anything but tensors.
     """
-    if not path.is_file():
-        raise WeightsError(f"weights = {str(path)!r} does not exist{did_you_mean_path(path)}")
+    _check_exists(path)
     try:
         state = load_file(path) if path.suffix == ".safetensors" else _load_pth(path)
     except Exception as error:
@@ -56,6 +67,11 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
             raise WeightsError(f"weights = {str(path)!r}: {name!r}: {fault}. Save model.state_dict() of a usual model")
     named = {name.removeprefix("module."): value for name, value in found.items()}
     return _modern_names({k: value.float() if value.is_floating_point() else value for k, value in named.items()})
+
+
+def _check_exists(path: Path) -> None:
+    if not path.is_file():
+        raise WeightsError(f"weights = {str(path)!r} does not exist{did_you_mean_path(path)}")
 
 
 def head_as_ours(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, torch.Tensor]:

@@ -14,6 +14,7 @@ import torch
 from helpers.common import device, distributed
 from helpers.common.errors import RunError
 from helpers.common.files import read_json, write_json
+from helpers.models.weights import weights_digest
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run
@@ -36,6 +37,7 @@ def environment(run: Run, fingerprint: str) -> dict[str, Any]:
         "deterministic": run.recipe.deterministic,
         "seed": run.recipe.seed,
         "data_fingerprint": fingerprint,
+        "weights_sha256": weights_digest(run.recipe.backbone, run.locate(run.recipe.weights)),
         "git_commit": git_commit(run.root),
     }
 
