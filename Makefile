@@ -12,9 +12,6 @@ RUN ?=
 QUICK ?=
 ARGS ?=
 
-# Progress bars are text; tqdm would warn of it in every notebook.
-QUIET := PYTHONWARNINGS="ignore:IProgress not found"
-
 .DEFAULT_GOAL := help
 .PHONY: help setup run look test report figures predict export runs release check grade submit faults audit bench lab notebook lock clean
 
@@ -30,7 +27,7 @@ setup: .venv/installed ## create .venv with the pinned packages (once; run and t
 	@$(BIN)/python -m helpers weights mobilenet_v2 || echo "Only runs that start from these weights need them; the demo does not."
 	@touch $@
 
-run: setup ## execute the notebook; PARAMS=notebooks/parameters/seed.yaml DATA=path for another run
+run: setup ## execute the notebook; PARAMS=notebooks/parameters/published.yaml DATA=path for another run
 	@$(BIN)/python -m helpers run $(if $(PARAMS),-f "$(PARAMS)") $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterLab in a browser
@@ -42,7 +39,7 @@ test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterL
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider $(NOTEBOOKS)
 
 report: setup ## report.pdf of RUN=work_dir/<run>, without RUN the published one; ARGS='--author "…" --email …'
-	@$(BIN)/python -m helpers report $(if $(RUN),"$(RUN)",report/results/seed-mobilenet_v2 --output report/report.pdf) $(ARGS)
+	@$(BIN)/python -m helpers report $(if $(RUN),"$(RUN)",report/results/published-mobilenet_v2 --output report/report.pdf) $(ARGS)
 
 figures: setup ## draw every figure of a finished run again; RUN=work_dir/<run>, DATA=path if its photos were moved
 	@$(BIN)/python -m helpers figures "$(RUN)" $(if $(DATA),--data "$(DATA)")
@@ -85,13 +82,17 @@ grade: setup ## grade a folder of hand-ins section by section: SUB=folder; use a
 submit: setup ## bundle a finished run as a hand-in: RUN=work_dir/<run> ARGS='--student ID --name "…"'
 	@$(BIN)/python -m teaching submit "$(RUN)" $(ARGS)
 
+# Progress bars are text; tqdm would warn of it in every notebook.
+lab notebook: export PYTHONWARNINGS = ignore:IProgress not found
+
 lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
-	$(QUIET) $(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) $(NOTEBOOK)
+	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
+		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK)
 
 notebook: setup ## re-execute the committed notebooks in place, after a change to them or to the helpers
 	rm -rf work_dir/refresh
 	for notebook in $(NOTEBOOKS); do \
-		$(QUIET) FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
+		FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
 			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=-1 $$notebook || exit 1; done
 
 lock: setup ## compile requirements.in into requirements.txt, for every platform

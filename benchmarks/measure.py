@@ -78,8 +78,8 @@ def open_photos(folder: str) -> tuple[Audit, Split]:
 
 
 def seed(epochs: int, **settings) -> dict[str, Any]:
-    """Seconds per photo of the last training epoch of ``seed``."""
-    work = Workload(preset="seed", **settings)
+    """Seconds per photo of the last training epoch of ``published``."""
+    work = Workload(preset="published", **settings)
     work.build()
     for epoch in range(epochs):
         wall, user, system = work.time_steps(work.loaders.train.epoch(epoch))
@@ -94,7 +94,7 @@ def seed(epochs: int, **settings) -> dict[str, Any]:
 
 def ceiling(repetitions: int, **settings) -> dict[str, Any]:
     """Throughput of a training epoch relative to as many steps on one batch in memory."""
-    work = Workload(preset="seed", **settings)
+    work = Workload(preset="published", **settings)
     work.build()
     batches = list(work.loaders.train.epoch(0))
     full = [batch for batch in batches if len(batch[1]) == work.recipe.batch_size]
@@ -110,7 +110,7 @@ def ceiling(repetitions: int, **settings) -> dict[str, Any]:
 
 def depthwise(repetitions: int, steps: int = 4, **settings) -> dict[str, Any]:
     """CPU seconds of training steps with PyTorch's strided depthwise convolutions, relative to ours."""
-    work = Workload(preset="seed", **settings)
+    work = Workload(preset="published", **settings)
     work.build()
     batches = [next(work.loaders.train.epoch(0))] * steps
     layers = [layer for layer in work.model.modules() if isinstance(layer, StridedDepthwise)]
@@ -126,7 +126,7 @@ def depthwise(repetitions: int, steps: int = 4, **settings) -> dict[str, Any]:
 
 
 def augment(repetitions: int, folder: str) -> dict[str, Any]:
-    """CPU seconds per photo of the seed recipe's training transforms on one core: torchvision's on PIL, and ours."""
+    """Measure the published recipe's training transforms on one core, in CPU s per photo: torchvision's, and ours."""
     torch.set_num_threads(1)
     recipe = Recipe()
     device.prepare(0, True)
@@ -176,8 +176,8 @@ def fast(**settings) -> dict[str, Any]:
 
 
 def saving(epochs: int, **settings) -> dict[str, Any]:
-    """Seconds of a training with ``seed``, and those of them spent on checkpoints at the default interval."""
-    work = Workload(preset="seed", **settings)
+    """Seconds of a training with ``published``, and those of them spent on checkpoints at the default interval."""
+    work = Workload(preset="published", **settings)
     work.recipe = work.run.recipe = replace(work.recipe, epochs=epochs)
     work.build()
     start = time.perf_counter()
@@ -187,7 +187,7 @@ def saving(epochs: int, **settings) -> dict[str, Any]:
 
 def size(**settings) -> dict[str, Any]:
     """Seconds per photo of decoding and one training epoch, and the peak memory."""
-    work = Workload(preset="seed", **settings)
+    work = Workload(preset="published", **settings)
     work.build()
     batch = next(work.loaders.train.epoch(0))
     work.time_steps([batch] * 4)  # warm-up: the first steps choose algorithms and fill pools
@@ -219,7 +219,7 @@ def stream(limit: float, folder: str, workers: int = 2) -> dict[str, Any]:
 def startup(began: float, **settings) -> dict[str, Any]:
     """Seconds from the start of the process (``began``, a Unix time) to the end of the first step."""
     ready = time.time()
-    work = Workload(preset="seed", **settings)
+    work = Workload(preset="published", **settings)
     work.build()
     built = time.time()
     work.time_steps([next(work.loaders.train.epoch(0))])

@@ -59,12 +59,12 @@ class Benchmark:
 
 
 def throughput(bench: Benchmark) -> None:
-    """(a) Literal baseline against ``seed``, alternating."""
+    """(a) Literal baseline against ``published``, alternating."""
     folder = link_photos(bench, "throughput", bench.plan.photos)
     throughputs, cpu, ours_all, theirs_all = [], [], [], []
     for _ in range(bench.plan.repetitions):
         theirs = run_baseline(bench, folder, epochs=2)[-1]
-        ours = measure("seed", folder=folder, epochs=2, **bench.settings)
+        ours = measure("published", folder=folder, epochs=2, **bench.settings)
         theirs_all.append(theirs)
         ours_all.append(ours)
         throughputs.append(theirs["train_seconds"] / theirs["photos"] / ours["seconds"])
@@ -101,7 +101,7 @@ def depthwise(bench: Benchmark) -> None:
 
 
 def augmentation(bench: Benchmark) -> None:
-    """(b') The seed recipe's augmentation alone, on one core."""
+    """(b') The published recipe's augmentation alone, on one core."""
     folder = link_photos(bench, "augment", bench.plan.photos)
     found = measure("augment", folder=folder, repetitions=2 * bench.plan.repetitions + 1)
     bench.record("augment_ratio", [a / b for a, b in zip(found["literal"], found["ours"], strict=True)])
@@ -127,7 +127,7 @@ def fast(bench: Benchmark) -> None:
 
 
 def saving(bench: Benchmark) -> None:
-    """(c') Cost of checkpoints, in three epochs of ``seed``."""
+    """(c') Cost of checkpoints, in three epochs of ``published``."""
     folder = link_photos(bench, "saving", 2 * bench.plan.photos)
     found = [measure("saving", folder=folder, epochs=3, **bench.settings) for _ in range(bench.plan.size_repetitions)]
     bench.record("checkpoint_share", [each["saving_seconds"] / each["seconds"] for each in found])

@@ -67,14 +67,14 @@ def test_the_readme_quotes_the_committed_comparison():
         mean, low, high = (100 * row[f"accuracy_{which}"] for which in ("mean", "low", "high"))
         assert accuracy == f"{mean:.2f} % ({low:.1f} to {high:.1f})"
         mean, low, high = (100 * row[f"difference_{which}"] for which in ("mean", "low", "high"))
-        assert gain == ("–" if name == "seed" else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
+        assert gain == ("–" if name == "published" else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
         assert seconds == f"{row['seconds_per_run']:.0f}"
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
 def test_the_readme_counts_the_committed_single_changes(backbone):
     rows = comparison(backbone, "128 px, 8 epochs")
-    changes = [row for name, row in rows.items() if name.startswith("seed + ")]
+    changes = [row for name, row in rows.items() if name.startswith("published + ")]
     better = sum(row["difference_low"] > 0 for row in changes)
     worse = sum(row["difference_high"] < 0 for row in changes)
     (number,) = {row["photos"] for row in changes}

@@ -39,8 +39,8 @@ PUBLISHED = {
 
 
 @pytest.mark.parametrize(("name", "value"), PUBLISHED.items())
-def test_seed_preset_is_the_published_recipe(name, value):
-    assert getattr(Recipe.from_preset("seed"), name) == value
+def test_the_published_preset_is_the_published_recipe(name, value):
+    assert getattr(Recipe.from_preset("published"), name) == value
 
 
 def test_every_preset_is_valid_and_knows_its_name():
@@ -55,7 +55,7 @@ def test_parameter_files_are_their_presets(path):
 
 
 def test_a_preset_can_be_changed_and_none_keeps_it():
-    recipe = Recipe.from_preset("seed", epochs=3, lr=None)
+    recipe = Recipe.from_preset("published", epochs=3, lr=None)
     assert (recipe.epochs, recipe.lr) == (3, 1e-3)
 
 
@@ -108,7 +108,7 @@ def test_the_recipe_is_frozen():
 )
 def test_bad_values_are_named(changes, message):
     with pytest.raises(ParameterError) as error:
-        Recipe.from_preset("seed", **changes)
+        Recipe.from_preset("published", **changes)
     assert message in str(error.value)
 
 
@@ -149,10 +149,10 @@ IDLE = [
 def test_a_setting_without_effect_is_refused_with_the_remedy(changes, need):
     name, value = next(iter(changes.items()))
     with pytest.raises(ParameterError) as error:
-        Recipe.from_preset("seed", **changes)
+        Recipe.from_preset("published", **changes)
     assert f"{name} = {value!r} has no effect without {need}" in str(error.value)
     assert f"set that, or set {name} back to {DEFAULTS[name]!r}" in str(error.value)
-    Recipe.from_preset("seed", **{other: value for other, value in changes.items() if other != name})
+    Recipe.from_preset("published", **{other: value for other, value in changes.items() if other != name})
 
 
 def test_every_condition_is_tested_and_names_settings():
@@ -194,7 +194,7 @@ def test_every_setting_has_a_known_role_and_each_role_is_used():
 
 
 def test_a_recipe_is_compared_with_one_that_was_stored_before_a_setting_existed():
-    recipe = Recipe.from_preset("seed", lr=0.1)
+    recipe = Recipe.from_preset("published", lr=0.1)
     stored = recipe.to_dict()
     del stored["clip_norm"]
     assert recipe.changed_since(stored) == []
@@ -204,17 +204,21 @@ def test_a_recipe_is_compared_with_one_that_was_stored_before_a_setting_existed(
 
 
 def test_the_constructor_knows_the_presets():
-    with pytest.raises(ParameterError, match="preset 'nonsense' is unknown: known are seed, fast"):
+    with pytest.raises(ParameterError, match="preset 'nonsense' is unknown: known are published, fast"):
         Recipe(preset="nonsense")
 
 
 def test_momentum_is_needed_by_nesterov_alone():
-    assert Recipe.from_preset("seed", optimizer="adam", momentum=0.0).momentum == 0
+    assert Recipe.from_preset("published", optimizer="adam", momentum=0.0).momentum == 0
 
 
 def test_an_unknown_preset_is_named():
-    with pytest.raises(ParameterError, match="'sead' is unknown: did you mean 'seed'"):
-        Recipe.from_preset("sead")
+    with pytest.raises(ParameterError, match="'publised' is unknown: did you mean 'published'"):
+        Recipe.from_preset("publised")
+
+
+def test_the_former_name_of_a_preset_is_an_alias():
+    assert Recipe.from_preset("seed") == Recipe.from_preset("published") == Recipe(preset="seed")
 
 
 def test_notebook_parameters_are_annotated_names_and_what_papermill_injected():
@@ -227,7 +231,7 @@ def test_notebook_parameters_are_annotated_names_and_what_papermill_injected():
         "In": ["", "preset: str = 'seed'", "# Parameters\nepochs = 3\n", "somebody_elses_variable = 5"],
     }
     recipe = Recipe.from_notebook(namespace)
-    assert (recipe.preset, recipe.lr, recipe.epochs) == ("seed", 1e-3, 3)
+    assert (recipe.preset, recipe.lr, recipe.epochs) == ("published", 1e-3, 3)
 
 
 def test_a_misspelt_injected_parameter_is_refused():

@@ -1,9 +1,9 @@
 """Compare recipes by cross-validation: ``python -m helpers compare --data photos --output comparison.json``.
 
-Every row is cross-validated on the same folds and compared with the seed recipe photo by photo. Finished folds are
-read: the same command resumes, and several processes share the work. With --shares the rows are learning curves, the
-same recipe on a part of the training photos. Parameters apply to the seed recipe and its single changes; the presets
-have their own.
+Every row is cross-validated on the same folds and compared with the published recipe photo by photo. Finished folds
+are read: the same command resumes, and several processes share the work. With --shares the rows are learning curves,
+the same recipe on a part of the training photos. Parameters apply to the published recipe and its single changes; the
+presets have their own.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     parameters = parameters_of(options)
-    seed = recipe_of(parameters, "seed")
+    published = recipe_of(parameters, "published")
     _check(options, parameters)
 
     from helpers.comparison.cross_validation import compare, label_judge, photo_rows, row_folder, rows_text
@@ -47,11 +47,11 @@ def run(options: argparse.Namespace) -> int:
     from helpers.runs.run import project_root
 
     root = project_root()
-    size, epochs = options.image_size or seed.image_size, min(options.epochs or seed.epochs, seed.epochs)
-    recipes = _recipes(options, seed, size / seed.image_size, epochs)
+    size, epochs = options.image_size or published.image_size, min(options.epochs or published.epochs, published.epochs)
+    recipes = _recipes(options, published, size / published.image_size, epochs)
     if options.output:
         check_fold_rule(options.output)  # before hours of training
-    folder = root / seed.work_dir / (options.name or f"comparison-{seed.backbone}-{size}px-{epochs}")
+    folder = root / published.work_dir / (options.name or f"comparison-{published.backbone}-{size}px-{epochs}")
     audit = open_dataset(next(iter(recipes.values())), root)  # decodes at the size that will be compared
     seeds, only, rows = tuple(range(options.seeds)), tuple(options.only or ()), []
     for share in options.shares or [1.0]:
@@ -85,17 +85,17 @@ def _check(options: argparse.Namespace, parameters: dict[str, Any]) -> None:
         raise ParameterError(f"--only {wrong[0]}: the folds are 0 to {options.folds - 1}")
 
 
-def _recipes(options: argparse.Namespace, seed: Recipe, scale: float, epochs: int) -> dict[str, Recipe]:
-    """Return the recipes that --rows and --searched name, at their cost; the seed recipe first, if it is needed."""
+def _recipes(options: argparse.Namespace, published: Recipe, scale: float, epochs: int) -> dict[str, Recipe]:
+    """Return the recipes that --rows and --searched name, at their cost; the published one first, if needed."""
     from helpers.comparison.recipes import recipes_to_compare, scaled_down
     from helpers.comparison.results import read_trials
 
-    known = recipes_to_compare(seed, read_trials(options.searched) if options.searched else None)
+    known = recipes_to_compare(published, read_trials(options.searched) if options.searched else None)
     patterns = [*options.rows, *(["searched"] if options.rows and options.searched else [])] or ["*"]
     for pattern in patterns:
         if not fnmatch.filter(known, pattern):
             raise ParameterError(f"--rows: there is no {pattern!r}; known are {', '.join(known)}")
     if not options.shares:
-        patterns.append("seed")  # with which the others are compared
+        patterns.append("published")  # with which the others are compared
     names = [name for name in known if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
     return {name: scaled_down(known[name], scale, epochs) for name in names}

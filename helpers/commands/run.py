@@ -1,4 +1,4 @@
-"""Execute a notebook headless: ``python -m helpers run -f notebooks/parameters/seed.yaml``.
+"""Execute a notebook headless: ``python -m helpers run -f notebooks/parameters/published.yaml``.
 
 Papermill executes it. A wrong parameter is refused before a kernel starts, and the executed notebook is saved in the
 run's folder. The same command continues an interrupted run.

@@ -22,13 +22,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    base = recipe_of(parameters_of(options), "seed")
+    base = recipe_of(parameters_of(options), "published")
     if options.trials < 0 or options.folds < 2:
         raise ParameterError("--trials must be at least 0, --folds at least 2")
     if base.frozen_backbone or not base.augmentation:
         raise ParameterError(
             "the search varies augmentation and fine-tuning, which have no effect with frozen_backbone = True or "
-            "augmentation = False (preset fast): start from seed or best"
+            "augmentation = False (preset fast): start from published or best"
         )
 
     import optuna

@@ -77,7 +77,7 @@ def cross_validate(
 
 
 def compare(
-    recipes: dict[str, Recipe], protocol: Protocol, folder: Path, base: str = "seed", cost: str = ""
+    recipes: dict[str, Recipe], protocol: Protocol, folder: Path, base: str = "published", cost: str = ""
 ) -> tuple[list[Row], dict[str, CrossValidation]]:
     """Cross-validate every recipe, and return a row of numbers for each and the cross-validations behind them.
 
@@ -182,7 +182,7 @@ def photo_rows(results: dict[str, CrossValidation]) -> list[Row]:
     return rows
 
 
-def rows_text(rows: Sequence[Row], base: str = "seed") -> str:
+def rows_text(rows: Sequence[Row], base: str = "published") -> str:
     """Format rows as aligned text, shares in per cent."""
     cells = [("recipe", "accuracy", "95 % interval", f"to {base}", "95 % interval", "s/run")]
     for row in rows:

@@ -17,7 +17,7 @@ COMMANDS = {  # what makes each part
     f"--suspects {RESULTS}/suspects.csv",
     "changes": f"{COMPARE} mobilenet_v2 --image-size 128 --epochs 8 --photos {RESULTS}/photos-mobilenet_v2-128px.csv",
     "second": f"{COMPARE} squeezenet1_1 --image-size 128 --epochs 8 --photos {RESULTS}/photos-squeezenet1_1-128px.csv",
-    "curves": f"{COMPARE} mobilenet_v2 --rows seed fast best --shares 0.1 0.3",
+    "curves": f"{COMPARE} mobilenet_v2 --rows published fast best --shares 0.1 0.3",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best",
     "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 20\n"
     f"cp work_dir/study/trials.json {RESULTS}/\n"
@@ -69,11 +69,11 @@ def _commits(rows: Sequence[Row]) -> list[str]:
 
 
 def where_it_fails(comparison: Comparison, suspects: Sequence[Suspect]) -> str:
-    """Say how many photos the seed recipe gets wrong, in which class most, and how many no recipe gets right."""
+    """Say how many photos the published recipe gets wrong, in which class most, and how many no recipe gets right."""
     photos, recipes = comparison.photos, list(comparison.with_photos)
     if not photos:
         return missing("comparison")
-    counts = mistakes_by_class(photos, "seed")
+    counts = mistakes_by_class(photos, "published")
     wrong, total = (sum(each[i] for each in counts.values()) for i in (0, 1))
     ranked = sorted(counts, key=lambda name: counts[name][0] / counts[name][1])
     ends = ranked[0], ranked[-1]
@@ -81,15 +81,15 @@ def where_it_fails(comparison: Comparison, suspects: Sequence[Suspect]) -> str:
     never = {photo["name"] for photo in photos if not any(photo[name] for name in recipes)}
     in_doubt = never & {each.name for each in suspects}
     return (
-        f"`seed` misclassifies {wrong:g} of {total:,} photos ({wrong / total:.1%}), most often {most}, least often "
-        f"{least}. All {len(recipes)} recipes get the same {len(never)} photos wrong; the labels of {len(in_doubt)} of "
-        "these are in doubt (section 10)."
+        f"`published` misclassifies {wrong:g} of {total:,} photos ({wrong / total:.1%}), most often {most}, least "
+        f"often {least}. All {len(recipes)} recipes get the same {len(never)} photos wrong; the labels of "
+        f"{len(in_doubt)} of these are in doubt (section 10)."
     )
 
 
 def main_claims(comparison: Comparison) -> str:
-    """Claim what ``best`` gains over the seed recipe and over ``fast``, and ``fast`` over the seed recipe."""
-    pairs = [("seed", "best"), ("fast", "best"), ("seed", "fast")]
+    """Claim what ``best`` gains over the published recipe and over ``fast``, and ``fast`` over the published recipe."""
+    pairs = [("published", "best"), ("fast", "best"), ("published", "fast")]
     known = [pair for pair in pairs if set(pair) <= set(comparison.with_photos)]
     return "\n".join(f"- {claim(comparison.photos, *pair)}" for pair in known) or missing("comparison")
 
@@ -171,15 +171,15 @@ def conclusion(results: Results) -> str:
     main, wide = results.main, results.largest
     if not main.photos:
         return missing("comparison")
-    seed = main.with_photos["seed"]
+    published = main.with_photos["published"]
     lines = [
-        f"With {main.conditions}, the published recipe is right on {seed['accuracy_mean']:.1%} of {seed['photos']:,} "
-        "photos held out."
+        f"With {main.conditions}, the published recipe is right on {published['accuracy_mean']:.1%} of "
+        f"{published['photos']:,} photos held out."
     ]
     for name in [each for each in ("best", "fast") if each in main.with_photos]:
-        decided, gain, _ = decide(main.photos, "seed", name)
+        decided, gain, _ = decide(main.photos, "published", name)
         lines.append(f"`{name}`, {100 * gain.mean:+.1f} points, is **{decided}**.")
-    if changes := [row for row in wide.rows if row["recipe"].startswith("seed + ")]:
+    if changes := [row for row in wide.rows if row["recipe"].startswith("published + ")]:
         better, worse, undecided = (len(by_verdict(changes)[kind]) for kind in (BETTER, WORSE, UNDECIDED))
         lines.append(
             f"Of {len(changes)} single changes ({wide.conditions}), by their own intervals {better} are better, "

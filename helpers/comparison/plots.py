@@ -14,7 +14,7 @@ from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WID
 STYLES = {BETTER: (GREEN, "^"), WORSE: (ORANGE, "v"), UNDECIDED: (GREY, "o")}
 
 
-def differences(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -> Figure:
+def differences(rows: Sequence[Row], base: str = "published", second: Sequence[Row] = ()) -> Figure:
     """Draw each recipe's paired difference to ``base`` with its 95 % interval, coloured by verdict.
 
     A difference far outside is an arrow with its number at the edge, so that the rest stays readable.
@@ -45,7 +45,7 @@ def differences(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] =
     if shared:
         handles = dict(zip(*reversed(axes.get_legend_handles_labels()), strict=True))
         _legend_above(axes, handles.values(), handles)
-        axes.set_xlabel("points above the backbone's own seed recipe, 95 % interval")
+        axes.set_xlabel("points above the backbone's own published recipe, 95 % interval")
     else:
         accuracy = next(row["accuracy_mean"] for row in rows if row["recipe"] == base)
         names = [f"{name}   {row['accuracy_mean']:.1%}" for name, row in zip(names, others, strict=True)]

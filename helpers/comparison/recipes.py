@@ -1,4 +1,4 @@
-"""The recipes that are compared: the seed recipe, single changes of it, the presets, best without each of its parts."""
+"""The recipes compared: the published one, single changes of it, the presets, best without each of its parts."""
 
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from helpers.recipe import PRESETS, Recipe
 
 UNTOLD = Recipe.names("name", "place", "data", "machine", "network")  # the same in all rows, or columns of their own
 
-# One change at a time, away from the seed recipe. What is in the preset best, and what was tried besides.
+# One change at a time, away from the published recipe. What is in the preset best, and what was tried besides.
 CHANGES: dict[str, dict[str, Any]] = {
     "random resized crops": {"crop": "random_resized"},
     "no augmentation": {"augmentation": False},
@@ -42,35 +42,35 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-def recipes_to_compare(seed: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe]:
-    """Return the recipes by name: seed, the presets, each change alone, and best without each of its changes.
+def recipes_to_compare(published: Recipe, search: dict[str, Any] | None = None) -> dict[str, Recipe]:
+    """Return the recipes by name: published, the presets, each change alone, and best without each of its changes.
 
     Args:
         search: of ``results.read_trials``; its winner is compared as well, as ``searched``.
     """
     names = ("dataset", "backbone", "weights", "work_dir", "device", "precision")
-    shared = {name: getattr(seed, name) for name in names}
+    shared = {name: getattr(published, name) for name in names}
     changes = dict(CHANGES)
     # What has no effect would be compared with itself.
-    if not has_batch_norm(seed.backbone):
+    if not has_batch_norm(published.backbone):
         del changes["frozen batch-norm statistics"]
         shared["frozen_norms"] = False
-    if not ends_in_head(seed.backbone):
+    if not ends_in_head(published.backbone):
         del changes["linear probe first"]
         shared["linear_probe_first"] = False
-    found = {"seed": seed}
-    found |= {name: Recipe.from_preset(name, **shared) for name in PRESETS if name not in ("seed", "demo")}
+    found = {"published": published}
+    found |= {name: Recipe.from_preset(name, **shared) for name in PRESETS if name not in ("published", "demo")}
     if search:
         found["searched"] = winner(search, **shared)
     best = found["best"]
-    found |= {f"seed + {name}": seed.with_settings(**change) for name, change in changes.items()}
-    return found | {f"best - {name}": best.with_settings(**back) for name, back in ablations(best, seed).items()}
+    found |= {f"published + {name}": published.with_settings(**change) for name, change in changes.items()}
+    return found | {f"best - {name}": best.with_settings(**back) for name, back in ablations(best, published).items()}
 
 
-def ablations(best: Recipe, seed: Recipe) -> dict[str, dict[str, Any]]:
+def ablations(best: Recipe, published: Recipe) -> dict[str, dict[str, Any]]:
     """Return the settings that take each single change away from ``best``."""
     return {
-        name: {setting: getattr(seed, setting) for setting in change}
+        name: {setting: getattr(published, setting) for setting in change}
         for name, change in CHANGES.items()
         if all(getattr(best, setting) == value for setting, value in change.items())
     }

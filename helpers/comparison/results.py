@@ -39,10 +39,10 @@ class Conditions(NamedTuple):
 
 @dataclass(frozen=True)
 class Comparison:
-    """Recipes compared with the seed recipe on the same photos, under the same conditions; perhaps empty."""
+    """Recipes compared with the published recipe on the same photos, under the same conditions; perhaps empty."""
 
     conditions: Conditions | None = None
-    rows: Sequence[Row] = ()  # the seed recipe among them
+    rows: Sequence[Row] = ()  # the published recipe among them
     photos: Sequence[Row] = ()  # which photos each recipe got right; empty if that is not known
 
     @property
@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def single_changes(self) -> list[Row]:
-        """The seed recipe, that with one change each, and the presets; not the ablations of ``best``."""
+        """The published recipe, that with one change each, and the presets; not the ablations of ``best``."""
         return [row for row in self.rows if not row["recipe"].startswith("best - ")]
 
 
@@ -67,11 +67,13 @@ class Results:
 
     @property
     def comparisons(self) -> list[Comparison]:
-        """Every comparison with the seed recipe, with the photos that its numbers come from if these are there."""
+        """Every comparison with the published recipe, with the photos that its numbers come from if these are there."""
         found = []
         for conditions, rows in compared(self.rows).items():
-            seed = [row for row in rows if row["recipe"] == "seed"]
-            found.append(Comparison(conditions, rows, next((each for each in self.photos if matching(each, seed)), ())))
+            published = [row for row in rows if row["recipe"] == "published"]
+            found.append(
+                Comparison(conditions, rows, next((each for each in self.photos if matching(each, published)), ()))
+            )
         return found
 
     @property
@@ -84,9 +86,9 @@ class Results:
 
         def weight(comparison: Comparison) -> tuple:
             named = {row["recipe"]: row for row in comparison.rows}
-            seed, most = named["seed"], max(row["accuracy_mean"] for row in comparison.rows)
-            cost = seed["epochs"] * seed["image_size"] ** 2
-            return seed["backbone"] == backbone, "best" in named, cost, seed["photos"], most
+            published, most = named["published"], max(row["accuracy_mean"] for row in comparison.rows)
+            cost = published["epochs"] * published["image_size"] ** 2
+            return published["backbone"] == backbone, "best" in named, cost, published["photos"], most
 
         return max(self.comparisons, key=weight, default=Comparison())
 
@@ -140,9 +142,11 @@ def groups(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
 
 
 def compared(rows: Sequence[Row]) -> dict[Conditions, list[Row]]:
-    """Group the rows that were compared with the seed recipe, itself included; groups of one row are left out."""
+    """Group the rows that were compared with the published recipe, itself included; groups of one row are left out."""
     found = {key: [row for row in each if row["difference_mean"] is not None] for key, each in groups(rows).items()}
-    return {key: each for key, each in found.items() if len(each) > 1 and "seed" in [row["recipe"] for row in each]}
+    return {
+        key: each for key, each in found.items() if len(each) > 1 and "published" in [row["recipe"] for row in each]
+    }
 
 
 def matching(photos: Sequence[Row], rows: Sequence[Row]) -> list[Row]:

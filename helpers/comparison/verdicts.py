@@ -20,17 +20,17 @@ def verdict(row: Row) -> str:
 
 def short_name(recipe: str) -> str:
     """Return the name of a single change without the recipe that it changes."""
-    return recipe.removeprefix("seed + ").removeprefix("best - ")
+    return recipe.removeprefix("published + ").removeprefix("best - ")
 
 
-def by_verdict(rows: Sequence[Row], base: str = "seed") -> dict[str, list[str]]:
+def by_verdict(rows: Sequence[Row], base: str = "published") -> dict[str, list[str]]:
     """Return the short names of all rows but ``base`` by their verdict, the largest gain first."""
     others = sorted((row for row in rows if row["recipe"] != base), key=lambda row: -row["difference_mean"])
     kinds = (BETTER, WORSE, UNDECIDED)
     return {kind: [short_name(row["recipe"]) for row in others if verdict(row) == kind] for kind in kinds}
 
 
-def summary(rows: Sequence[Row], base: str = "seed") -> str:
+def summary(rows: Sequence[Row], base: str = "published") -> str:
     """Say which recipes are better than ``base``, which are worse, and how many are undecided."""
     names = by_verdict(rows, base)
     better, worse = (f"**{kind}** {', '.join(names[kind]) or 'none'}" for kind in (BETTER, WORSE))
@@ -53,7 +53,7 @@ def agreement(first: Comparison, second: Comparison) -> str:
     )
 
 
-def table(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -> str:
+def table(rows: Sequence[Row], base: str = "published", second: Sequence[Row] = ()) -> str:
     """Format all rows as a Markdown table, the most accurate first, beside another backbone's differences if given."""
     others = {row["recipe"]: row for row in second}
     extra = f" {second[0]['backbone']}: points | verdict |" if second else ""
@@ -75,7 +75,7 @@ def table(rows: Sequence[Row], base: str = "seed", second: Sequence[Row] = ()) -
 
 
 def settings(row: Row) -> str:
-    """Return what a recipe sets otherwise than the seed recipe, as it is stored; an ablation is named by its change."""
+    """Return what a recipe sets otherwise than the published one, as stored; an ablation is named by its change."""
     stored = {} if row["recipe"].startswith("best - ") else row["settings"]
     return ", ".join(f"`{name}` {value}" for name, value in stored.items())
 
@@ -145,7 +145,7 @@ def ablations(comparison: Comparison) -> list[Row]:
 def limits(comparison: Comparison) -> str:
     """Say what so many photos and so many comparisons cannot tell, as Markdown paragraphs."""
     known = comparison.with_photos
-    rows = [known[row["recipe"]] for row in comparison.single_changes if row["recipe"] in known.keys() - {"seed"}]
+    rows = [known[row["recipe"]] for row in comparison.single_changes if row["recipe"] in known.keys() - {"published"}]
     if not rows:
         return ""
     parts = [_smallest_difference(rows), _multiple_comparisons(comparison, rows)]
@@ -176,7 +176,7 @@ def _multiple_comparisons(comparison: Comparison, rows: Sequence[Row]) -> str:
         f"**Many comparisons.** If no change did anything, {LEVEL * len(rows):.1f} of {len(rows)} intervals would "
         f"exclude zero by chance; {clear} do."
     )
-    counts = [discordant(comparison.photos, "seed", row["recipe"]) for row in rows]
+    counts = [discordant(comparison.photos, "published", row["recipe"]) for row in rows]
     if None in counts:
         return text
     adjusted = statistics.holm([statistics.mcnemar(*each) for each in counts])

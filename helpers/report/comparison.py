@@ -15,37 +15,37 @@ from helpers.report.markup import Block, heading, literal, paragraph, table
 from helpers.runs.finished import FinishedRun
 
 SHOWN = 10  # recipes in the table
-ALWAYS = ("seed", "fast", "best")  # shown if the comparison has them
+ALWAYS = ("published", "fast", "best")  # shown if the comparison has them
 
 
 def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
-    """Find the project's ``comparison.json``, if it is of the run's photos: those of the committed seed run."""
+    """Find the project's ``comparison.json``, if it is of the run's photos: those of the committed published run."""
     path = root / "report" / "results" / "comparison.json"
-    environments = [json.loads(each.read_text()) for each in path.parent.glob("seed-*/environment.json")]
+    environments = [json.loads(each.read_text()) for each in path.parent.glob("published-*/environment.json")]
     if run.environment.get("data_fingerprint") not in [e["data_fingerprint"] for e in environments]:
         return None
     return path if path.is_file() and any(row["photos"] == run.results["photos"] for row in read_rows(path)) else None
 
 
 def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
-    """Read the rows of one comparison with the seed recipe, itself included, the largest gain first.
+    """Read the rows of one comparison with the published recipe, itself included, the largest gain first.
 
     Of several, the run's own backbone decides, then the preset ``best``, then the cost, then the number of photos.
 
-    Raises ParameterError: the run is a demo, the file is damaged, or it compares nothing with the seed recipe.
+    Raises ParameterError: the run is a demo, the file is damaged, or it compares nothing with the published recipe.
     """
     if run.results["demo"]:
         raise ParameterError(f"--comparison {path} is of real photos, the run of drawn ones: leave it out")
     photos = [read_photos(each) for each in sorted(path.parent.glob("photos*.csv"))]
     try:
         chosen = Results(read_rows(path), photos).main_of(run.results["backbone"])
-        ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "seed"))
-        judged = {name: decide(chosen.photos, "seed", name)[0] for name in chosen.with_photos}  # by folds as well
+        ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "published"))
+        judged = {name: decide(chosen.photos, "published", name)[0] for name in chosen.with_photos}  # by folds as well
         verdicts = [judged.get(row["recipe"], verdict(row)) for row in ranked]
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path} is damaged ({error!r}): run python -m helpers compare again") from error
     if not ranked:
-        raise ParameterError(f"{path} compares nothing with the seed recipe: run compare without --shares")
+        raise ParameterError(f"{path} compares nothing with the published recipe: run compare without --shares")
     rows = [row | {"verdict": said, "by_folds": bool(judged)} for row, said in zip(ranked, verdicts, strict=True)]
     return tuple(literal(rows))
 
@@ -54,18 +54,18 @@ def comparison(facts: Facts) -> list[Block]:
     """Write the subsection; nothing without a comparison."""
     if not facts.comparison:
         return []
-    seed, others = _seed(facts.comparison), _others(facts)
+    published, others = _published(facts.comparison), _others(facts)
     found = Counter(row["verdict"] for row in others)
     better, worse, undecided = (spelled(found[kind]) if found[kind] else "none" for kind in (BETTER, WORSE, UNDECIDED))
     intervals = "the interval of the difference"
-    if seed["by_folds"]:
+    if published["by_folds"]:
         intervals = "both intervals of the difference, by bootstrap over scenes and by Student's t over folds,"
     return [
         heading("Comparison of recipes"),
         paragraph(
             "A single split cannot tell apart recipes that differ by less than its interval. We therefore compared "
             "recipes by cross-validation, photo by photo on the same folds (<tab-comparison>). The published recipe "
-            f"(seed) reaches {_estimate(seed, 'accuracy', '.1f', '%')}. Better than it: {better} of "
+            f"(published) reaches {_estimate(published, 'accuracy', '.1f', '%')}. Better than it: {better} of "
             f"{spelled(len(others))}; worse: {worse}; undecided: {undecided}. A verdict requires {intervals} to "
             "exclude zero."
         ),
@@ -88,33 +88,33 @@ def in_brief(facts: Facts) -> str:
 
 def _table(facts: Facts) -> Block:
     """List the recipes, the largest gain first; of many, the presets and the clearest differences."""
-    rows, seed, body = facts.comparison, _seed(facts.comparison), []
+    rows, published, body = facts.comparison, _published(facts.comparison), []
 
     def rank(row: Row) -> tuple[bool, bool, float]:
         return row["recipe"] not in ALWAYS, row["verdict"] == UNDECIDED, -abs(row["difference_mean"])
 
     clearest = sorted(rows, key=rank)[:SHOWN]
     for row in [row for row in rows if row in clearest]:
-        difference = "–" if row is seed else _estimate(row, "difference", "+.2f")
+        difference = "–" if row is published else _estimate(row, "difference", "+.2f")
         body.append((row["recipe"], _estimate(row, "accuracy", ".1f"), difference, f"{row['seconds_per_run']:,.0f}"))
-    seeds = f" with {seed['seeds']} seeds per fold" if seed["seeds"] > 1 else ""
+    seeds = f" with {published['seeds']} seeds per fold" if published["seeds"] > 1 else ""
     some = f" Of {len(rows)} recipes, the presets and the clearest differences." if len(rows) > SHOWN else ""
     caption = (
-        f"Recipes compared by {seed['folds']}-fold cross-validation{seeds}: {written_name(seed['backbone'])}, "
-        f"{seed['photos']:,} photos, {seed['image_size']} px, at most {seed['epochs']} epochs. Accuracy on held-out "
-        "photos after the last epoch (per cent) and paired difference to the seed recipe (points), with 95 % bootstrap "
-        f"intervals [efron1979] over scenes.{some}"
+        f"Recipes compared by {published['folds']}-fold cross-validation{seeds}: "
+        f"{written_name(published['backbone'])}, {published['photos']:,} photos, {published['image_size']} px, at most "
+        f"{published['epochs']} epochs. Accuracy on held-out photos after the last epoch (per cent) and paired "
+        f"difference to the published recipe (points), with 95 % bootstrap intervals [efron1979] over scenes.{some}"
     )
     wide = max(len(name) for name, *_ in body) > 12
     return table("tab-comparison", caption, ("recipe", "accuracy", "difference", "training (s)"), body, wide=wide)
 
 
-def _seed(rows: Sequence[Row]) -> Row:
-    return next(row for row in rows if row["recipe"] == "seed")
+def _published(rows: Sequence[Row]) -> Row:
+    return next(row for row in rows if row["recipe"] == "published")
 
 
 def _others(facts: Facts) -> list[Row]:
-    return [row for row in facts.comparison if row["recipe"] != "seed"]
+    return [row for row in facts.comparison if row["recipe"] != "published"]
 
 
 def _estimate(row: Row, name: str, form: str, unit: str = "", before: str = " (") -> str:

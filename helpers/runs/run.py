@@ -58,7 +58,7 @@ def work_folder(recipe: Recipe, root: Path | None = None) -> Path:
 
 
 def default_name(recipe: Recipe) -> str:
-    """Make up a folder name, such as ``flower_photos-resnet18-seed``."""
+    """Make up a folder name, such as ``flower_photos-resnet18-published``."""
     dataset = re.sub(r"\.(zip|tar|tgz|tar\.gz)$", "", recipe.dataset.rstrip("/\\"))
     parts = [re.split(r"[/\\]", dataset)[-1], recipe.backbone, recipe.preset]
     name = "-".join(dict.fromkeys(parts))  # dataset demo and preset demo are one word

@@ -22,19 +22,19 @@ def test_rows_photos_and_suspects_are_written(command, tmp_path, capsys):
     files = [f"--{option}={tmp_path / name}" for option, name in names.items()]
     assert main(["compare", *command, "--rows", "fast", "--searched", str(tmp_path / "trials.json"), *files]) == 0
     lines = capsys.readouterr().out.splitlines()[-4:]
-    assert [line.split()[0] for line in lines] == ["recipe", "seed", "fast", "searched"]
+    assert [line.split()[0] for line in lines] == ["recipe", "published", "fast", "searched"]
     rows = json.loads((tmp_path / "rows.json").read_text())
     assert [(row["recipe"], row["cost"]) for row in rows] == [
-        (n, "32 px, 1 epochs") for n in ("seed", "fast", "searched")
+        (n, "32 px, 1 epochs") for n in ("published", "fast", "searched")
     ]
     assert (tmp_path / "right.csv").read_text().startswith("name,class,scene,fold,seed,fast,searched\n")
     assert (tmp_path / "suspects.csv").read_text().startswith("name,label,predicted")
     decoded = {path.name.split("-")[1] for path in (tmp_path / "cache").glob("[tv]*")}
-    assert max(map(int, decoded)) < 64  # nothing for the 224 px of the seed recipe itself
+    assert max(map(int, decoded)) < 64  # nothing for the 224 px of the published recipe itself
 
 
 def test_a_comparison_in_which_all_diverge_says_so(command, capsys):
-    wild = ["-p", "lr", "1e30", "--rows", "seed + MixUp", "--shares", "0.5"]
+    wild = ["-p", "lr", "1e30", "--rows", "published + MixUp", "--shares", "0.5"]
     assert main(["compare", *command, *wild]) == 1
     assert "every training diverged" in capsys.readouterr().err
 

@@ -42,7 +42,7 @@ def finished(tmp_path_factory):
             colourful((60, 40), 100 * number + i).save(photos / name / f"{i}.jpg")
     shutil.copy(photos / "rose" / "0.jpg", photos / "rose" / "copy.jpg")
     recipe = Recipe.from_preset(
-        "seed", dataset=str(photos), image_size=32, crop_size=48, val_resize=36, workers=0, weights="none"
+        "published", dataset=str(photos), image_size=32, crop_size=48, val_resize=36, workers=0, weights="none"
     )
     run, audit = a_run(root / "work_dir" / "a", recipe), audit_photos(find_photos(photos))
     split = split_photos(audit, 0.5, 0)

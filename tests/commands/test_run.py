@@ -78,7 +78,7 @@ def test_a_missing_file_is_named():
         (("-p", "epochz", "3"), "ParameterError: parameter 'epochz' is unknown: did you mean 'epochs'?"),
         (("-p", "epochs", "ten"), "ParameterError: epochs = 'ten': expected a whole number"),
         (("-p", "lr", "-1"), "ParameterError: lr = -1: must be more than 0"),
-        (("-p", "preset", "sead"), "ParameterError: preset 'sead' is unknown: did you mean 'seed'"),
+        (("-p", "preset", "publised"), "ParameterError: preset 'publised' is unknown: did you mean 'published'"),
     ],
 )
 def test_wrong_parameters_end_in_their_message_and_exit_code_1(arguments, message):

@@ -23,10 +23,10 @@ def small(**changes):
 
 
 RECIPES = {
-    "seed": small(),
+    "published": small(),
     "other": small(lr=0.05),
     "flip": small(**INFERENCE),
-    "pupil": small(teacher="seed", teacher_weight=1.0),
+    "pupil": small(teacher="published", teacher_weight=1.0),
 }
 
 
@@ -47,8 +47,8 @@ def trained(protocol, tmp_path_factory):
     """The finished comparison, and what was there after its first fold, before anybody needed a model."""
     folder = tmp_path_factory.mktemp("comparison")
     first = Protocol(protocol.audit, ROOT, folds=2, only=(0,))
-    cross_validation.compare({"seed": RECIPES["seed"]}, first, folder)
-    before = (folder / "seed" / "fold-0-seed-0" / "predictions.csv").read_text()
+    cross_validation.compare({"published": RECIPES["published"]}, first, folder)
+    before = (folder / "published" / "fold-0-seed-0" / "predictions.csv").read_text()
     models = list(folder.glob("**/best_model.pth"))
     ran, fit = [], folds.fit
     with pytest.MonkeyPatch.context() as patch:

@@ -34,10 +34,10 @@ def test_the_numbers_are_those_of_the_folds(trained, protocol):
     assert other["difference_mean"] == pytest.approx(other["accuracy_mean"] - seed["accuracy_mean"])
     assert other["settings"] == {"lr": 0.05}
     assert (seed["photos"], seed["folds"], seed["cost"]) == (len(protocol.audit.photos), 2, "32 px, 2 epochs")
-    assert seed["accuracy_mean"] == trained.results["seed"].correct.mean()
+    assert seed["accuracy_mean"] == trained.results["published"].correct.mean()
     photos = read_photos(trained.folder / "photos.csv")
     assert photos == photo_rows(trained.results)
-    assert [row["seed"] for row in photos] == trained.results["seed"].correct.tolist()
+    assert [row["published"] for row in photos] == trained.results["published"].correct.tolist()
     assert [row["fold"] for row in photos] == protocol.fold.tolist()
     mistakes = mistakes_by_class(photos, "other")
     assert sum(total for _, total in mistakes.values()) == len(protocol.audit.photos)
@@ -47,7 +47,7 @@ def test_the_numbers_are_those_of_the_folds(trained, protocol):
 
 
 def test_another_recipe_can_be_the_base(copied, protocol, no_training):
-    table = {name: RECIPES[name] for name in ("other", "seed")}
+    table = {name: RECIPES[name] for name in ("other", "published")}
     rows, _ = compare(table, protocol, copied, base="other")
     gain = rows[1]["accuracy_mean"] - rows[0]["accuracy_mean"]
     assert [row["difference_mean"] for row in rows] == [0, pytest.approx(gain)]
@@ -65,24 +65,24 @@ def test_a_learning_curve_has_rows_for_each_share(copied, protocol):
 
 
 def test_when_all_is_finished_no_model_is_needed(copied, protocol, no_training, trained):
-    shutil.rmtree(copied / "seed" / "fold-0-seed-0" / "kept")
+    shutil.rmtree(copied / "published" / "fold-0-seed-0" / "kept")
     without_pupil = dict(list(RECIPES.items())[:3])  # it names the folder of its teacher
     assert compare(without_pupil, protocol, copied)[0] == trained.rows[:3]
 
 
 def test_a_teacher_has_to_be_compared_too(protocol, tmp_path):
-    with pytest.raises(ParameterError, match="taught by 'seed', which is not compared"):
+    with pytest.raises(ParameterError, match="taught by 'published', which is not compared"):
         compare({"pupil": RECIPES["pupil"]}, protocol, tmp_path)
 
 
 def test_a_recipe_that_diverges_gets_no_row_and_the_others_do(copied, protocol, capsys, monkeypatch):
     wild = small(lr=1e30)
-    table = {"seed": RECIPES["seed"], "wild": wild, "other": RECIPES["other"]}
+    table = {"published": RECIPES["published"], "wild": wild, "other": RECIPES["other"]}
     table |= {"wild flip": replace(wild, test_flip=True), "taught": small(teacher="wild")}
     once = Protocol(protocol.audit, ROOT, 2, only=(0,))
     for _ in range(2):
         rows, results = compare(table, once, copied)
-        assert [row["recipe"] for row in rows] == list(results) == ["seed", "other"]
+        assert [row["recipe"] for row in rows] == list(results) == ["published", "other"]
         said = capsys.readouterr().err
         assert "wild gets no row: the training loss is not finite: lower lr" in said
         assert "wild flip gets no row: the training loss is not finite" in said
@@ -94,7 +94,7 @@ def test_a_recipe_that_diverges_gets_no_row_and_the_others_do(copied, protocol, 
 
 
 def test_label_errors_are_found_by_the_most_accurate_recipe_trained_on_plain_labels():
-    accuracies = {"seed": (0.9, {}), "fast": (0.95, {}), "smoothed": (0.97, {"label_smoothing": 0.1})}
+    accuracies = {"published": (0.9, {}), "fast": (0.95, {}), "smoothed": (0.97, {"label_smoothing": 0.1})}
     accuracies |= {name: (0.98, {name: 0.2}) for name in ("mixup", "cutmix")} | {"taught": (0.99, {"teacher": "fast"})}
     results = {
         name: SimpleNamespace(recipe=Recipe(**settings), accuracy=SimpleNamespace(mean=accuracy))

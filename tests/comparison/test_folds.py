@@ -39,7 +39,7 @@ def test_the_protocol_holds_every_photo_out_once(protocol):
 
 
 def test_a_fold_writes_which_photos_it_got_right_by_which_code_on_which_machine(trained, protocol):
-    place = trained.folder / "seed" / "fold-1-seed-0"
+    place = trained.folder / "published" / "fold-1-seed-0"
     rows = [line.split(",") for line in (place / "predictions.csv").read_text().splitlines()[1:]]
     facts = facts_of(place)
     assert [row[1] == row[2] for row in rows] == [bool(right) for right in facts["correct"]]
@@ -62,27 +62,27 @@ def test_finished_folds_are_read_and_the_others_run(copied, protocol, monkeypatc
 
 def test_folds_of_another_recipe_are_refused(trained, protocol):
     with pytest.raises(RunError, match=r"holds another recipe \(lr = 0\.001, now 0\.5\)"):
-        quietly(small(lr=0.5), protocol, trained.folder / "seed")
+        quietly(small(lr=0.5), protocol, trained.folder / "published")
 
 
 def test_folds_of_other_photos_are_refused(trained, grow):
     others = audit_photos(find_photos(grow({"rose": 4, "tulip": 4})))
     with pytest.raises(RunError, match="is of other photos"):
-        quietly(RECIPES["seed"], Protocol(others, ROOT, 2), trained.folder / "seed")
+        quietly(RECIPES["published"], Protocol(others, ROOT, 2), trained.folder / "published")
 
 
 def test_a_fold_that_held_out_other_photos_is_refused(copied, protocol):
     """As when another version of the library that finds near-duplicates divides the photos otherwise."""
-    path = copied / "seed" / "fold-0-seed-0" / "fold.json"
+    path = copied / "published" / "fold-0-seed-0" / "fold.json"
     facts = facts_of(path.parent)
     path.write_text(json.dumps(facts | {"names": facts["names"][::-1]}))
     with pytest.raises(RunError, match="held out other photos"):
-        quietly(RECIPES["seed"], protocol, copied / "seed")
+        quietly(RECIPES["published"], protocol, copied / "published")
 
 
 def test_a_fold_of_another_share_is_refused(trained, protocol):
     with pytest.raises(RunError, match="was trained on"):
-        quietly(RECIPES["seed"], Protocol(protocol.audit, ROOT, 2, share=0.5), trained.folder / "seed")
+        quietly(RECIPES["published"], Protocol(protocol.audit, ROOT, 2, share=0.5), trained.folder / "published")
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"recipe": {}}', '{"recipe": {}, "correct": ["x"], "fingerprint": ""}'])
@@ -90,7 +90,7 @@ def test_a_damaged_fold_is_named(protocol, tmp_path, text):
     (tmp_path / "fold-0-seed-0").mkdir()
     (tmp_path / "fold-0-seed-0" / "fold.json").write_text(text)
     with pytest.raises(RunError, match=r"fold\.json is missing or damaged"):
-        quietly(RECIPES["seed"], protocol, tmp_path)
+        quietly(RECIPES["published"], protocol, tmp_path)
 
 
 def test_a_share_of_the_training_photos_is_stratified_and_part_of_a_larger_share(protocol):
@@ -135,7 +135,7 @@ def test_models_are_kept_only_where_another_recipe_needs_them_and_are_the_last_e
     assert trained.models_before == []
     models = sorted(path.relative_to(trained.folder).as_posix() for path in trained.folder.glob("**/best_model.pth"))
     assert models == [f"seed/fold-{k}-seed-0/kept/best_model.pth" for k in (0, 1)]
-    job = plan(RECIPES["seed"], protocol, trained.folder / "seed")[0]
+    job = plan(RECIPES["published"], protocol, trained.folder / "published")[0]
     after = (job.folder / "predictions.csv").read_text()
     assert after == trained.before  # trained again for its model, to the same predictions
     loaders = make_loaders(protocol.audit, job.split, job.recipe, torch.device("cpu"))
@@ -156,18 +156,18 @@ def test_a_teacher_from_elsewhere_is_kept(protocol, tmp_path):
 
 
 def test_a_recipe_that_only_predicts_otherwise_is_not_trained_and_predicts_the_same(trained, protocol, tmp_path):
-    assert trained.ran == ["seed", "seed", "other", "other", "pupil", "pupil"]
+    assert trained.ran == ["published", "published", "other", "other", "pupil", "pupil"]
     quietly(RECIPES["flip"], Protocol(protocol.audit, ROOT, 2, only=(1,)), tmp_path / "flip")
     fold = "fold-1-seed-0/predictions.csv"
     evaluated, trained_anew = (each / "flip" / fold for each in (trained.folder, tmp_path))
     assert evaluated.read_text() == trained_anew.read_text()
-    assert evaluated.read_text() != (trained.folder / "seed" / fold).read_text()
+    assert evaluated.read_text() != (trained.folder / "published" / fold).read_text()
     assert trained.rows[2]["seconds_per_run"] == trained.rows[0]["seconds_per_run"] > 0
 
 
 def test_a_model_is_kept_only_when_its_training_is_finished(copied, protocol):
     """A fold that is trained again, for its model, holds the best model so far meanwhile: not the one to evaluate."""
-    job = plan(RECIPES["seed"], protocol, copied / "seed")[0]
+    job = plan(RECIPES["published"], protocol, copied / "published")[0]
     shutil.rmtree(job.folder / "kept")
     shutil.rmtree(copied / "flip")
     with pytest.MonkeyPatch.context() as patch:
@@ -177,7 +177,7 @@ def test_a_model_is_kept_only_when_its_training_is_finished(copied, protocol):
     assert (job.folder / "best_model.pth").exists()
     assert folds.is_finished(job.folder)
     assert not folds.is_finished(job.folder, with_model=True)
-    quietly(RECIPES["flip"], Protocol(protocol.audit, ROOT, 2, only=(0,)), copied / "flip", reuse=copied / "seed")
+    quietly(RECIPES["flip"], Protocol(protocol.audit, ROOT, 2, only=(0,)), copied / "flip", reuse=copied / "published")
     flip = copied / "flip" / "fold-0-seed-0"
     assert (flip / "history.csv").exists()  # trained, since there was no model
 
@@ -194,5 +194,5 @@ def stopped_after_an_epoch(model, loaders, criterion, optimizer, schedule, run, 
 def test_another_recipes_models_are_not_evaluated(copied, protocol):
     shutil.rmtree(copied / "flip")
     with pytest.raises(RunError, match=r"seed.fold-0-seed-0 holds another recipe \(lr = 0\.001, now 0\.5\)"):
-        quietly(small(lr=0.5, **INFERENCE), protocol, copied / "flip", reuse=copied / "seed")
+        quietly(small(lr=0.5, **INFERENCE), protocol, copied / "flip", reuse=copied / "published")
     assert not (copied / "flip" / "fold-0-seed-0" / "fold.json").exists()

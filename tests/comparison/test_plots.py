@@ -3,11 +3,11 @@
 import pytest
 
 from helpers.comparison import plots
-from tests.comparison.made_up import ROWS, SEARCH, SEED, row
+from tests.comparison.made_up import PUBLISHED, ROWS, SEARCH, row
 
 
 def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
-    rows = [row("seed", 0.9), row("worse", 0.87, -0.03), row("better", 0.93, 0.03), row("alike", 0.901, 0.001)]
+    rows = [row("published", 0.9), row("worse", 0.87, -0.03), row("better", 0.93, 0.03), row("alike", 0.901, 0.001)]
     (axes,) = plots.differences(rows).axes
     assert [label.get_text().split()[0] for label in axes.get_yticklabels()] == ["worse", "alike", "better"]
     assert [bar.lines[0].get_color() for bar in axes.containers] == [plots.ORANGE, plots.GREY, plots.GREEN]
@@ -17,7 +17,7 @@ def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
 
 
 def test_two_backbones_are_drawn_beside_each_other():
-    second = [each | {"backbone": "squeezenet1_1"} for each in (SEED, row("seed + MixUp", 0.86, -0.04))]
+    second = [each | {"backbone": "squeezenet1_1"} for each in (PUBLISHED, row("published + MixUp", 0.86, -0.04))]
     axes = plots.differences([*ROWS, row("best - MixUp", 0.9, 0.0)][:4], second=second).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["CutMix", "MixUp", "fast"]
     assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mobilenet_v2", "squeezenet1_1"]
@@ -27,7 +27,7 @@ def test_two_backbones_are_drawn_beside_each_other():
 
 
 def test_a_difference_far_outside_is_an_arrow_and_does_not_squeeze_the_rest():
-    rows = [SEED, *(row(f"seed + {i}", 0.9, 0.01) for i in range(20)), row("seed + far", 0.3, -0.6)]
+    rows = [PUBLISHED, *(row(f"published + {i}", 0.9, 0.01) for i in range(20)), row("published + far", 0.3, -0.6)]
     (axes,) = plots.differences(rows).axes
     assert [text.get_text().strip() for text in axes.texts] == ["-60.0"]
     assert axes.get_xlim()[0] > -15
@@ -35,7 +35,7 @@ def test_a_difference_far_outside_is_an_arrow_and_does_not_squeeze_the_rest():
 
 
 def test_mistakes_have_a_bar_for_each_class_and_recipe():
-    wrong = {"seed": {"rose": (5.0, 50), "tulip": (1.0, 20)}, "best": {"rose": (2.0, 50), "tulip": (1.0, 20)}}
+    wrong = {"published": {"rose": (5.0, 50), "tulip": (1.0, 20)}, "best": {"rose": (2.0, 50), "tulip": (1.0, 20)}}
     (axes,) = plots.mistakes(wrong).axes
     assert [bar.get_height() for bar in axes.patches] == pytest.approx([10, 5, 4, 5])
     assert [text.get_text() for text in axes.texts] == ["5", "1", "2", "1"]

@@ -15,28 +15,28 @@ from helpers.recipe import PRESETS, Recipe
 from tests.comparison.made_up import SEARCH
 from tests.conftest import ROOT
 
-SEED = Recipe.from_preset("seed", backbone="mobilenet_v2")
-COMPARED = recipes.recipes_to_compare(SEED)
+PUBLISHED = Recipe.from_preset("published", backbone="mobilenet_v2")
+COMPARED = recipes.recipes_to_compare(PUBLISHED)
 
 
 def test_every_change_alone_is_a_valid_recipe_that_differs_in_nothing_else():
     for name, change in recipes.CHANGES.items():
-        row, seed = COMPARED[f"seed + {name}"].to_dict(), SEED.to_dict()
+        row, seed = COMPARED[f"published + {name}"].to_dict(), PUBLISHED.to_dict()
         differing = {key for key in row if row[key] != seed[key]}
         assert set(change) <= differing, name
         lost = {key: row[key] for key in differing - set(change)}  # without an effect beside the change
         assert all(value == getattr(Recipe(), key) for key, value in lost.items()), name
 
 
-def test_the_seed_comes_first_and_the_presets_are_compared():
-    assert next(iter(COMPARED)) == "seed"
+def test_the_published_recipe_comes_first_and_the_presets_are_compared():
+    assert next(iter(COMPARED)) == "published"
     assert set(PRESETS) - {"demo"} <= set(COMPARED)
     assert {each.backbone for each in COMPARED.values()} == {"mobilenet_v2"}
 
 
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
 def test_teachers_are_compared(backbone):
-    table = recipes.recipes_to_compare(Recipe.from_preset("seed", backbone=backbone))
+    table = recipes.recipes_to_compare(Recipe.from_preset("published", backbone=backbone))
     teachers = {recipe.teacher for recipe in table.values()} - {""}
     assert teachers
     assert teachers <= set(table)
@@ -49,7 +49,7 @@ def test_each_change_of_the_best_can_be_taken_away():
     for name in without:
         row, best = COMPARED[name], COMPARED["best"]
         change = recipes.CHANGES[name.removeprefix("best - ")]
-        assert all(getattr(row, key) == getattr(SEED, key) != getattr(best, key) for key in change)
+        assert all(getattr(row, key) == getattr(PUBLISHED, key) != getattr(best, key) for key in change)
 
 
 @pytest.mark.parametrize(
@@ -58,17 +58,17 @@ def test_each_change_of_the_best_can_be_taken_away():
     + [("squeezenet1_1", {"frozen batch-norm statistics", "linear probe first"})],
 )
 def test_changes_without_effect_are_left_out(backbone, left_out):
-    table = recipes.recipes_to_compare(Recipe.from_preset("seed", backbone=backbone))
-    assert {name for name in recipes.CHANGES if f"seed + {name}" not in table} == left_out
+    table = recipes.recipes_to_compare(Recipe.from_preset("published", backbone=backbone))
+    assert {name for name in recipes.CHANGES if f"published + {name}" not in table} == left_out
     in_best = {"frozen batch-norm statistics", "linear probe first"}
     assert {name for name in in_best if f"best - {name}" not in table} == left_out
 
 
 def test_cheaper_recipes_shrink_in_proportion():
-    small = recipes.scaled_down(SEED, 1 / 2, 10)
+    small = recipes.scaled_down(PUBLISHED, 1 / 2, 10)
     assert (small.image_size, small.val_resize, small.eval_image_size) == (112, 128, 0)
     assert (small.epochs, small.lr_step) == (10, 3)
-    assert recipes.scaled_down(SEED, 1, 25) is SEED
+    assert recipes.scaled_down(PUBLISHED, 1, 25) is PUBLISHED
     for name, row in COMPARED.items():
         assert recipes.scaled_down(row, 1 / 2, 10).epochs == min(row.epochs, 10), name
 
@@ -76,14 +76,17 @@ def test_cheaper_recipes_shrink_in_proportion():
 def test_cheaper_recipes_show_the_network_the_same_parts_of_a_photo():
     """A crop in the photo's own pixels may not shrink with the images, or what is compared is another recipe."""
     photo = Image.new("RGB", (320, 240), "white")
-    shown = [(canvases.train_canvas(photo, each) > 127).mean() for each in (SEED, recipes.scaled_down(SEED, 1 / 2, 10))]
+    shown = [
+        (canvases.train_canvas(photo, each) > 127).mean()
+        for each in (PUBLISHED, recipes.scaled_down(PUBLISHED, 1 / 2, 10))
+    ]
     assert shown[0] == pytest.approx(shown[1], abs=0.01)
     assert shown[0] < 0.3  # the black border
 
 
 def test_changes_of_prediction_share_the_training_of_the_recipe_without_them():
     at_test = ("flip TTA", "larger test images")
-    expected = {f"seed + {name}": "seed" for name in at_test} | {f"best - {name}": "best" for name in at_test}
+    expected = {f"published + {name}": "published" for name in at_test} | {f"best - {name}": "best" for name in at_test}
     assert recipes.shares_training_with(COMPARED) == expected
 
 
@@ -97,9 +100,9 @@ def test_the_winner_of_a_search_is_its_preset_with_the_best_finished_trials_sett
     found = recipes.winner(SEARCH | {"changed": {"clip_norm": 2.0}}, backbone="mobilenet_v2")
     expected = {"lr": 0.01, "dropout": 0.5, "clip_norm": 2.0, "schedule": "cosine", "backbone": "mobilenet_v2"}
     assert found == Recipe.from_preset("best", **expected)
-    assert recipes.recipes_to_compare(SEED, SEARCH)["searched"].lr == 0.01
+    assert recipes.recipes_to_compare(PUBLISHED, SEARCH)["searched"].lr == 0.01
     assert "searched" not in COMPARED
-    squeezenet = Recipe.from_preset("seed", backbone="squeezenet1_1")
+    squeezenet = Recipe.from_preset("published", backbone="squeezenet1_1")
     assert recipes.recipes_to_compare(squeezenet, SEARCH)["searched"].linear_probe_first is False
     with pytest.raises(ParameterError, match="no trial of the search is finished"):
         recipes.winner(SEARCH | {"trials": SEARCH["trials"][:1]})

@@ -10,27 +10,27 @@ from helpers.common.errors import ParameterError
 from helpers.comparison import results
 from helpers.comparison.results import Comparison, Results, merge_rows, read_photos, read_rows
 from helpers.data import split
-from tests.comparison.made_up import ROWS, SEED, row, rows_of, some_photos
+from tests.comparison.made_up import PUBLISHED, ROWS, row, rows_of, some_photos
 from tests.conftest import ROOT
 
 
 def test_rows_join_those_of_other_costs_and_replace_their_own(tmp_path):
     path = tmp_path / "rows.json"
-    merge_rows(path, [SEED, SEED | {"cost": "y"}])
-    merge_rows(path, [SEED | {"accuracy_mean": 0.6}])
-    assert read_rows(path) == [SEED | {"cost": "y"}, SEED | {"accuracy_mean": 0.6}]
+    merge_rows(path, [PUBLISHED, PUBLISHED | {"cost": "y"}])
+    merge_rows(path, [PUBLISHED | {"accuracy_mean": 0.6}])
+    assert read_rows(path) == [PUBLISHED | {"cost": "y"}, PUBLISHED | {"accuracy_mean": 0.6}]
 
 
 def test_rows_of_other_folds_are_refused_by_name(tmp_path):
     path = tmp_path / "rows.json"
-    path.write_text(json.dumps([SEED | {"fold_rule": "drawn by lot"}]))
+    path.write_text(json.dumps([PUBLISHED | {"fold_rule": "drawn by lot"}]))
     with pytest.raises(ParameterError, match=r"rows\.json holds rows of other folds \('drawn by lot', now"):
-        merge_rows(path, [SEED])
+        merge_rows(path, [PUBLISHED])
     assert len(read_rows(path)) == 1
 
 
 def test_rows_of_other_conditions_are_not_mixed():
-    other = [row("seed", 0.8, 0.0, cost="224 px, 25 epochs"), row("fast", backbone="squeezenet1_1")]
+    other = [row("published", 0.8, 0.0, cost="224 px, 25 epochs"), row("fast", backbone="squeezenet1_1")]
     older = [each | {"fold_rule": "drawn by lot"} for each in ROWS[:3]]
     short = row("fast", 0.7, -0.2, train_photos=80)
     found = results.groups([*other, *older, *ROWS, short])
@@ -39,7 +39,7 @@ def test_rows_of_other_conditions_are_not_mixed():
     assert list(results.compared([*other, *ROWS, short]).values()) == [ROWS]
     assert results.compared([row("fast"), row("best")]) == {}
     presets = Results([*other, *ROWS, short]).presets
-    assert [each["recipe"] for each in presets] == ["seed", "fast", "seed", "fast"]
+    assert [each["recipe"] for each in presets] == ["published", "fast", "published", "fast"]
 
 
 def test_learning_curves_are_recipes_trained_on_several_numbers_of_photos():
@@ -50,16 +50,16 @@ def test_learning_curves_are_recipes_trained_on_several_numbers_of_photos():
 
 def test_photos_belong_to_the_rows_whose_numbers_they_give():
     photos = some_photos()
-    mine = [each | {"cost": "x", "image_size": 300} for each in rows_of(photos, "seed", "best")]
-    assert Results(ROWS, [photos]).main == Comparison(results.conditions_of(SEED), ROWS, ())
+    mine = [each | {"cost": "x", "image_size": 300} for each in rows_of(photos, "published", "best")]
+    assert Results(ROWS, [photos]).main == Comparison(results.conditions_of(PUBLISHED), ROWS, ())
     found = Results([*ROWS, *mine], [[], photos]).main
     assert (found.rows, found.photos) == (mine, photos)
-    assert found.with_photos == {"seed": mine[0], "best": mine[1]}
+    assert found.with_photos == {"published": mine[0], "best": mine[1]}
 
 
 def test_the_main_comparison_is_the_costliest_with_best_and_the_largest_has_most_rows():
-    few = [row("seed", 0.8, 0.0, cost="small", image_size=32), row("best", 0.9, 0.1, cost="small", image_size=32)]
-    many = [*few, row("seed + MixUp", 0.8, 0.0, cost="small", image_size=32)]
+    few = [row("published", 0.8, 0.0, cost="small", image_size=32), row("best", 0.9, 0.1, cost="small", image_size=32)]
+    many = [*few, row("published + MixUp", 0.8, 0.0, cost="small", image_size=32)]
     costly = [each | {"cost": "full", "image_size": 224} for each in few]
     without = [each | {"cost": "more", "image_size": 500} for each in (few[0], many[2])]
     found = Results([*many, *costly, *without])
@@ -110,7 +110,7 @@ def test_committed_results_say_which_folds_they_had():
     assert rules == {"greedy, before StratifiedGroupKFold"}
     for comparison in (found.main, found.largest, found.second_backbone):
         assert list(comparison.with_photos.values()) == comparison.rows
-        held_out = {row["fold"] for row in comparison.photos if not np.isnan(row["seed"])}
+        held_out = {row["fold"] for row in comparison.photos if not np.isnan(row["published"])}
         assert len(held_out) == comparison.conditions.folds
 
 

@@ -8,7 +8,7 @@ from torchvision.transforms import v2
 from helpers.data.augmentation import IMAGENET_MEAN, denormalize, train_transform, val_transform
 from helpers.recipe import Recipe
 
-SEED = Recipe.from_preset("seed")
+PUBLISHED = Recipe.from_preset("published")
 
 
 def names(compose):
@@ -16,8 +16,8 @@ def names(compose):
 
 
 def test_training_transforms_are_the_published_ones_in_order():
-    transforms = train_transform(SEED).transforms
-    assert names(train_transform(SEED)) == [
+    transforms = train_transform(PUBLISHED).transforms
+    assert names(train_transform(PUBLISHED)) == [
         "RandomRotation",
         "CenterCrop",
         "RandomHorizontalFlip",
@@ -39,15 +39,15 @@ def test_training_transforms_are_the_published_ones_in_order():
 
 
 def test_validation_transforms_are_the_published_ones_in_order():
-    assert names(val_transform(SEED)) == ["Resize", "CenterCrop", "ToImage", "ToDtype", "Normalize"]
-    resize, crop = val_transform(SEED).transforms[:2]
+    assert names(val_transform(PUBLISHED)) == ["Resize", "CenterCrop", "ToImage", "ToDtype", "Normalize"]
+    resize, crop = val_transform(PUBLISHED).transforms[:2]
     assert (resize.size, crop.size) == ([256], (224, 224))
 
 
 def test_validation_is_never_random_and_training_is(noise_photo):
     torch.manual_seed(0)
-    assert torch.equal(val_transform(SEED)(noise_photo), val_transform(SEED)(noise_photo))
-    assert not torch.equal(train_transform(SEED)(noise_photo), train_transform(SEED)(noise_photo))
+    assert torch.equal(val_transform(PUBLISHED)(noise_photo), val_transform(PUBLISHED)(noise_photo))
+    assert not torch.equal(train_transform(PUBLISHED)(noise_photo), train_transform(PUBLISHED)(noise_photo))
 
 
 @pytest.mark.parametrize(("name", "kind"), [("trivial", "TrivialAugmentWide"), ("imagenet", "AutoAugment")])
@@ -55,7 +55,7 @@ def test_automatic_augmentation_comes_after_the_five_and_changes_the_picture(noi
     plain = {"rotation": 0.0, "horizontal_flip": 0.0, "vertical_flip": 0.0, "hue": 0.0}
     plain |= {"brightness": 0.0, "contrast": 0.0, "saturation": 0.0}
     without, automatic = (
-        train_transform(Recipe.from_preset("seed", **plain, auto_augment=each)) for each in ("none", name)
+        train_transform(Recipe.from_preset("published", **plain, auto_augment=each)) for each in ("none", name)
     )
     assert names(automatic) == [*names(without)[:5], kind, *names(without)[5:]]
     torch.manual_seed(0)
@@ -66,7 +66,7 @@ def test_automatic_augmentation_comes_after_the_five_and_changes_the_picture(noi
 
 
 def test_the_two_transforms_share_nothing():
-    train, val = train_transform(SEED).transforms, val_transform(SEED).transforms
+    train, val = train_transform(PUBLISHED).transforms, val_transform(PUBLISHED).transforms
     assert not any(a is b for a in train for b in val)
     assert not {type(t).__name__ for t in val} & {
         "RandomRotation",
@@ -79,13 +79,13 @@ def test_the_two_transforms_share_nothing():
 @pytest.mark.parametrize("make", [train_transform, val_transform])
 @pytest.mark.parametrize("size", [(320, 240), (180, 240), (20, 20), (900, 700)])
 def test_shape_type_and_finite_values_for_any_photo_size(make, size):
-    image = make(SEED)(Image.new("RGB", size, (200, 100, 50)))
+    image = make(PUBLISHED)(Image.new("RGB", size, (200, 100, 50)))
     assert (image.shape, image.dtype) == ((3, 224, 224), torch.float32)
     assert image.isfinite().all()
 
 
 def test_a_flat_grey_photo_is_normalized_by_hand():
-    image = val_transform(SEED)(Image.new("RGB", (300, 300), (128, 128, 128)))
+    image = val_transform(PUBLISHED)(Image.new("RGB", (300, 300), (128, 128, 128)))
     expected = (128 / 255 - IMAGENET_MEAN[0]) / 0.229
     assert image[0].mean().item() == pytest.approx(expected, abs=1e-5)
 

@@ -18,7 +18,7 @@ def test_the_black_border_is_measured(size, share):
 
 
 def test_the_border_figure_states_the_share():
-    figure = photos.black_border(Image.new("RGB", (320, 240), "green"), Recipe.from_preset("seed"))
+    figure = photos.black_border(Image.new("RGB", (320, 240), "green"), Recipe.from_preset("published"))
     assert figure.axes[0].get_title() == "photo, 320 × 240 px"
     assert "38% of the image is photo" in figure.axes[1].get_title()
 

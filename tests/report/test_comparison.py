@@ -27,7 +27,7 @@ def test_a_comparison_is_told_and_still_fits_in_four_pages(good, good_text, rows
     assert text.count(gain) == text.count("probably overestimated") == 2
     assert gain in text_of(content["sections"][-1])
     assert "The published recipe (seed) reaches 90.00% (88.0 to 92.0%)" in text
-    # best, and "seed + 6" to "seed + 11" with 1.2 points and more, each ± 1
+    # best, and "published + 6" to "published + 11" with 1.2 points and more, each ± 1
     assert "Better than it: seven of 14; worse: none; undecided: seven." in text
     assert "Of 15 recipes, the presets and the clearest differences." in text
     monkeypatch.setattr(build, "draw_figures", lambda facts: BLANKS)
@@ -39,19 +39,22 @@ def test_the_table_has_room_for_the_presets_and_the_clearest(good, rows_file):
     rows = table_of(build.compose(good, rows_file())[1], "tab-comparison")
     assert len(rows) == 10
     assert next(iter(rows)) == "best"
-    assert {"seed", "fast", "seed + 11", "seed + 6"} <= set(rows)
+    assert {"published", "fast", "published + 11", "published + 6"} <= set(rows)
     assert rows["fast"][:2] == ["89.80 (87.8 to 91.8)", "−0.20 (−1.20 to +0.80)"]
-    assert rows["seed"][1] == "–"
+    assert rows["published"][1] == "–"
 
 
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        (["seed", "fast"], "no other recipe (of one) is measurably better than the published one"),
-        (["seed", "fast", "seed + 1"], "no other recipe (of two) is measurably better than the published one"),
-        (["seed", "fast", "seed + 1"], "Better than it: none of two; worse: none; undecided: two."),
+        (["published", "fast"], "no other recipe (of one) is measurably better than the published one"),
         (
-            ["seed", "best", "seed + 9"],
+            ["published", "fast", "published + 1"],
+            "no other recipe (of two) is measurably better than the published one",
+        ),
+        (["published", "fast", "published + 1"], "Better than it: none of two; worse: none; undecided: two."),
+        (
+            ["published", "best", "published + 9"],
             "Better than it: two of two; worse: none; undecided: none. A verdict requires the interval",
         ),
     ],
@@ -66,7 +69,7 @@ def test_where_single_photos_are_known_the_folds_have_to_agree(good, rows_file):
     """The bootstrap over photos sees a gain; it is the gain of a single fold."""
     gain = {"difference_mean": 0.06, "difference_low": 0.02, "difference_high": 0.11}
     seed, fast = ({"photos": 100, "accuracy_mean": mean} for mean in (0.7, 0.76))
-    path = rows_file([BY_NAME["seed"] | seed, BY_NAME["fast"] | fast | gain])
+    path = rows_file([BY_NAME["published"] | seed, BY_NAME["fast"] | fast | gain])
     assert "the recipe “fast” gains 6.00 points" in said_by(good, comparison=path)
     lines = [f"{i}.jpg,rose,{i},{i % 5},{i >= 30:d},{i >= 30 or i % 5 == 0:d}" for i in range(100)]
     path.with_name("photos.csv").write_text("\n".join(["name,class,scene,fold,seed,fast", *lines]))
@@ -151,7 +154,7 @@ def test_the_projects_comparison_of_another_number_of_photos_is_not_quoted(copie
 
 def test_the_committed_runs_are_of_the_photos_that_were_compared():
     results = ROOT / "report" / "results"
-    for name in ("seed", "fast", "best"):
+    for name in ("published", "fast", "best"):
         assert committed_comparison(read_run(results / f"{name}-mobilenet_v2"), ROOT) == results / "comparison.json"
     assert committed_comparison(read_run(results / "demo-mobilenet_v2"), ROOT) is None
 

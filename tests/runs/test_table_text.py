@@ -207,7 +207,7 @@ def test_without_a_finished_run_it_says_so(tmp_path, capsys):
 def test_the_committed_results_are_read_as_they_are():
     table = load_run_table(run_folders(ROOT / "report" / "results"))
     rows = {row.name: row for row in table.rows}
-    assert rows["fast-mobilenet_v2"].group == rows["seed-mobilenet_v2"].group != rows["demo-mobilenet_v2"].group
+    assert rows["fast-mobilenet_v2"].group == rows["published-mobilenet_v2"].group != rows["demo-mobilenet_v2"].group
     results = json.loads((ROOT / "report/results/fast-mobilenet_v2/results.json").read_text())
     assert rows["fast-mobilenet_v2"].best == results["best_val_accuracy"]
     assert "dataset" not in table.differing

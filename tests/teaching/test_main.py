@@ -98,7 +98,7 @@ def test_it_trains_as_the_helpers_do(demo, tmp_path, settings, capsys):
         "lr": 0.02,
         "weights": "none",
     }
-    recipe = Recipe.from_preset("seed", **small, dropout=0.0, precision="fp32")
+    recipe = Recipe.from_preset("published", **small, dropout=0.0, precision="fp32")
     audit = audit_photos(find_photos(demo))
     loaders = make_loaders(audit, split_photos(audit, 0.8, 0), recipe, CPU)
     model = build_model(recipe, 5)

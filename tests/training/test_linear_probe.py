@@ -95,7 +95,7 @@ def test_training_changes_the_head_of_the_model_and_nothing_else(data, tmp_path)
     assert predict(model, loaders.val, torch.float32).accuracy == history[-1].val_accuracy
 
 
-def test_the_fast_preset_beats_the_seed_recipes_accuracy_on_real_photos(real_folder, weights_folder):
+def test_the_fast_preset_beats_the_published_recipes_accuracy_on_real_photos(real_folder, weights_folder):
     """Measured: 95 % of photos in cross-validation; here on a third of the photos."""
     audit = audit_photos(find_photos(real_folder).subset(range(0, 1607, 3)))
     split = split_photos(audit, 0.8, 0)

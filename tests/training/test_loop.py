@@ -83,7 +83,7 @@ def test_one_step_by_hand():
     model = nn.Linear(1, 2, bias=False)
     with torch.no_grad():
         model.weight.fill_(1.0)
-    recipe = Recipe.from_preset("seed", momentum=0.0, nesterov=False, weight_decay=0.0, lr=0.1)
+    recipe = Recipe.from_preset("published", momentum=0.0, nesterov=False, weight_decay=0.0, lr=0.1)
     batches = [(torch.tensor([[2.0]]), torch.tensor([0]))]
     optimizer = optimization.make_optimizer(model, recipe)
     loss, accuracy = loop.train_one_epoch(model, batches, optimization.make_loss(), optimizer)
@@ -179,7 +179,7 @@ def test_metrics_are_sums_over_photos_not_means_of_batch_means():
     model = nn.Linear(1, 2, bias=False)
     with torch.no_grad():
         model.weight.copy_(torch.tensor([[1.0], [0.0]]))
-    recipe = Recipe.from_preset("seed", lr=1e-12)
+    recipe = Recipe.from_preset("published", lr=1e-12)
     batches = [
         (torch.tensor([[0.0], [0.0], [0.0]]), torch.tensor([0, 0, 1])),
         (torch.tensor([[10.0]]), torch.tensor([1])),

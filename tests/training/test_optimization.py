@@ -15,7 +15,7 @@ from tests.tiny import random_model, tiny_model
 
 
 def recipe(**changes):
-    return Recipe.from_preset("seed", **changes)
+    return Recipe.from_preset("published", **changes)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_each_name_is_its_optimizer_and_learns(name, kind, key, value):
     assert losses[-1] < losses[0]
 
 
-def test_the_seed_recipe_has_one_group():
+def test_the_published_recipe_has_one_group():
     model = random_model("resnet18", 5)
     (group,) = optimization.make_optimizer(model, recipe()).param_groups
     assert len(group["params"]) == len(list(model.parameters()))

@@ -20,13 +20,13 @@ from helpers.data.loading import batch_augmentation
 from helpers.data.loading.canvases import canvas_sides, half_size, train_canvas, val_picture
 from helpers.recipe import Recipe
 
-SEED = Recipe.from_preset("seed")
+PUBLISHED = Recipe.from_preset("published")
 CPU = torch.device("cpu")
 SHAPES = [(30, 500), (500, 30), (390, 1077), (61, 40), (901, 700), (256, 256), (1, 1)]
 
 
-def literally(photo, params, i, recipe=SEED):
-    """The seed recipe's training transforms with given parameters, by torchvision's functions."""
+def literally(photo, params, i, recipe=PUBLISHED):
+    """The published recipe's training transforms with given parameters, by torchvision's functions."""
     photo = T.center_crop(T.rotate(photo, float(params.angle[i])), [recipe.crop_size] * 2)
     photo = T.horizontal_flip(photo) if params.flip[i, 0] else photo
     photo = T.vertical_flip(photo) if params.flip[i, 1] else photo
@@ -49,7 +49,7 @@ def neutral(n, **changes):
     return dataclasses.replace(params, **changes)
 
 
-def ours(photos, params, recipe=SEED):
+def ours(photos, params, recipe=PUBLISHED):
     canvases = torch.from_numpy(np.stack([train_canvas(photo, recipe) for photo in photos]))
     half_sizes = torch.from_numpy(np.stack([half_size(photo, recipe) for photo in photos]))
     prepared = batch_augmentation.prepare_params(params, half_sizes, recipe, CPU)
@@ -88,7 +88,7 @@ def photos(request, smooth_photos):
 )
 def test_same_parameters_same_picture(photos, operation, tolerance):
     n = len(photos)
-    params = batch_augmentation.sample_params(SEED, n, generator(3))
+    params = batch_augmentation.sample_params(PUBLISHED, n, generator(3))
     chosen = {
         "nothing": neutral(n),
         "rotation": neutral(n, angle=params.angle),
@@ -110,7 +110,7 @@ def sharpness(pictures):
 
 def test_as_sharp_as_torchvision_makes_it(real_photos):
     """Sampling twice would blur; a network trained on blurred photos is examined on sharp ones."""
-    params = batch_augmentation.sample_params(SEED, len(real_photos), generator(3))
+    params = batch_augmentation.sample_params(PUBLISHED, len(real_photos), generator(3))
     literal = torch.stack([literally(photo, params, i) for i, photo in enumerate(real_photos)])
     assert sharpness(ours(real_photos, params)) == pytest.approx(sharpness(literal), rel=0.05)
 
@@ -126,7 +126,7 @@ def test_a_wrong_sign_would_be_noticed(smooth_photos):
 
 @pytest.mark.parametrize("changes", [{}, {"val_resize": 146, "eval_image_size": 128}, {"val_resize": 224}])
 def test_validation_pictures_are_exactly_the_literal_ones(photos, changes):
-    recipe = dataclasses.replace(SEED, **changes)
+    recipe = dataclasses.replace(PUBLISHED, **changes)
     for photo in [*photos, *(photos[0].resize(size) for size in SHAPES)]:
         picture = torch.from_numpy(val_picture(photo, recipe))
         assert torch.equal(batch_augmentation.normalize(picture[None])[0], val_transform(recipe)(photo))
@@ -135,7 +135,7 @@ def test_validation_pictures_are_exactly_the_literal_ones(photos, changes):
 @pytest.mark.parametrize("changes", [{}, {"crop_size": 96}, {"rotation": 10.0}])
 def test_canvases_are_exactly_the_centre_of_the_photo_resized(photos, changes):
     """Across, then down; only what is not black is computed."""
-    recipe = dataclasses.replace(SEED, **changes)
+    recipe = dataclasses.replace(PUBLISHED, **changes)
     side, full = canvas_sides(recipe)
     for photo in [*photos, *(photos[0].resize(size) for size in SHAPES)]:
         centre = T.center_crop(photo, [full, full])
@@ -144,13 +144,13 @@ def test_canvases_are_exactly_the_centre_of_the_photo_resized(photos, changes):
 
 
 def test_each_photo_of_a_batch_gets_its_own_parameters(smooth_photos):
-    params = batch_augmentation.sample_params(SEED, 4, generator(0))
+    params = batch_augmentation.sample_params(PUBLISHED, 4, generator(0))
     images = ours([smooth_photos[0]] * 4, params)
     assert all(not torch.equal(images[0], other) for other in images[1:])
 
 
 def test_draws_are_distributed_as_torchvisions():
-    params = batch_augmentation.sample_params(SEED, 20_000, generator(1))
+    params = batch_augmentation.sample_params(PUBLISHED, 20_000, generator(1))
     assert -30 <= params.angle.min() < -29.9
     assert 29.9 < params.angle.max() <= 30
     assert params.flip.float().mean(0).tolist() == pytest.approx([0.5, 0.5], abs=0.02)
@@ -165,7 +165,7 @@ def test_draws_are_distributed_as_torchvisions():
 
 
 def test_the_same_generator_draws_the_same():
-    first, second = (batch_augmentation.sample_params(SEED, 5, generator(7, "augmentation", 2)) for _ in range(2))
+    first, second = (batch_augmentation.sample_params(PUBLISHED, 5, generator(7, "augmentation", 2)) for _ in range(2))
     assert first.box is first.erase is None
     assert all(
         torch.equal(getattr(first, name), getattr(second, name)) for name in ("angle", "flip", "factor", "order")
@@ -200,7 +200,7 @@ def test_the_grid_is_the_library_s():
     assert torch.allclose(batch_augmentation._grid(maps, 11), expected, atol=1e-5)
 
 
-WHOLE = Recipe.from_preset("seed", crop="random_resized", crop_scale=0.3, rotation=0.0)
+WHOLE = Recipe.from_preset("published", crop="random_resized", crop_scale=0.3, rotation=0.0)
 
 
 def random_resized(photo, params, i, recipe):
@@ -253,7 +253,7 @@ def test_an_impossible_shape_falls_back_to_the_largest_central_box():
 
 
 def test_erased_rectangles_have_torchvisions_size_and_frequency():
-    recipe = dataclasses.replace(SEED, random_erasing=0.4, image_size=64, val_resize=64)
+    recipe = dataclasses.replace(PUBLISHED, random_erasing=0.4, image_size=64, val_resize=64)
     params = batch_augmentation.sample_params(recipe, 4000, generator(1, "erase")).erase
     columns, rows = batch_augmentation.erased(params, recipe)
     area = columns.sum(1) * rows.sum(1) / 64**2
@@ -264,7 +264,7 @@ def test_erased_rectangles_have_torchvisions_size_and_frequency():
 
 
 def test_what_is_erased_is_the_mean_colour_and_the_rest_is_untouched(noise_photo):
-    recipe = dataclasses.replace(SEED, random_erasing=1.0)
+    recipe = dataclasses.replace(PUBLISHED, random_erasing=1.0)
     drawn = batch_augmentation.sample_params(recipe, 1, generator(1, "erase"))
     clean = ours([noise_photo], dataclasses.replace(drawn, erase=None), recipe)
     erased = ours([noise_photo], drawn, recipe)

@@ -229,7 +229,7 @@ def test_preprocessing_json_with_the_checksums_of_the_others_is_written_last(run
 
 
 def test_test_time_augmentation_is_inside_the_file(tmp_path):
-    recipe = Recipe.from_preset("seed", image_size=48, val_resize=54, test_flip=True)
+    recipe = Recipe.from_preset("published", image_size=48, val_resize=54, test_flip=True)
     net = nn.Sequential(
         nn.Conv2d(3, 4, 5, stride=3), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(), nn.Linear(16, 3)
     )
@@ -395,7 +395,7 @@ def test_classify_py_prepares_real_photos_identically(real_folder):
     pytest.importorskip("onnxruntime", reason="requirements-export.txt is not installed")
     from helpers.inference.export import classify
 
-    recipe = Recipe.from_preset("seed")
+    recipe = Recipe.from_preset("published")
     steps = _steps(recipe.val_resize, recipe.val_size, list(IMAGENET_MEAN), list(IMAGENET_STD))
     for path in sorted(real_folder.glob("*/*.jpg"))[::100]:
         ours = val_transform(recipe)(load_photo(path))
