@@ -27,7 +27,7 @@ def test_rows_photos_and_suspects_are_written(command, tmp_path, capsys):
     assert [(row["recipe"], row["cost"]) for row in rows] == [
         (n, "32 px, 1 epochs") for n in ("published", "fast", "searched")
     ]
-    assert (tmp_path / "right.csv").read_text().startswith("name,class,scene,fold,seed,fast,searched\n")
+    assert (tmp_path / "right.csv").read_text().startswith("name,class,scene,fold,published,fast,searched\n")
     assert (tmp_path / "suspects.csv").read_text().startswith("name,label,predicted")
     decoded = {path.name.split("-")[1] for path in (tmp_path / "cache").glob("[tv]*")}
     assert max(map(int, decoded)) < 64  # nothing for the 224 px of the published recipe itself
@@ -41,7 +41,7 @@ def test_a_comparison_in_which_all_diverge_says_so(command, capsys):
 
 def test_rows_are_chosen_by_name(command, capsys):
     assert main(["compare", *command, "--rows", "searched"]) == 1
-    assert "--rows: there is no 'searched'; known are seed, fast, best" in capsys.readouterr().err
+    assert "--rows: there is no 'searched'; known are published, fast, best" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["compare", "search"])

@@ -134,7 +134,7 @@ def test_a_finished_fold_leaves_no_process_behind(protocol, tmp_path):
 def test_models_are_kept_only_where_another_recipe_needs_them_and_are_the_last_epochs(trained, protocol):
     assert trained.models_before == []
     models = sorted(path.relative_to(trained.folder).as_posix() for path in trained.folder.glob("**/best_model.pth"))
-    assert models == [f"seed/fold-{k}-seed-0/kept/best_model.pth" for k in (0, 1)]
+    assert models == [f"published/fold-{k}-seed-0/kept/best_model.pth" for k in (0, 1)]
     job = plan(RECIPES["published"], protocol, trained.folder / "published")[0]
     after = (job.folder / "predictions.csv").read_text()
     assert after == trained.before  # trained again for its model, to the same predictions
@@ -147,7 +147,7 @@ def test_models_are_kept_only_where_another_recipe_needs_them_and_are_the_last_e
 def test_a_pupil_learns_from_the_same_fold_of_its_teacher(trained):
     for k in (0, 1):
         facts = facts_of(trained.folder / "pupil" / f"fold-{k}-seed-0")
-        assert facts["recipe"]["teacher"].endswith(f"seed/fold-{k}-seed-0/kept")
+        assert facts["recipe"]["teacher"].endswith(f"published/fold-{k}-seed-0/kept")
 
 
 def test_a_teacher_from_elsewhere_is_kept(protocol, tmp_path):
@@ -193,6 +193,6 @@ def stopped_after_an_epoch(model, loaders, criterion, optimizer, schedule, run, 
 
 def test_another_recipes_models_are_not_evaluated(copied, protocol):
     shutil.rmtree(copied / "flip")
-    with pytest.raises(RunError, match=r"seed.fold-0-seed-0 holds another recipe \(lr = 0\.001, now 0\.5\)"):
+    with pytest.raises(RunError, match=r"published.fold-0-seed-0 holds another recipe \(lr = 0\.001, now 0\.5\)"):
         quietly(small(lr=0.5, **INFERENCE), protocol, copied / "flip", reuse=copied / "published")
     assert not (copied / "flip" / "fold-0-seed-0" / "fold.json").exists()

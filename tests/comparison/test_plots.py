@@ -13,7 +13,7 @@ def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
     assert [bar.lines[0].get_color() for bar in axes.containers] == [plots.ORANGE, plots.GREY, plots.GREEN]
     assert axes.containers[2].lines[0].get_xdata() == pytest.approx([3.0])
     assert axes.get_legend() is None
-    assert axes.get_xlabel() == "points above seed (90.0%), 95 % interval"
+    assert axes.get_xlabel() == "points above published (90.0%), 95 % interval"
 
 
 def test_two_backbones_are_drawn_beside_each_other():

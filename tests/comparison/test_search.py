@@ -195,4 +195,4 @@ def test_a_lock_that_a_killed_process_left_stops_nobody(tmp_path):
 @pytest.mark.parametrize("settings", [("preset", "fast"), ("frozen_backbone", "True"), ("augmentation", "False")])
 def test_a_recipe_on_which_the_search_has_no_effect_is_refused_at_once(capsys, settings):
     assert main(["search", "-p", *settings, "--data", "nowhere"]) == 1
-    assert "start from seed or best" in capsys.readouterr().err
+    assert "start from published or best" in capsys.readouterr().err

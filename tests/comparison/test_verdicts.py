@@ -22,7 +22,7 @@ def test_an_interval_above_below_and_around_zero():
 def test_the_table_lists_what_did_not_help_and_the_settings_as_stored():
     rows = [*ROWS[:2], ROWS[2] | {"settings": {"cutmix": 1.0, "l2_sp": 0.01}}, ROWS[3]]
     lines = verdicts.table(rows).splitlines()
-    assert [line.split(" |")[0] for line in lines[2:]] == ["| fast", "| MixUp", "| seed", "| CutMix"]
+    assert [line.split(" |")[0] for line in lines[2:]] == ["| fast", "| MixUp", "| published", "| CutMix"]
     assert "| `cutmix` 1.0, `l2_sp` 0.01 |" in lines[5]  # also what is no longer a setting
     assert lines[5].endswith("| -3.00 (-4.00 to -2.00) | worse | 100 |")
     second = [row("published", 0.8, 0.0, backbone="b"), row("fast", 0.7, -0.1, backbone="b", seconds_per_run=9)]
@@ -56,8 +56,8 @@ def test_a_pair_is_better_only_if_both_intervals_say_so():
     assert verdicts.discordant(photos, "published", "best") == (15, 0)
     assert verdicts.discordant(photos, "published", "fast") == (10, 10)
     text = verdicts.claim(photos, "published", "best")
-    assert text.startswith("**best** against **seed**: better, +15.00 points; 95 % interval")
-    assert text.endswith("best alone is right on 15 photos, seed alone on 0 (McNemar: p = 6.1e-05).")
+    assert text.startswith("**best** against **published**: better, +15.00 points; 95 % interval")
+    assert text.endswith("best alone is right on 15 photos, published alone on 0 (McNemar: p = 6.1e-05).")
     assert verdicts.decide(photos, "best", "published")[0] == "worse"
     assert verdicts.decide(photos, "published", "fast")[0] == "undecided"
     for each in photos:  # all of the gain comes from one of the five folds
@@ -69,7 +69,7 @@ def test_a_pair_is_better_only_if_both_intervals_say_so():
 
 
 def test_means_over_seeds_get_no_mcnemar():
-    photos = photos_of(seed=[0.5, 1] * 20, fast=[1, 1] * 20)
+    photos = photos_of(published=[0.5, 1] * 20, fast=[1, 1] * 20)
     assert verdicts.discordant(photos, "published", "fast") is None
     assert "McNemar" not in verdicts.claim(photos, "published", "fast")
     assert "Holm" not in verdicts.limits(compared(photos, "published", "fast"))

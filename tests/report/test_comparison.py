@@ -26,7 +26,7 @@ def test_a_comparison_is_told_and_still_fits_in_four_pages(good, good_text, rows
     assert f"{gain}; as it is the best of 14, the gain is probably overestimated" in text_of(content["abstract"])
     assert text.count(gain) == text.count("probably overestimated") == 2
     assert gain in text_of(content["sections"][-1])
-    assert "The published recipe (seed) reaches 90.00% (88.0 to 92.0%)" in text
+    assert "The published recipe (published) reaches 90.00% (88.0 to 92.0%)" in text
     # best, and "published + 6" to "published + 11" with 1.2 points and more, each ± 1
     assert "Better than it: seven of 14; worse: none; undecided: seven." in text
     assert "Of 15 recipes, the presets and the clearest differences." in text
@@ -72,7 +72,7 @@ def test_where_single_photos_are_known_the_folds_have_to_agree(good, rows_file):
     path = rows_file([BY_NAME["published"] | seed, BY_NAME["fast"] | fast | gain])
     assert "the recipe “fast” gains 6.00 points" in said_by(good, comparison=path)
     lines = [f"{i}.jpg,rose,{i},{i % 5},{i >= 30:d},{i >= 30 or i % 5 == 0:d}" for i in range(100)]
-    path.with_name("photos.csv").write_text("\n".join(["name,class,scene,fold,seed,fast", *lines]))
+    path.with_name("photos.csv").write_text("\n".join(["name,class,scene,fold,published,fast", *lines]))
     text = said_by(good, comparison=path)
     assert "no other recipe (of one) is measurably better than the published one" in text
 
@@ -112,7 +112,7 @@ def test_of_several_comparisons_the_runs_backbone_then_best_then_cost_then_photo
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "nothing with the seed"),
+        ([], "nothing with the published recipe"),
         ([{"recipe": "a"}], "damaged"),
         ([3], "damaged"),
         ([ROWS[0], ROWS[1] | {"difference_low": None}], "damaged"),
@@ -133,7 +133,7 @@ def test_a_demo_is_not_compared(tmp_path, rows_file):
 def project(tmp_path, good):
     """A project whose committed seed run and comparison are of the photos of ``good``."""
     results = tmp_path / "project" / "report" / "results"
-    shutil.copytree(good, results / "seed-resnet18")
+    shutil.copytree(good, results / "published-resnet18")
     (results / "comparison.json").write_text(json.dumps(ROWS))
     return tmp_path / "project"
 
