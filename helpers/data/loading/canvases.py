@@ -73,10 +73,11 @@ def canvas_sides(recipe: Recipe) -> tuple[int, int]:
     """Return the side of the stored canvas, and of the square of the photo that it holds (px).
 
     A crop of side ``c``, rotated by up to ``a``, reaches over a square of side ``c (cos a + sin a)``. For random
-    resized crops the canvas holds the whole photo, whatever its size, at 5/4 of the network's scale.
+    resized crops the canvas holds the whole photo, whatever its size, at 1.7 times the network's scale: less would blur
+    small crops (at 1.25 their mean gradient is .92 of torchvision's, at 1.7 it is 1.00 to 1.03).
     """
     if recipe.crop == "random_resized":
-        return 2 * math.ceil(0.625 * recipe.image_size), 0
+        return 2 * math.ceil(0.85 * recipe.image_size), 0
     angle = math.radians(min(recipe.rotation, 45.0))
     reach = math.cos(angle) + math.sin(angle)
     side = math.ceil(recipe.image_size * reach / 2) * 2 + 2

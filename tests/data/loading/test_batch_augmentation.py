@@ -18,6 +18,8 @@ from helpers.common.seeding import generator
 from helpers.data.augmentation import denormalize, val_transform
 from helpers.data.loading import batch_augmentation
 from helpers.data.loading.canvases import canvas_sides, half_size, train_canvas, val_picture
+from helpers.data.sources.garden_flowers import SPECIES
+from helpers.data.sources.garden_photo import draw_photo
 from helpers.recipe import Recipe
 
 PUBLISHED = Recipe.from_preset("published")
@@ -224,6 +226,28 @@ def test_random_resized_crops_are_torchvisions_given_the_same_box(photos, rotati
     params = neutral(n, angle=drawn.angle, flip=drawn.flip, box=drawn.box)
     expected = torch.stack([random_resized(photo, params, i, recipe) for i, photo in enumerate(photos)])
     assert 255 * (ours(photos, params, recipe) - expected).abs().mean().item() < tolerance
+
+
+@pytest.fixture(params=["drawn", "real"])
+def detailed_photos(request):
+    """Photos of a few hundred px, as those of the course."""
+    if request.param == "real":
+        return request.getfixturevalue("real_photos")
+    return [draw_photo(species, 5, i) for i, species in enumerate(SPECIES)]
+
+
+def test_random_resized_crops_are_as_sharp_as_torchvisions(detailed_photos):
+    """Mean gradient and mean second difference, over four crops of each photo."""
+    ratios = []
+    for draw in range(4):
+        drawn = batch_augmentation.sample_params(WHOLE, len(detailed_photos), generator(draw, "sharp"))
+        params = neutral(len(detailed_photos), box=drawn.box)
+        theirs = [random_resized(photo, params, i, WHOLE) for i, photo in enumerate(detailed_photos)]
+        pair = ours(detailed_photos, params, WHOLE), torch.stack(theirs)
+        ratios.append([[sum(p.diff(n=n, dim=d).abs().mean() for d in (2, 3)) for p in pair] for n in (1, 2)])
+    (our_first, their_first), (our_second, their_second) = torch.tensor(ratios).sum(0)
+    assert 0.97 < our_first / their_first < 1.08
+    assert 0.95 < our_second / their_second < 1.15
 
 
 def test_boxes_are_distributed_as_torchvisions():
