@@ -85,6 +85,7 @@ class Recipe:
     nesterov: bool = _setting(True, "Nesterov momentum")
     weight_decay: float = _setting(5e-4, "weight decay", low=0)
     clip_norm: float = _setting(0.0, "largest norm of a step's gradient; 0: no clipping", low=0)
+    class_weights: str = _setting("none", "balanced: photos of rare classes count more", choices="none balanced")
     label_smoothing: float = _setting(0.0, "share of each label that is spread over all classes", low=0, below=1)
     ema_decay: float = _setting(0.0, "decay of the averaged weights, which are then saved; 0: off", low=0, below=1)
     schedule: str = _setting("step", "how the learning rate falls", choices="step cosine onecycle")
@@ -118,13 +119,15 @@ class Recipe:
     def from_preset(cls, preset: str, **changes: Any) -> Recipe:
         """Return the named preset with some settings changed; ``None`` means: as the preset says.
 
-        What the preset sets besides goes back to its default where it no longer has an effect.
+        What the preset sets besides goes back to its default where it no longer has an effect. Where ``image_size`` is
+        given alone, the sizes of validation follow in proportion; ``crop_size`` is in the photo's own pixels and stays.
         """
         preset = ALIASES.get(preset, preset)
         _check_known("preset", preset, PRESETS)
         _check_known_settings(changes)
         given = {name: value for name, value in changes.items() if value is not None}
-        return cls(preset, **PRESETS[preset]).with_settings(**given)
+        recipe = cls(preset, **PRESETS[preset])
+        return recipe.with_settings(**recipe._sizes_in_proportion(given), **given)
 
     @classmethod
     def from_notebook(cls, namespace: dict[str, Any]) -> Recipe:
@@ -164,6 +167,12 @@ class Recipe:
         while idle := [name for name, _ in _without_effect(values) if name not in settings]:
             values |= {name: DEFAULTS[name] for name in idle}
         return Recipe(**values)
+
+    def _sizes_in_proportion(self, given: Mapping[str, Any]) -> dict[str, int]:
+        """Return the sizes that are not given, scaled as ``image_size`` is."""
+        size = _checked(vars(self) | given)["image_size"]
+        names = [name for name in Recipe.names("size") if name not in given]
+        return {name: round(getattr(self, name) * size / self.image_size) for name in names}
 
     @property
     def val_size(self) -> int:

@@ -253,3 +253,14 @@ def test_the_table_has_a_row_and_a_meaning_for_every_setting():
 
 def test_a_users_mistake_is_shown_without_a_traceback():
     assert ParameterError("lr = -1")._render_traceback_() == ["ParameterError: lr = -1"]
+
+
+def test_the_sizes_of_validation_follow_the_image_size():
+    recipe = Recipe.from_preset("best", image_size=112)
+    assert (recipe.val_resize, recipe.val_size) == (128, 128)
+    assert Recipe.from_preset("published", image_size=128).val_resize == 146
+    assert Recipe.from_preset("published", image_size=448).val_resize == 512
+    assert Recipe.from_preset("published", image_size=128).crop_size == 448  # of the photo's own pixels
+    assert Recipe.from_preset("published", image_size=128, val_resize=200).val_resize == 200
+    with pytest.raises(ParameterError, match="image_size = 'big': expected a whole number"):
+        Recipe.from_preset("published", image_size="big")

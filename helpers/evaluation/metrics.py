@@ -48,6 +48,16 @@ def class_scores(predictions: Predictions, classes: Sequence[str]) -> list[Class
     return [ClassScore(*row) for row in zip(*columns, strict=True)]
 
 
+def macro_f1(predictions: Predictions) -> float:
+    """Return the mean of the classes' F1, in [0, 1]: rare classes count as much as frequent ones."""
+    from sklearn import metrics
+
+    labels = range(predictions.logits.shape[1])
+    return float(
+        metrics.f1_score(predictions.labels, predictions.predicted, labels=labels, average="macro", zero_division=0)
+    )
+
+
 def class_intervals(predictions: Predictions, classes: Sequence[str]) -> list[ClassIntervals]:
     """Wilson's intervals for each class."""
     matrix, found = confusion_matrix(predictions), []

@@ -41,6 +41,10 @@ class Predictions:
     def accuracy(self) -> float:
         return self.correct / len(self.labels)
 
+    def loss(self, criterion: nn.Module, device: torch.device | str = "cpu") -> float:
+        """Return the criterion's loss, computed on the device of its weights."""
+        return criterion(self.logits.to(device), self.labels.to(device)).item()
+
 
 @torch.inference_mode()
 def predict(model: nn.Module, loader, precision: torch.dtype) -> Predictions:

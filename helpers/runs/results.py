@@ -14,7 +14,7 @@ from helpers.data.audit import Audit
 from helpers.evaluation import predictions as predictions_file
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.label_errors import suspected_labels
-from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix
+from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix, macro_f1
 from helpers.evaluation.predictions import Predictions, StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
 from helpers.runs import history as history_file
@@ -79,6 +79,7 @@ def summarize(
             {k: (None if isinstance(v, float) and math.isnan(v) else v) for k, v in score._asdict().items()}
             for score in class_scores(predictions, audit.photos.classes)
         ],
+        "macro_f1": macro_f1(predictions),
         "confusion": confusion_matrix(predictions).tolist(),
         "training_seconds": sum(epoch_seconds),
         "epoch_seconds": epoch_seconds,

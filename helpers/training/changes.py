@@ -12,7 +12,7 @@ from helpers.data.loading.loaders import Loaders
 from helpers.models.head import describe_head
 from helpers.models.own_head import own_head
 from helpers.recipe import Recipe
-from helpers.training.optimization import make_loss, make_optimizer, make_schedule
+from helpers.training.optimization import class_weights, make_loss, make_optimizer, make_schedule
 
 
 def changes(
@@ -25,8 +25,9 @@ def changes(
 ) -> dict[str, str]:
     """Return what differs from the recipe, by name: transforms, head, loss, optimizer, schedule."""
     planned = make_optimizer(model, recipe)
+    weight = class_weights(recipe, loaders.train.labels, len(loaders.classes))
     compared = {
-        "loss": (describe(criterion), describe(make_loss(recipe.label_smoothing))),
+        "loss": (describe(criterion), describe(make_loss(recipe.label_smoothing, weight))),
         "optimizer": (describe_optimizer(optimizer), describe_optimizer(planned)),
         "schedule": (describe(schedule), describe(make_schedule(planned, recipe))),
     }

@@ -18,6 +18,7 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common import distributed, tensors
 from helpers.common.errors import DivergedError, RunError
+from helpers.data.loading.loaders import Loaders
 from helpers.data.split import read_rows
 from helpers.models.averaging import WeightEMA
 from helpers.models.own_head import own_head
@@ -85,14 +86,15 @@ class Checkpointer:
         model: nn.Module,
         optimizer: Optimizer,
         schedule: LRScheduler,
-        classes: tuple[str, ...],
+        loaders: Loaders,
         ema: WeightEMA | None = None,
     ) -> None:
         """With ``ema``, the averaged weights are saved as the best model's.
 
         Raises WeightsError: the model is one that could not be rebuilt from its files.
         """
-        self.run, self.classes, self.head = run, classes, own_head(model, run.recipe.backbone)
+        self.run, self.classes, self.head = run, loaders.classes, own_head(model, run.recipe.backbone)
+        self.machine = _describe_machine(run, loaders)
         self.data = _data(run)
         self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         if ema:
@@ -138,8 +140,8 @@ class Checkpointer:
             self.run.save_best(self.best, history.best, self.classes, self.head)
         if len(history) < self.run.recipe.epochs:
             log(f"resuming at {state}")
-            if saved["machine"] != (now := _describe_machine(self.run)):
-                log(f"it was begun on {saved['machine']} and goes on with {now}: the last digits will differ")
+            if saved["machine"] != self.machine:
+                log(f"it was begun on {saved['machine']} and goes on with {self.machine}: the last digits will differ")
         return state
 
     def is_due(self, state: TrainingState) -> bool:
@@ -162,7 +164,7 @@ class Checkpointer:
             "epoch_seconds": list(state.epoch_seconds),
             "seconds": state.seconds,
             "best": self.best,
-            "machine": _describe_machine(self.run),
+            "machine": self.machine,
             "data": self.data,
         }
 
@@ -235,6 +237,8 @@ def _difference(then: dict[str, str], now: dict[str, str]) -> str:
     return "; ".join(said) or "their contents changed, or photos beside the split's were added"
 
 
-def _describe_machine(run: Run) -> str:
-    precision = str(run.precision).removeprefix("torch.")
-    return f"{run.device.type} ({precision}, {torch.get_num_threads()} threads, torch {torch.__version__})"
+def _describe_machine(run: Run, loaders: Loaders) -> str:
+    """Describe what changes the last digits; ``pipeline = auto`` chooses by the memory that is free."""
+    precision, threads = str(run.precision).removeprefix("torch."), torch.get_num_threads()
+    photos = {"resident": "photos in memory", "stream": "photos from disk"}[loaders.kind]
+    return f"{run.device.type} ({precision}, {threads} threads, torch {torch.__version__}, {photos})"

@@ -65,7 +65,7 @@ def fit(
             log(f"train Loss: {train_loss:.4f} Acc: {train_accuracy:.4f}")
 
             predictions = predict(setup.evaluated, setup.loaders.val, run.precision)
-            val_loss = criterion(predictions.logits, predictions.labels).item()
+            val_loss = predictions.loss(criterion, run.device)
             log(f"val Loss: {val_loss:.4f} Acc: {predictions.accuracy:.4f}\n")
 
             schedule.step()

@@ -8,13 +8,25 @@ from helpers.models.head import backbone_parameters, find_head
 from helpers.recipe import Recipe
 
 
-def make_loss(label_smoothing: float = 0.0) -> nn.Module:
+def make_loss(label_smoothing: float = 0.0, weight: torch.Tensor | None = None) -> nn.Module:
     """Return cross-entropy: logits ``(n, classes)`` and labels ``(n,)`` → the mean over the batch, in nats.
 
     Args:
         label_smoothing: share of the truth that is spread over all classes (Szegedy et al., 2016).
+        weight: of each class ``(classes,)``, see ``class_weights``; None: all alike.
     """
-    return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+    return nn.CrossEntropyLoss(weight, label_smoothing=label_smoothing)
+
+
+def class_weights(recipe: Recipe, labels: torch.Tensor, classes: int) -> torch.Tensor | None:
+    """Return the weights of the classes in the loss, float32 ``(classes,)``; None if all are alike.
+
+    ``balanced`` weighs a class by the inverse of its number of training photos; the mean over the photos is 1 (King
+    and Zeng, 2001).
+    """
+    if recipe.class_weights == "none":
+        return None
+    return len(labels) / (classes * torch.bincount(labels, minlength=classes).float())
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:

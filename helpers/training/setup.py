@@ -18,12 +18,14 @@ from helpers.data.split import Split
 from helpers.models.averaging import WeightEMA, with_tta
 from helpers.models.build import build_model
 from helpers.runs.changes import save_changes
+from helpers.runs.leakage import check_unseen
 from helpers.runs.run import Run
+from helpers.runs.saving import WEIGHTS
 from helpers.training.changes import changes
 from helpers.training.checkpointing import Checkpointer, Log
 from helpers.training.linear_probe import AUGMENTED_PASSES, fit_head, select_trained_part
 from helpers.training.monitor import StepMonitor
-from helpers.training.optimization import make_loss, make_optimizer, make_schedule
+from helpers.training.optimization import class_weights, make_loss, make_optimizer, make_schedule
 from helpers.training.targets import Teacher, mix_batches
 
 
@@ -47,7 +49,9 @@ def assemble(run: Run, audit: Audit, split: Split, cache: Path | None = None) ->
     model = build_model(recipe, len(audit.photos.classes), run.locate(recipe.weights))
     model = model.to(run.device, memory_format=torch.channels_last)
     optimizer = make_optimizer(model, recipe)
-    return Training(model, loaders, make_loss(recipe.label_smoothing), optimizer, make_schedule(optimizer, recipe))
+    weight = class_weights(recipe, loaders.train.labels, len(loaders.classes))
+    criterion = make_loss(recipe.label_smoothing, weight).to(run.device)
+    return Training(model, loaders, criterion, optimizer, make_schedule(optimizer, recipe))
 
 
 class Extras(NamedTuple):
@@ -96,15 +100,19 @@ def set_up_training(
 ) -> TrainingSetup:
     """Decide what is trained and evaluated, and bring all of it to where an interrupted run was.
 
-    Raises UserError: a checkpoint is of another model, or the teacher or the linear probe cannot be used.
+    Raises UserError: a checkpoint is of another model; teacher, weights or linear probe cannot be used.
     """
     start, recipe = time.perf_counter(), run.recipe
     ema = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
-    checkpointer = Checkpointer(run, model, optimizer, schedule, loaders.classes, ema)
+    checkpointer = Checkpointer(run, model, optimizer, schedule, loaders, ema)
     changed = changes(recipe, model, loaders, criterion, optimizer, schedule)
     state = checkpointer.restore(log)
     if distributed.is_main():
         save_changes(run.folder, changed)
+    if recipe.teacher:
+        check_unseen(run, "teacher", Path(run.locate(recipe.teacher)) / WEIGHTS)
+    if recipe.weights not in ("imagenet", "none"):
+        check_unseen(run, "weights", Path(run.locate(recipe.weights)))
     teacher = Teacher(run, loaders.classes) if recipe.teacher else None
     if recipe.linear_probe_first and not (state.history or state.meter.steps):
         accuracy = fit_head(model, loaders.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from helpers.evaluation.metrics import class_intervals, class_scores, confusion_matrix, f1_interval, interval_table
+from helpers.evaluation.metrics import (
+    class_intervals,
+    class_scores,
+    confusion_matrix,
+    f1_interval,
+    interval_table,
+    macro_f1,
+)
 from helpers.evaluation.predictions import Predictions
 from helpers.evaluation.statistics import wilson_interval
 
@@ -68,3 +75,9 @@ def test_the_interval_of_f1_holds_the_truth_as_often_as_it_says():
         low, high = f1_interval(correct, correct + wrong, correct + missed)
         hits += low <= true_f1 <= high
     assert 0.915 <= hits / 300 <= 0.985
+
+
+def test_macro_f1_is_the_mean_over_classes_whatever_their_size():
+    found = predictions([[8, 2, 0], [0, 88, 0], [1, 1, 0]])
+    first, second = 16 / (16 + 2 + 1), 176 / (176 + 2 + 1)
+    assert macro_f1(found) == pytest.approx((first + second + 0) / 3)  # the third class is never predicted

@@ -127,3 +127,15 @@ def test_frozen_parameters_are_left_out_of_the_optimizer():
     model[0].requires_grad_(False)
     (group,) = optimization.make_optimizer(model, recipe()).param_groups
     assert [id(p) for p in group["params"]] == [id(p) for p in model[1].parameters()]
+
+
+def test_balanced_weights_count_every_class_alike():
+    labels = torch.tensor([0] * 6 + [1] * 2 + [2])
+    weight = optimization.class_weights(recipe(class_weights="balanced"), labels, 3)
+    assert weight.tolist() == pytest.approx([0.5, 1.5, 3.0])
+    assert weight[labels].mean().item() == pytest.approx(1)
+    assert optimization.class_weights(recipe(), labels, 3) is None
+    logits = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    each = torch.nn.functional.cross_entropy(logits, labels, reduction="none")
+    by_class = torch.stack([each[labels == label].mean() for label in range(3)]).mean()
+    assert optimization.make_loss(weight=weight)(logits, labels).item() == pytest.approx(by_class.item(), rel=1e-6)
