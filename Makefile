@@ -13,10 +13,10 @@ QUICK ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run look test report figures predict export runs release check grade submit faults audit bench lab notebook lock clean
+.PHONY: help setup run look test report figures predict export runs release check grade submit faults audit bench bench-gpu lab notebook lock clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/make \1	\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/make \1	\2/' | expand -t 16
 
 setup: .venv/installed ## create .venv with the pinned packages (once; run and test do it too)
 
@@ -69,6 +69,9 @@ audit: setup ## check the pinned packages against known vulnerabilities (asks a 
 
 bench: setup ## benchmark against the assignment's template; QUICK=1 in minutes, DATA=path, ARGS="--backbone resnet18"
 	$(BIN)/python -m benchmarks.bench $(if $(QUICK),--quick) $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+bench-gpu: setup ## benchmark on one CUDA device, under 8 minutes: DATA=path; writes benchmarks/results/gpu.json
+	$(BIN)/python -m benchmarks.gpu $(if $(DATA),--data "$(DATA)") $(ARGS)
 
 release: setup ## write the blank assignment for students into OUT=folder
 	@$(BIN)/python -m teaching release "$(OUT)" $(ARGS)

@@ -30,18 +30,18 @@ GOALS = {
     "checkpoint_share": ("≤", 0.02),
 }
 MEANINGS = {
-    "seed_throughput_ratio": "training photos per second, seed / literal baseline",
-    "seed_cpu_seconds_ratio": "user + sys seconds per training photo, literal baseline / seed",
+    "seed_throughput_ratio": "training photos per second, published / literal baseline",
+    "seed_cpu_seconds_ratio": "user + sys seconds per training photo, literal baseline / published",
     "ceiling_ratio": "training throughput, photos / one batch in memory",
     "depthwise_ratio": "CPU seconds of a training step, PyTorch's strided depthwise convolutions / ours",
-    "augment_ratio": "seed augmentation on one core, ms per photo, torchvision on PIL / ours",
+    "augment_ratio": "published augmentation on one core, ms per photo, torchvision on PIL / ours",
     "fast_time_ratio": f"literal baseline's {BASELINE_EPOCHS} epochs / fast, decoding included",
     "fast_accuracy": "fast, mean of the last five epochs",
     "baseline_accuracy": "literal baseline, mean of the last five epochs",
     "cost_ratio_8x": "seconds per photo, 8 times the photos / the photos once",
     "checkpoint_share": "share of the training time spent on checkpoints, at the default interval",
     "startup_seconds": "from starting Python to the end of the first training step",
-    "peak_memory_mb": "peak resident memory of seed in training",
+    "peak_memory_mb": "peak resident memory of published in training",
 }
 
 

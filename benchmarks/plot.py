@@ -27,7 +27,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
 def _ratios(axes, results: dict[str, Any]) -> None:
     names = {
         "seed_throughput_ratio": "training throughput,\nseed / baseline",
-        "seed_cpu_seconds_ratio": "CPU time per photo,\nbaseline / seed",
+        "seed_cpu_seconds_ratio": "CPU time per photo,\nbaseline / published",
         "augment_ratio": "augmentation,\ntorchvision on PIL / ours",
         "fast_time_ratio": "25 epochs of the baseline /\nfast",
     }
@@ -57,7 +57,7 @@ def _cost(axes, sizes: list[dict[str, Any]]) -> None:
     other.plot(photos, [row["peak_memory_mb"] for row in sizes], "s--", color=ORANGE)
     other.set_ylim(0, 1.2 * max(row["peak_memory_mb"] for row in sizes))
     other.set_ylabel("peak memory (MB)", color=ORANGE)
-    axes.set_title("Cost against size, seed", fontsize=10)
+    axes.set_title("Cost against size, published", fontsize=10)
 
 
 def _memory(axes, memory: dict[str, Any]) -> None:

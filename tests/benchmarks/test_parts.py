@@ -48,9 +48,9 @@ def test_a_measurement_in_a_fresh_process_returns_its_numbers(small):
     assert 0 < found["first_step"] < found["seconds"] < 120
 
 
-@pytest.mark.parametrize("name", ["seed", "size"])
+@pytest.mark.parametrize("name", ["published", "size"])
 def test_measurements_return_seconds_and_memory(small, tmp_path, name):
-    extra = {"epochs": 1} if name == "seed" else {}
+    extra = {"epochs": 1} if name == "published" else {}
     folder = parts.link_photos(small, "m", 8)
     found = measure.MEASUREMENTS[name](folder=folder, work_dir=str(tmp_path / "runs"), **small.settings, **extra)
     assert 0 < found["seconds"] < 120
