@@ -177,7 +177,7 @@ class EpochLines(logging.Filter):
             self.done += 1
             left = (self.last - self.epoch) * (time.perf_counter() - self.start) / self.done
             text = f"epoch {self.epoch:>2}/{self.last}  training {self.train:6.1%}  validation {float(val):6.1%}"
-            return [f"{text}  {duration(left)} left" if left else text]
+            return [f"{text}  {duration(left)} left" if left >= 1 else text]
         return []
 
 

@@ -14,7 +14,7 @@ from helpers.common.device import pick_device, pick_precision
 from helpers.common.errors import PhotosError, RunError, UserError
 from helpers.common.files import inside, save_figure
 from helpers.data.audit import Audit, audit_photos
-from helpers.data.augmentation import val_transform
+from helpers.data.augmentation import train_transform, val_transform
 from helpers.data.decode import load_photo
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import make_loaders
@@ -197,17 +197,23 @@ def suspects(run: RunData) -> Figure:
     return prediction_plots.suspected([run.photo(each.name) for each in found], found)
 
 
+def curves(run: RunData) -> Figure:
+    """Draw the run's training curves, under the names that the notebook gives them."""
+    augmented = run.run.recipe and run.run.recipe.augmentation
+    return training.training_curves(run.history, *["training (augmented)"] * bool(augmented))
+
+
 # By the names under which the notebook saves them.
 FIGURES: dict[str, Callable[[RunData], Figure]] = {
     "class_samples": lambda run: photo_plots.class_samples(run.first_of_each_class(8)),
-    "augmentation": lambda run: photo_plots.augmentation_grid(run.example, run.recipe),
+    "augmentation": lambda run: photo_plots.augmentation_grid(run.example, train_transform(run.recipe)),
     "black_border": lambda run: photo_plots.black_border(run.example, run.recipe),
     "transforms": lambda run: photo_plots.what_the_network_sees(
         {name: photos[0] for name, photos in run.first_of_each_class(1).items()}, run.recipe
     ),
     "duplicates": duplicates,
     "learning_rate": lambda run: training.learning_rate_curve(learning_rates(run.recipe)),
-    "curves": lambda run: training.training_curves(run.history),
+    "curves": curves,
     "confusion": lambda run: evaluation.confusion(
         confusion_matrix(run.predictions.as_predictions()), run.predictions.classes
     ),

@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from helpers.common.seeding import derive_seed
-from helpers.data.augmentation import denormalize, five_augmentations, train_transform, val_transform
+from helpers.data.augmentation import denormalize, train_transform, val_transform
 from helpers.plots.style import SIDE, finalize, gallery, notice, panels, picture_rows, square
 from helpers.recipe import Recipe
 
@@ -19,18 +19,24 @@ def class_samples(rows: dict[str, Sequence[Image.Image]]) -> Figure:
     return picture_rows({name: [square(photo, 160) for photo in photos] for name, photos in rows.items()})
 
 
-def augmentation_grid(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
-    """Draw the photo, each of the five augmentations alone, and six outcomes of all together."""
-    names, alone = zip(*_one_at_a_time(photo, recipe, seed), strict=True)
-    together = [transformed(train_transform(recipe), photo, derive_seed(seed, "all", i)) for i in range(6)]
-    return picture_rows({"one at a time": alone, "all together": together}, names)
+def augmentation_grid(photo: Image.Image, transform: v2.Transform, seed: int = 0) -> Figure:
+    """Draw the photo, each method of a training transform alone, and six training images.
+
+    Methods that are switched off are left out. Without randomness all training images are the same: one is drawn.
+    """
+    together = [transformed(transform, photo, derive_seed(seed, "all", i)) for i in range(6)]
+    if all(np.array_equal(each, together[0]) for each in together):
+        return gallery((photo, together[0]), ("photo", "training image, the same in every epoch"), columns=3)
+    names, alone = zip(*_one_at_a_time(photo, transform, seed), strict=True)
+    numbers = [f"image {i + 1}" for i in range(len(together))]
+    return picture_rows({"one at a time": alone, "all together": together}, names, numbers)
 
 
 def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Figure:
-    """Draw in one row the photo, each of the five augmentations alone, all together, and the validation image."""
+    """Draw in one row the photo, each augmentation alone, all of them together, and the validation image."""
     pictures = [
-        *_one_at_a_time(photo, recipe, seed),
-        ("all five", transformed(train_transform(recipe), photo, derive_seed(seed, "all", 0))),
+        *_one_at_a_time(photo, train_transform(recipe), seed),
+        ("together", transformed(train_transform(recipe), photo, derive_seed(seed, "all", 0))),
         ("validation", transformed(val_transform(recipe), photo, seed)),
     ]
     figure, grid = panels(1, len(pictures), height=1.4)
@@ -42,12 +48,17 @@ def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Fig
 
 
 def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
-    """Draw the photo, its CenterCrop for training, and its validation image, each with the share that is photo."""
+    """Draw the photo, its CenterCrop, and its validation image, each with the share that is photo.
+
+    A recipe that trains on other images is shown what the published crop would do.
+    """
+    used = recipe.augmentation and recipe.crop == "center"
+    name = "training" if used else f"published crop ({recipe.crop_size} px), not used here"
     crop, val = v2.CenterCrop(recipe.crop_size)(photo), transformed(val_transform(recipe), photo, 0)
     titles = (
         f"photo, {photo.width} × {photo.height} px",
-        f"training: {filled_share(*photo.size, recipe.crop_size):.0%} of the image is photo",
-        "validation: all of the image is photo",
+        f"{name}:\n{filled_share(*photo.size, recipe.crop_size):.0%} of the image is photo",
+        "validation:\nall of the image is photo",
     )
     return gallery((photo, crop, val), titles, columns=3)
 
@@ -62,14 +73,17 @@ def transformed(transform: v2.Transform, photo: Image.Image, seed: int) -> np.nd
     return denormalize(_apply(transform, photo, seed)).permute(1, 2, 0).numpy()
 
 
-def _one_at_a_time(photo: Image.Image, recipe: Recipe, seed: int) -> list[tuple[str, Image.Image]]:
-    """The photo and the outcome of each augmentation alone, with their names."""
+def _one_at_a_time(photo: Image.Image, transform: v2.Transform, seed: int) -> list[tuple[str, Image.Image]]:
+    """The photo, and the outcome of each method that changes it before it becomes a tensor, with their names."""
     pictures = [("photo", photo)]
-    for i, method in enumerate(five_augmentations(recipe)):
-        if isinstance(method, (v2.RandomHorizontalFlip, v2.RandomVerticalFlip)):
+    for i, method in enumerate(getattr(transform, "transforms", [])):
+        if getattr(method, "p", 0) and "Flip" in type(method).__name__:
             method = type(method)(1.0)  # a flip that does not happen shows nothing
-        name = type(method).__name__.removeprefix("Random")
-        pictures.append((name, _apply(method, photo, derive_seed(seed, "method", i))))
+        picture = _apply(method, photo, derive_seed(seed, "method", i))
+        if not isinstance(picture, Image.Image):
+            break
+        if (picture.size, picture.tobytes()) != (photo.size, photo.tobytes()):
+            pictures.append((type(method).__name__.removeprefix("Random"), picture))
     return pictures
 
 

@@ -64,16 +64,17 @@ def gallery(
     return finalize(figure)
 
 
-def picture_rows(rows: dict[str, Sequence[Image.Image | np.ndarray]], titles: Sequence[str] = ()) -> Figure:
-    """Draw rows of pictures with their names to the left and the columns' titles above."""
+def picture_rows(rows: dict[str, Sequence[Image.Image | np.ndarray]], *titles: Sequence[str]) -> Figure:
+    """Draw rows of pictures with their names to the left; ``titles`` of the first rows' pictures stand above them."""
     columns = max(5, *map(len, rows.values()))
-    figure, grid = panels(len(rows), columns, height=len(rows) * (WIDTH - 1) / columns)
+    figure, grid = panels(len(rows), columns, height=len(rows) * (WIDTH - 1) / columns + 0.2 * len(titles))
     for axes_row, (name, pictures) in zip(grid, rows.items(), strict=True):
         for axes, picture in zip(axes_row, pictures, strict=False):
             axes.imshow(picture)
         axes_row[0].set_ylabel(name, rotation=0, ha="right", va="center", fontsize=10)
-    for axes, title in zip(grid[0], titles, strict=False):
-        axes.set_title(title, fontsize=9)
+    for axes_row, row_titles in zip(grid, titles, strict=False):
+        for axes, title in zip(axes_row, row_titles, strict=False):
+            axes.set_title(title, fontsize=9)
     return finalize(figure)
 
 

@@ -23,11 +23,11 @@ def learning_rate_curve(rates: Sequence[float]) -> Figure:
     return finalize(figure)
 
 
-def training_curves(history: History, training: str = "training (augmented)") -> Figure:
+def training_curves(history: History, training: str = "training") -> Figure:
     """Draw loss and accuracy of training and validation, and mark the epoch of the best validation accuracy.
 
     Args:
-        training: label of the training curves.
+        training: label of the training curves, such as "training (augmented)".
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 3.2))
     epochs, best = history.column("epoch"), history.best

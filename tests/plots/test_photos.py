@@ -2,8 +2,11 @@
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from torchvision.transforms import v2
 
+from helpers.data.augmentation import train_transform
 from helpers.plots import photos
 from helpers.recipe import Recipe
 
@@ -20,16 +23,39 @@ def test_the_black_border_is_measured(size, share):
 def test_the_border_figure_states_the_share():
     figure = photos.black_border(Image.new("RGB", (320, 240), "green"), Recipe.from_preset("published"))
     assert figure.axes[0].get_title() == "photo, 320 × 240 px"
-    assert "38% of the image is photo" in figure.axes[1].get_title()
+    assert figure.axes[1].get_title() == "training:\n38% of the image is photo"
+
+
+@pytest.mark.parametrize("preset", ["fast", "best"])
+def test_a_recipe_without_the_central_crop_is_not_said_to_train_on_its_border(preset):
+    figure = photos.black_border(Image.new("RGB", (320, 240), "green"), Recipe.from_preset(preset))
+    assert figure.axes[1].get_title() == "published crop (448 px), not used here:\n38% of the image is photo"
+
+
+def titles(figure):
+    return [axes.get_title() for axes in figure.axes if axes.get_title()]
 
 
 def test_the_augmentation_grid_shows_the_five_methods_and_is_repeatable(smooth_photos):
-    figures = [photos.augmentation_grid(smooth_photos[0], DEMO) for _ in range(2)]
-    titles = [axes.get_title() for axes in figures[0].axes[:6]]
-    assert titles == ["photo", "Rotation", "CenterCrop", "HorizontalFlip", "VerticalFlip", "ColorJitter"]
+    figures = [photos.augmentation_grid(smooth_photos[0], train_transform(DEMO)) for _ in range(2)]
+    names = ["photo", "Rotation", "CenterCrop", "HorizontalFlip", "VerticalFlip", "ColorJitter"]
+    assert titles(figures[0]) == names + [f"image {i}" for i in range(1, 7)]
     first, second = ([axes.images[0].get_array() for axes in figure.axes] for figure in figures)
     assert all((a == b).all() for a, b in zip(first, second, strict=True))
     assert not (first[6] == first[7]).all()
+
+
+def test_the_augmentation_grid_leaves_out_methods_that_are_off_and_shows_a_users_own(noise_photo):
+    best = train_transform(Recipe.from_preset("best"))
+    assert titles(photos.augmentation_grid(noise_photo, best))[:4] == [
+        "photo", "ResizedCrop", "HorizontalFlip", "ColorJitter"]  # fmt: skip
+    own = v2.Compose([v2.RandomGrayscale(1.0), v2.RandomRotation(90), v2.ToImage(), v2.ToDtype(torch.float32, True)])
+    assert titles(photos.augmentation_grid(noise_photo, own))[:3] == ["photo", "Grayscale", "Rotation"]
+
+
+def test_without_augmentation_the_one_training_image_is_drawn_once(noise_photo):
+    figure = photos.augmentation_grid(noise_photo, train_transform(Recipe.from_preset("fast")))
+    assert titles(figure) == ["photo", "training image, the same in every epoch"]
 
 
 def test_class_samples_has_a_row_per_class(smooth_photos):
