@@ -146,8 +146,8 @@ def search_summary(search: dict[str, Any]) -> str:
     values = ", ".join(f"`{name}` {f'{v:.3g}' if isinstance(v, float) else v}" for name, v in values)
     return (
         f"{text} The best, trial {finished[0]['trial']}, is right on {finished[0]['accuracy']:.2%} of the photos held "
-        f"out{start}. Chosen among {len(finished)} on these same photos, that is optimistic. The most important "
-        f"settings are {names}; from so few trials, that is only a hint.\n\n"
+        f"out{start}. Chosen from all {len(search['trials'])} on these same photos, that is optimistic. The "
+        f"most important settings are {names}; from so few trials, that is only a hint.\n\n"
         + folded("Settings of the best trial", values)
     )
 

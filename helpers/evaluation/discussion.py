@@ -83,30 +83,28 @@ def _optimism(r: dict[str, Any]) -> str:
 
 
 def _stability(r: dict[str, Any]) -> str:
-    photos, judgement = round(r["last_five_spread"] * r["val_photos"]), ""
-    if photos > 10:
-        judgement = ": training has not converged, and more epochs or a lower final learning rate may help"
-    elif photos <= 3:
-        judgement = ": training has converged"
+    """Compare the spread of the last epochs with what the number of photos allows: no claim about convergence."""
+    spread, half = r["last_five_spread"], (r["interval_high"] - r["interval_low"]) / 2
     return (
-        f"Between the best and the worst of {_last_epochs(r)} lie {100 * r['last_five_spread']:.2f} points "
-        f"({photos} of {r['val_photos']} photos){judgement}."
+        f"Between the best and the worst of {_last_epochs(r)} lie {100 * spread:.2f} points "
+        f"({round(spread * r['val_photos'])} of {r['val_photos']} photos), {'less' if spread < half else 'more'} than "
+        f"half the 95 % interval of one epoch ({100 * half:.1f} points)."
     )
 
 
 def _gap(r: dict[str, Any]) -> str:
-    gap = r["generalization_gap"]
-    judgement = f"The gap of {100 * gap:.1f} points {'is small' if gap < 0.03 else 'shows overfitting'}."
-    if max(r["last_train_accuracy"], r["last_val_accuracy"]) < 0.8 and gap < 0.03:
-        judgement = (
-            "The network underfits: it fails on its own training photos. Longer training or another learning rate is "
-            "more promising than more photos."
-        )
-    elif gap < 0:
-        judgement = "Validation has neither augmentation nor dropout, which makes it easier: nothing shows overfitting."
+    """Judge the difference of training and validation accuracy by the interval of the latter."""
+    train, n = r["last_train_accuracy"], r["val_photos"]
+    low, high = wilson_interval(round(r["last_val_accuracy"] * n), n)
+    judgement = "The former lies inside the interval: these photos show no gap."
+    if train > high:
+        judgement = "The former lies above the interval: the network fits its training photos better than new ones."
+    elif train < low:
+        judgement = "The former lies below the interval, since validation has neither augmentation nor dropout."
     return (
-        f"In the last epoch accuracy is {r['last_train_accuracy']:.2%} on the training photos, with augmentation and "
-        f"dropout as the recipe has them, and {r['last_val_accuracy']:.2%} on the validation photos. {judgement}"
+        f"In the last epoch accuracy is {train:.2%} on the training photos, with augmentation and dropout as the "
+        f"recipe has them, and {r['last_val_accuracy']:.2%} on the validation photos, with a 95 % interval of "
+        f"{low:.1%} to {high:.1%}. {judgement}"
     )
 
 
@@ -148,11 +146,12 @@ def _calibration(r: dict[str, Any]) -> str:
     verdict = f"it is miscalibrated ({'over' if surplus > 0 else 'under'}confident on average)"
     if c["ece"] <= c["ece_by_chance_high"]:
         verdict = "nothing shows that it is miscalibrated"
-    before, after = round(c["loss"], 3), round(c["loss_after"], 3)
-    effect = "lowers" if after < before else "does not lower"
+    if surplus < 0 and r.get("label_smoothing") and c["ece"] > c["ece_by_chance_high"]:
+        verdict += ", as label smoothing makes it: no label it was trained on is certain"
     scaling = (
         f"The temperature that fits best is {c['temperature']:.2f}. Fitted to one half of the photos and applied to "
-        f"the other, temperature scaling {effect} the loss ({before:.3f} before, {after:.3f} after)."
+        f"the other, it changes the loss from {c['loss']:.3f} to {c['loss_after']:.3f} and the calibration error from "
+        f"{c['ece']:.1%} to {c['ece_after']:.1%}."
     )
     if c["temperature_is_bounded"]:
         scaling = "No temperature can be fitted: these photos do not determine one."
@@ -170,7 +169,7 @@ def _limits(r: dict[str, Any]) -> str:
     text = "Accuracy on a split of one collection holds for that collection. "
     if {"dandelion", "sunflower"} <= species(r["classes"]):
         text += (
-            "In the course's photos every dandelion is a white seed head: a network trained on them tends to take "
-            "yellow dandelions for sunflowers. "
+            "In the course's photos every dandelion is a white seed head: the accuracy says nothing about yellow "
+            "dandelions. "
         )
     return text + "Before relying on a model, test it on photos from other sources."

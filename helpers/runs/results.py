@@ -54,6 +54,7 @@ def summarize(
         "demo": run.recipe.dataset == "demo",
         "backbone": run.recipe.backbone,
         "weights": run.recipe.weights,
+        "label_smoothing": run.recipe.label_smoothing,
         "classes": list(audit.photos.classes),
         "photos": len(audit.photos),
         "unreadable_files": len(audit.unreadable),

@@ -73,7 +73,7 @@ def test_a_search_is_told_with_what_it_is_worth():
         in text
     )
     assert "The best, trial 0, is right on 90.00%" in text  # not the one that was pruned
-    assert "Chosen among 2 on these same photos, that is optimistic" in text
+    assert "Chosen from all 3 on these same photos, that is optimistic" in text
     assert "settings are `lr` and `dropout`; from so few trials" in text
     assert "The best" not in narrative.search_summary(SEARCH | {"trials": SEARCH["trials"][:1]})
     start = [each | {"start": True} if each["trial"] == 1 else each for each in SEARCH["trials"]]

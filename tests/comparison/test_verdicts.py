@@ -92,8 +92,24 @@ def test_limits_by_hand():
     text = verdicts.limits(comparison)
     assert "With 100 photos, half an interval is 2.00 points wide in the median (2.00 to 2.00)" in text
     assert "one that gains 2.86 points" in text
-    assert "about 1,600 photos are needed" in text  # 100 · (2 / 0.5)²
+    assert "To see half a point four times in five, about 3,300 photos are needed" in text  # 100 · (1.43 · 2 / 0.5)²
     assert "0.1 of 2 intervals would exclude zero by chance; 2 do" in text
     assert "among all 2 McNemar tests at 5 %, 1 stay significant: best." in text
     assert "**One seed.**" in text
+    assert "Taking best apart" not in text
     assert verdicts.limits(Comparison()) == ""
+
+
+def test_the_ablations_of_best_are_corrected_for_their_number():
+    photos = photos_of(**{"published": [0] * 40 + [1] * 60, "best": [1] * 100,
+                          "best - MixUp": [0] * 20 + [1] * 80, "best - cosine": [0] * 6 + [1] * 94})  # fmt: skip
+    text = verdicts.limits(compared(photos, "published", "best", "best - MixUp", "best - cosine"))
+    part = text.split("**Taking best apart.**")[1]
+    assert "0.1 of 2 intervals would exclude zero by chance; 2 do." in part
+    # Six photos to none: p = 2 · 0.5⁶ = .031, for the larger of two still below 5 %.
+    assert "2 stay significant: MixUp, cosine." in part
+    for each in photos[:1]:
+        each["best - cosine"] = 1.0  # five to none: p = .0625, though the interval excludes zero
+    text = verdicts.limits(compared(photos, "published", "best", "best - MixUp", "best - cosine"))
+    assert "2 do." in text.split("**Taking best apart.**")[1]
+    assert "1 stay significant: MixUp." in text.split("**Taking best apart.**")[1]

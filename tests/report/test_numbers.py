@@ -70,6 +70,7 @@ def known_numbers(folder):
     # What follows: one photo's share, photos that the best epoch flatters by, the largest class, mistakes, widths.
     known.learn([1 / n, results["best_flatters_by"] * n, max(s["photos"] for s in results["class_scores"]) / n])
     known.learn([n - right, 1 - results["best_val_accuracy"], results["interval_high"] - results["interval_low"]])
+    known.learn((results["interval_high"] - results["interval_low"]) / 2)
     rows = [line.split(",") for line in (folder / "predictions.csv").read_text().splitlines()[1:]]
     sure = [max(map(float, row[3:])) for row in rows]
     known.learn([[row[0] for row in rows], sure, sum(sure) / n, abs(sum(sure) / n - right / n)])
