@@ -158,6 +158,7 @@ def _row(name: str, found: CrossValidation, base: CrossValidation | None, cost: 
         "folds": len(protocol.only) or protocol.folds,
         "seeds": len(protocol.seeds),
         "fold_rule": FOLD_RULE,
+        "weights_sha256": found.folds[0].get("weights_sha256"),
         "photos": int((~np.isnan(found.correct)).sum()),
         "train_photos": round(np.mean(values["train_photos"])),
         **{f"accuracy_{end}": value for end, value in found.accuracy._asdict().items()},

@@ -20,7 +20,7 @@ from helpers.recipe import PRESETS
 
 Row = dict[str, Any]  # of comparison.json, or of photos.csv
 FOLD_RULE = "StratifiedGroupKFold"  # how data.split makes folds; stored with every row
-KEY = ("recipe", "backbone", "cost", "folds", "seeds", "train_photos")
+KEY = ("recipe", "backbone", "cost", "folds", "seeds", "train_photos", "weights_sha256")
 PHOTO = ("name", "class", "scene", "fold")  # columns of photos.csv that are not recipes
 
 
@@ -32,6 +32,7 @@ class Conditions(NamedTuple):
     folds: int  # that were held out
     seeds: int
     fold_rule: str
+    weights_sha256: str | None  # of the file that the trainings start from; None: random weights
 
     def __str__(self) -> str:
         return f"{self.backbone}, {self.cost.replace(' px, ', ' px, at most ')}"

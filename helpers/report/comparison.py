@@ -19,12 +19,17 @@ ALWAYS = ("published", "fast", "best")  # shown if the comparison has them
 
 
 def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
-    """Find the project's ``comparison.json``, if it is of the run's photos: those of the committed published run."""
+    """Find the project's ``comparison.json``, if it is of the run's photos and started from the same weights.
+
+    Its photos are those of the committed published run.
+    """
     path = root / "report" / "results" / "comparison.json"
     environments = [json.loads(each.read_text()) for each in path.parent.glob("published-*/environment.json")]
     if run.environment.get("data_fingerprint") not in [e["data_fingerprint"] for e in environments]:
         return None
-    return path if path.is_file() and any(row["photos"] == run.results["photos"] for row in read_rows(path)) else None
+    same = {"photos": run.results["photos"], "weights_sha256": run.environment.get("weights_sha256")}
+    rows = read_rows(path) if path.is_file() else []
+    return path if any(all(row[name] == value for name, value in same.items()) for row in rows) else None
 
 
 def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:

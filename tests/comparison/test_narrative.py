@@ -23,7 +23,7 @@ from tests.conftest import ROOT
 
 def test_where_numbers_come_from():
     text = narrative.provenance(Results(ROWS))
-    line = f"| mobilenet_v2, 96 px, at most 6 epochs | 1,000 | 5 × 1 | {FOLD_RULE} | 4 | 0123456 | abacus |"
+    line = f"| mobilenet_v2, 96 px, at most 6 epochs | abc | 1,000 | 5 × 1 | {FOLD_RULE} | 4 | 0123456 | abacus |"
     assert line in text
     assert "these: MobileNetV2, 1,000." in text
     dirty = [row("published", 0.9, 0.0, backbone="resnet18", photos=2848, commit=f"{COMMIT}+changes, {'f' * 40}")]

@@ -17,6 +17,7 @@ ROWS = [
         "folds": 5,
         "seeds": 1,
         "fold_rule": "StratifiedGroupKFold",
+        "weights_sha256": "abcdef",
         "photos": 500,
         "train_photos": 400,
         "accuracy_mean": 0.9 + gain,

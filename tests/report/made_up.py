@@ -53,6 +53,7 @@ def finished_run(folder, recipe, classes=FLOWERS, right=18, each=20, train=80, a
     environment = {"python": "3.11.7", "packages": {"torch": "2.14.1", "torchvision": "0.29.2"}, "device": "cpu"}
     environment |= {"device_name": "A Processor, 2 threads", "precision": "float32", "seed": 7, "deterministic": True}
     environment |= {"git_commit": "0123456789abcdef", "data_fingerprint": "fedcba9876543210"}
+    environment |= {"weights_sha256": "abcdef"}
     (run.folder / "environment.json").write_text(json.dumps(environment))
     run.save_history(history)
     run.save_predictions(predictions, names, tuple(classes))

@@ -146,16 +146,20 @@ def test_the_projects_comparison_is_quoted_for_the_same_photos_only(copied, proj
     assert committed_comparison(read_run(copied), project) is None
 
 
-def test_the_projects_comparison_of_another_number_of_photos_is_not_quoted(copied, project):
-    rows = [row | {"photos": 301} for row in ROWS]
+@pytest.mark.parametrize("other", [{"photos": 301}, {"weights_sha256": "another file's"}])
+def test_the_projects_comparison_of_other_photos_or_weights_is_not_quoted(copied, project, other):
+    rows = [row | other for row in ROWS]
     (project / "report" / "results" / "comparison.json").write_text(json.dumps(rows))
     assert committed_comparison(read_run(copied), project) is None
 
 
-def test_the_committed_runs_are_of_the_photos_that_were_compared():
+def test_the_committed_runs_quote_the_comparison_if_it_is_of_their_weights():
     results = ROOT / "report" / "results"
+    compared = {row["weights_sha256"] for row in json.loads((results / "comparison.json").read_text())}
     for name in ("published", "fast", "best"):
-        assert committed_comparison(read_run(results / f"{name}-mobilenet_v2"), ROOT) == results / "comparison.json"
+        run = read_run(results / f"{name}-mobilenet_v2")
+        expected = results / "comparison.json" if run.environment.get("weights_sha256") in compared else None
+        assert committed_comparison(run, ROOT) == expected
     assert committed_comparison(read_run(results / "demo-mobilenet_v2"), ROOT) is None
 
 
