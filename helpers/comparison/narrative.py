@@ -47,14 +47,15 @@ def provenance(results: Results) -> str:
     if not results.rows:
         return missing("comparison")
     lines = [
-        "| backbone, cost | weights (SHA-256) | photos held out | folds × seeds | folds by | recipes | code | machine |",
+        "| backbone, cost | weights (SHA-256) | photos held out | folds × seeds | made by | recipes | code | machine |",
         "|---" * 8 + "|",
     ]
     for conditions, rows in groups(results.rows).items():
         machines = sorted({row["machine"] for row in rows})
         lines.append(
             f"| {conditions} | {(conditions.weights_sha256 or 'random')[:8]} | {rows[0]['photos']:,} "
-            f"| {conditions.folds} × {conditions.seeds} | {conditions.fold_rule} | {len(rows)} | {', '.join(_commits(rows))} | {'; '.join(machines)} |"
+            f"| {conditions.folds} × {conditions.seeds} | {conditions.fold_rule} | {len(rows)} "
+            f"| {', '.join(_commits(rows))} | {'; '.join(machines)} |"
         )
     most, backbones = max(row["photos"] for row in results.rows), sorted({row["backbone"] for row in results.rows})
     if (most, backbones) != (PAPER_PHOTOS, ["resnet18"]):
