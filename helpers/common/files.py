@@ -26,6 +26,15 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 200_000_000  # of a file that is read as a whole
 FORMULA = re.compile(r"'*[=+\-@\t\n＝＋－＠]")  # how a cell begins that a spreadsheet would execute (OWASP)
+MISTAKEN = {  # how files begin that are not what their name says
+    rb"version https://git-lfs": "a Git LFS pointer, not the file that it stands for: fetch that with git lfs pull",
+    rb"(\xef\xbb\xbf)?\s*<(!doctype html|html|head|!--)": "an HTML page, such as a login or a warning: "
+    "open the link in a browser, and save the file itself",
+    rb"(\xef\xbb\xbf)?\s*(<\?xml|\{\s*\")": "an answer of a server in XML or JSON, not the file: get it again",
+    rb"Rar!": "a RAR archive, which is not read here: unpack it by hand",
+    rb"7z\xbc\xaf\x27\x1c": "a 7z archive, which is not read here: unpack it by hand",
+    rb"\x28\xb5\x2f\xfd": "packed by Zstandard, which is not read here: unpack it by hand",
+}
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+|inf|nan)(e[+-]?\d+)?")
 
 
@@ -44,6 +53,26 @@ def read_bytes(path: Path, most: int = MAX_BYTES) -> bytes:
         if (size := os.fstat(file.fileno()).st_size) > most:
             raise OSError(errno.EFBIG, f"more than {most:,} bytes", str(path))
         return file.read(size)
+
+
+def read_start(path: Path) -> bytes:
+    """Read the first bytes of a regular file, which tell what it is."""
+    with open(path, "rb", opener=regular) as file:
+        return file.read(4096)
+
+
+def mistaken_for(start: bytes) -> str:
+    """Name what a file is that people take for an archive or for weights, and the remedy; empty if it is none of these.
+
+    Args:
+        start: how the file begins.
+    """
+    if not start:
+        return "empty: get it again"
+    for beginning, what in MISTAKEN.items():
+        if re.match(beginning, start, re.IGNORECASE):
+            return what
+    return ""
 
 
 def file_digest(path: Path) -> str:

@@ -8,7 +8,7 @@ from helpers.common.errors import PhotosError
 from helpers.common.text import did_you_mean
 from helpers.data.audit import Audit, audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.sources.archives import SUFFIXES, is_archive, unpack
+from helpers.data.sources.archives import unpack
 from helpers.data.sources.download import download
 from helpers.recipe import DEFAULTS, Recipe
 
@@ -57,7 +57,7 @@ def locate_photos(
     path = root / _expanded(dataset)
     if path.is_dir():
         return path
-    if path.is_file() and is_archive(path):
+    if path.is_file():
         return unpack(path, cache)
     raise PhotosError(_explanation(dataset, path))
 
@@ -72,8 +72,6 @@ def _expanded(dataset: str) -> Path:
 
 
 def _explanation(dataset: str, path: Path) -> str:
-    if path.is_file():
-        return f"dataset = {dataset!r} is neither a folder nor an archive ({', '.join(SUFFIXES)})"
     siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
     known = ["demo", "flower_photos", *siblings]
     hint = did_you_mean(Path(dataset).name, known, "give demo, flower_photos, or the path of a folder or archive")

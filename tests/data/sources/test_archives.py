@@ -8,6 +8,7 @@ import zipfile
 import zlib
 
 import pytest
+from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.data.audit import audit_photos
@@ -23,7 +24,8 @@ def make_zip(path, entries):
 
 
 def make_tar(path, entries):
-    with tarfile.open(path, "w:gz") as file:
+    kind = {".xz": "w:xz", ".txz": "w:xz", ".bz2": "w:bz2", ".tbz2": "w:bz2"}.get(path.suffix, "w:gz")
+    with tarfile.open(path, kind) as file:
         for name, content in entries.items():
             info = content if isinstance(content, tarfile.TarInfo) else tarfile.TarInfo(name)
             data = b"" if isinstance(content, tarfile.TarInfo) else content
@@ -43,7 +45,7 @@ def pack(folder, path):
     return make_zip(path, files) if path.suffix == ".zip" else make_tar(path, files)
 
 
-@pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar.gz", "flowers.tgz"])
+@pytest.mark.parametrize("name", ["flowers.zip", "flowers.tar.gz", "flowers.tgz", "flowers.tar.xz", "flowers.tbz2"])
 @pytest.mark.parametrize(
     "tree", [{"rose": 2, "tulip": 2}, {"train/rose": 2, "train/tulip": 2, "val/rose": 1, "val/tulip": 1}]
 )
@@ -283,3 +285,216 @@ def test_names_that_are_no_text_are_read_and_told(tmp_path, grow):
     photos = find_photos(archives.unpack(archive, tmp_path / "cache"))
     with pytest.raises(PhotosError, match=r"rose.*no readable photo; the first: its name is not plain UTF-8 text"):
         audit_photos(photos)
+
+
+class RawName(zipfile.ZipInfo):
+    """A name in bytes of some encoding, without the mark of UTF-8, as Windows' Explorer writes it."""
+
+    def _encodeFilenameFlags(self):  # noqa: N802
+        return self.raw, self.flag_bits & ~0x800
+
+
+def make_raw_zip(path, names, encoding="ascii"):
+    """Of each name a small photo, but no content for a folder."""
+    with zipfile.ZipFile(path, "w") as file:
+        for number, name in enumerate(names):
+            info = RawName(str(number))
+            info.raw = name.encode(encoding)
+            file.writestr(info, b"" if name.endswith(("/", "\\")) else jpeg(number))
+    return path
+
+
+def jpeg(seed):
+    content = io.BytesIO()
+    Image.effect_noise((24, 20), 30 + seed).convert("RGB").save(content, "JPEG")
+    return content.getvalue()
+
+
+def names_in(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_names_with_backslashes_are_paths_and_folders(tmp_path):
+    """As PowerShell 5 writes them."""
+    names = ["photos\\rose\\", "photos\\rose\\a.jpg", "photos\\tulip\\", "photos\\tulip\\a.jpg"]
+    folder = archives.unpack(make_raw_zip(tmp_path / "a.zip", names), tmp_path / "cache")
+    assert names_in(folder) == ["photos/rose/a.jpg", "photos/tulip/a.jpg"]
+    assert find_photos(folder).classes == ("rose", "tulip")
+
+
+@pytest.mark.parametrize("kind", ["a.zip", "a.tar"])
+def test_of_two_entries_with_one_name_the_last_is_kept(tmp_path, kind):
+    """As unzip and tar do; an archive that was appended to has both."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # zipfile's own
+        with zipfile.ZipFile(tmp_path / kind, "w") if kind == "a.zip" else tarfile.open(tmp_path / kind, "w") as file:
+            for content in (b"a longer first", b"last"):
+                if kind == "a.zip":
+                    file.writestr("rose/a.jpg", content)
+                else:
+                    info = tarfile.TarInfo("rose/a.jpg")
+                    info.size = len(content)
+                    file.addfile(info, io.BytesIO(content))
+    assert (archives.unpack(tmp_path / kind, tmp_path / "cache") / "rose" / "a.jpg").read_bytes() == b"last"
+
+
+CLASSES = {
+    "gb2312": ["花卉数据集/雏菊", "花卉数据集/蒲公英", "花卉数据集/玫瑰（1）"],
+    "big5": ["鬱金香", "向日葵"],
+    "shift_jis": ["ひなぎく", "チューリップ", "薔薇 IMG"],
+    "cp866": ["ромашка", "Роза", "тюльпан"],
+    "cp1251": ["роза", "мак"],
+    "cp850": ["Gänseblümchen", "Löwenzahn", "fougère", "orchidée"],
+    "utf-8": ["雏菊", "장미", "ромашка", "fougère"],
+}
+
+
+@pytest.mark.parametrize("encoding", CLASSES)
+def test_names_in_an_encoding_that_nobody_says_are_read(tmp_path, capsys, encoding):
+    names = [f"{name}/{i}.jpg" for name in CLASSES[encoding] for i in range(2)]
+    folder = archives.unpack(make_raw_zip(tmp_path / "a.zip", names, encoding), tmp_path / "cache")
+    assert names_in(folder) == sorted(names)
+    assert f"such as {CLASSES[encoding][0].split('/')[0]!r}" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("encoding", "classes", "said"),
+    [
+        ("gbk", ["玫瑰", "雏菊"], r"GB2312 \('玫瑰'\) and EUC_KR"),
+        ("euc_kr", ["장미", "데이지"], r"EUC_KR \('장미'\)"),
+        ("cp1251", ["роза", "пион"], r"CP1251 \('роза'\)"),
+        ("cp862", ["ורד", "צבעוני"], r"CP862 \('ורד'\)"),
+        ("cp852", ["růže", "šípek"], "none that is known here"),
+        ("cp737", ["τριαντάφυλλο", "μαργαρίτα"], "none that is known here"),
+    ],
+)
+def test_names_that_several_encodings_fit_or_none_are_asked_about(tmp_path, encoding, classes, said):
+    archive = make_raw_zip(tmp_path / "a.zip", [f"{name}/0.jpg" for name in classes], encoding)
+    with pytest.raises(PhotosError, match=f"{said}.*unzip -O"):
+        archives.unpack(archive, tmp_path / "cache")
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+def test_a_file_whose_name_is_in_no_known_encoding_does_not_matter(tmp_path):
+    archive = make_raw_zip(tmp_path / "a.zip", ["rose/½ °.jpg", "tulip/a.jpg"], "cp850")
+    assert find_photos(archives.unpack(archive, tmp_path / "cache")).classes == ("rose", "tulip")
+
+
+def test_a_name_that_an_extra_field_gives_in_utf_8_counts(tmp_path):
+    """As WinRAR and Info-ZIP write it beside one in the system's encoding; not if the file was renamed since."""
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        for name, raw in (("玫瑰/a.jpg", b"\xaa\xaa/a.jpg"), ("old/b.jpg", b"tulip/b.jpg")):
+            info = RawName("x")
+            info.raw = raw
+            crc = zlib.crc32(raw) ^ (name == "old/b.jpg")
+            info.extra = struct.pack("<HHHHBI", 1, 0, 0x7075, 5 + len(name.encode()), 1, crc) + name.encode()
+            file.writestr(info, b"1")
+    assert names_in(archives.unpack(tmp_path / "a.zip", tmp_path / "cache")) == ["tulip/b.jpg", "玫瑰/a.jpg"]
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tgz", "a.download", "archive"])
+@pytest.mark.parametrize("make", ["a.zip", "a.tgz", "a.txz"])
+def test_the_content_decides_not_the_suffix(tmp_path, grow, make, name):
+    archive = pack(grow({"rose": 2, "tulip": 2}), tmp_path / make).rename(tmp_path / f"to-{name}")
+    assert len(find_photos(archives.unpack(archive, tmp_path / "cache"))) == 4
+
+
+def test_a_tar_that_ends_in_a_zip_is_a_tar(tmp_path):
+    with tarfile.open(tmp_path / "a.tar", "w") as file:
+        for name, content in (
+            ("rose/a.jpg", b"1"),
+            ("more.zip", make_zip(tmp_path / "b", {"x.txt": b"1"}).read_bytes()),
+        ):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            file.addfile(info, io.BytesIO(content))
+    assert names_in(archives.unpack(tmp_path / "a.tar", tmp_path / "cache")) == ["more.zip", "rose/a.jpg"]
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_archives_in_an_archive_are_unpacked(tmp_path, grow, depth):
+    inner = pack(grow({"rose": 2, "tulip": 2}), tmp_path / "flower_dataset.zip")
+    for _ in range(depth):
+        entries = {"course/flower_dataset.zip": inner.read_bytes(), "course/README.md": b"", "._flower.zip": b"mac"}
+        inner = make_zip(tmp_path / "outer.zip", entries)
+    assert find_photos(archives.unpack(inner, tmp_path / "cache")).classes == ("rose", "tulip")
+
+
+def test_each_class_may_be_an_archive_of_its_own(tmp_path):
+    classes = {name: make_zip(tmp_path / name, {f"{i}.jpg": jpeg(i) for i in range(2)}) for name in ("rose", "tulip")}
+    outer = make_zip(tmp_path / "a.zip", {f"{name}.zip": path.read_bytes() for name, path in classes.items()})
+    assert find_photos(archives.unpack(outer, tmp_path / "cache")).classes == ("rose", "tulip")
+
+
+def test_an_archive_beside_photos_stays_packed(tmp_path):
+    entries = {"rose/a.jpg": b"1", "tulip/a.jpg": b"1"}
+    inner = make_zip(tmp_path / "backup", entries).read_bytes()
+    folder = archives.unpack(make_zip(tmp_path / "a.zip", entries | {"backup.zip": inner}), tmp_path / "cache")
+    assert names_in(folder) == ["backup.zip", "rose/a.jpg", "tulip/a.jpg"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "said"),
+    [
+        (b"Rar!\x1a\x07\x01\0", "is a RAR archive"),
+        (b"not an archive", "could not be opened"),
+        ({"../outside.jpg": b"1"}, "outside the target folder"),
+        ({f"{i}.jpg": b"1" for i in range(9)}, "more than 6 files"),
+        ({"a.jpg": bytes(3_000_000)}, "more than is allowed for its size"),
+    ],
+)
+def test_an_archive_inside_is_held_to_the_same_rules_and_limits(tmp_path, inner, said):
+    content = inner if isinstance(inner, bytes) else make_zip(tmp_path / "inner", inner).read_bytes()
+    archive = make_zip(tmp_path / "a.zip", {"in/photos.zip": content})
+    with pytest.raises(PhotosError, match=rf"a\.zip holds in/photos\.zip: photos\.zip .*{said}|{said}") as info:
+        archives.unpack(archive, tmp_path / "cache", archives.Limits(files=6, ratio=2))
+    assert "._" not in str(info.value)
+    assert list((tmp_path / "cache").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty: get it again"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:aa\nsize 9\n", "is a Git LFS pointer.*git lfs pull"),
+        (b"\n<!DOCTYPE html><html><title>Virus scan warning</title></html>", "is an HTML page.*browser"),
+        (b'<?xml version="1.0"?><Error><Code>AccessDenied</Code></Error>', "is an answer of a server"),
+        (b'{"error": "not found"}', "is an answer of a server"),
+        (b"Rar!\x1a\x07\x01\0" + bytes(99), "is a RAR archive"),
+        (b"7z\xbc\xaf\x27\x1c" + bytes(99), "is a 7z archive"),
+        (b"\x28\xb5\x2f\xfd" + bytes(99), "is packed by Zstandard"),
+        (b"\x1f\x8b" + bytes(99), "cannot be unpacked"),
+        (b"PK\x03\x04" + bytes(99), "cannot be unpacked"),
+    ],
+)
+@pytest.mark.parametrize("name", ["a.zip", "a.tar.gz"])
+def test_what_is_no_archive_is_called_by_its_name_in_one_line(tmp_path, name, content, said):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(PhotosError, match=rf"{name} {said}") as info:
+        archives.unpack(tmp_path / name, tmp_path / "cache")
+    assert "\n" not in str(info.value)
+
+
+def test_a_password_is_named(tmp_path):
+    """The flag in the headers is all that is looked at."""
+    archive = make_zip(tmp_path / "a.zip", {"rose/a.jpg": b"1"})
+    content = bytearray(archive.read_bytes())
+    content[6] |= 1
+    content[content.index(b"PK\1\2") + 8] |= 1
+    archive.write_bytes(content)
+    with pytest.raises(PhotosError, match=r"a\.zip is protected by a password: unpack it by hand"):
+        archives.unpack(archive, tmp_path / "cache")
+
+
+def test_a_hard_link_within_a_tar_is_a_copy(tmp_path):
+    linked = link(tarfile.LNKTYPE, "rose/a.jpg")
+    archive = tmp_path / "a.tar"
+    with tarfile.open(archive, "w") as file:
+        info = tarfile.TarInfo("rose/a.jpg")
+        info.size = 5
+        file.addfile(info, io.BytesIO(b"photo"))
+        file.addfile(linked)
+    folder = archives.unpack(archive, tmp_path / "cache")
+    assert (folder / "rose" / "link.jpg").read_bytes() == b"photo"
+    with pytest.raises(PhotosError, match="more than is allowed"):
+        archives.unpack(archive, tmp_path / "other", archives.Limits(size=9))

@@ -117,7 +117,7 @@ def test_the_demo_is_drawn(tmp_path):
     ],
 )
 def test_unknown_data_sets_are_named(tmp_path, dataset, message):
-    (tmp_path / "notes.txt").touch()
+    (tmp_path / "notes.txt").write_text("roses are red")
     with pytest.raises(PhotosError, match=message):
         locate.locate_photos(dataset, tmp_path / "cache", root=tmp_path)
 
