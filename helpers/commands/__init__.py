@@ -23,6 +23,7 @@ COMMANDS = {
     "predict": "classify your own photos with a finished run",
     "figures": "draw every figure of a finished run again",
     "report": "write the report of a finished run as a PDF",
+    "publish": "copy a run's numbers and notebook into report/results, without weights and photos",
     "export": "export a run's model for use elsewhere",
     "runs": "compare finished runs in a table and a figure",
     "compare": "compare recipes by cross-validation",

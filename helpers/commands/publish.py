@@ -1,0 +1,71 @@
+"""Publish a finished run: ``python -m helpers publish work_dir/<run>``.
+
+Copies its numbers and its executed notebook into ``report/results/<run>``: neither weights nor photos, so that the
+folder is small and can be shared.
+"""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+NUMBERS = ("recipe.json", "environment.json", "split.csv", "history.csv", "predictions.csv", "best_model.json")
+NOTEBOOK, RESULTS, CHANGES = "flower_classification.ipynb", "results.json", "changes.json"
+OF_PHOTOS = ("class_samples", "augmentation", "black_border")  # figures that show photos of the data set
+WITHHELD = "*(This figure shows photos of the data set, which are not in this repository: run the cell to see it.)*"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", help="folder of a finished run, or its name in work_dir; default: the newest")
+    parser.add_argument("--output", type=Path, default=Path("report/results"), help="default: %(default)s")
+
+
+def run(options: argparse.Namespace) -> int:
+    from helpers.common.errors import RunError
+    from helpers.common.files import read_bytes, write_atomically
+    from helpers.runs.finished import read_run
+    from helpers.runs.results import verify_checksums
+    from helpers.runs.table import find_run
+
+    folder = find_run(options.run)
+    finished = read_run(folder)
+    if edited := verify_checksums(folder, finished.results):
+        raise RunError(f"{edited[0]}. Only what a run wrote itself is published: run it again")
+    if Path(finished.results["dataset"]).is_absolute():
+        raise RunError(
+            f"{folder} names a folder of this machine, {finished.results['dataset']}: run it with -p dataset and a "
+            "path relative to the project"
+        )
+    output = options.output / folder.name
+    output.mkdir(parents=True, exist_ok=True)
+    optional = [CHANGES] if (folder / CHANGES).is_file() else []
+    for name in (*NUMBERS, *optional, RESULTS):
+        write_atomically(output / name, read_bytes(folder / name))
+    if (folder / NOTEBOOK).is_file():
+        write_notebook(folder / NOTEBOOK, output / NOTEBOOK)
+    print(output)
+    return 0
+
+
+def write_notebook(source: Path, target: Path) -> None:
+    """Copy an executed notebook without pictures of photos, and without what papermill says of this machine."""
+    import nbformat
+
+    from helpers.common.files import write_atomically
+
+    notebook = nbformat.read(source, as_version=4)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        cell.metadata.pop("papermill", None)
+        if any(f'save_figure(figure, "{name}")' in cell.source for name in OF_PHOTOS):
+            cell.outputs = [_withheld(each) for each in cell.outputs]
+        if "outputs" in cell:  # warnings name files of this machine
+            cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]
+    write_atomically(target, (nbformat.writes(notebook) + "\n").encode())
+
+
+def _withheld(output: Any) -> Any:
+    """Return a line of text in the place of a picture; other outputs as they are."""
+    import nbformat
+
+    pictured = any(kind.startswith("image/") for kind in output.get("data", {}))
+    return nbformat.v4.new_output("display_data", {"text/markdown": WITHHELD}) if pictured else output
