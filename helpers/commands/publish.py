@@ -56,6 +56,7 @@ def write_notebook(source: Path, target: Path) -> None:
     notebook.metadata.pop("papermill", None)
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
+        cell.source = cell.source.rstrip()
         if any(f'save_figure(figure, "{name}")' in cell.source for name in OF_PHOTOS):
             cell.outputs = [_withheld(each) for each in cell.outputs]
         if "outputs" in cell:  # warnings name files of this machine
