@@ -20,6 +20,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "less hue jitter": {"hue": 0.03},
     "random erasing": {"random_erasing": 0.25},
     "TrivialAugment": {"auto_augment": "trivial"},
+    "AutoAugment": {"auto_augment": "imagenet"},
     "MixUp": {"mixup": 0.2},
     "CutMix": {"cutmix": 1.0},
     "label smoothing": {"label_smoothing": 0.1},
