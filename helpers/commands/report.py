@@ -14,6 +14,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--output", type=Path, help="the PDF to write; default: report.pdf in the run's folder")
     parser.add_argument("--author", help="name on the title page")
     parser.add_argument("--email", help="e-mail address on the title page")
+    parser.add_argument("--student-id", help="the author's number at the school")
+    parser.add_argument("--school", help="school on the title page")
     parser.add_argument("--course", help="course on the title page")
     parser.add_argument(
         "--comparison",
@@ -34,7 +36,11 @@ def run(options: argparse.Namespace) -> int:
 
     root = project_root(Path(__file__).parent)
     comparison = options.comparison or committed_comparison(read_run(options.run), root)
-    names = {name: value for name in ("author", "email", "course") if (value := getattr(options, name)) is not None}
+    names = {
+        name: value
+        for name in ("author", "email", "student_id", "school", "course")
+        if (value := getattr(options, name)) is not None
+    }
     output = options.output or inside(options.run, "report.pdf")
     report = build(options.run, output, comparison=comparison, force=options.force, **names)
     print(f"{report.path}: {report.main_pages} pages of text, {report.pages} with references")

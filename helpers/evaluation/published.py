@@ -25,6 +25,7 @@ PAPER = {  # the published log, in the names of results.json; its machine is not
     "last_val_loss": 0.1008,
     "training_seconds": 13 * 60 + 33,
 }
+PAPER_RIPPLES = (8, 13)  # first and last epoch in which it discusses ripples of the validation loss
 PAPER_ACCURACY, PAPER_PHOTOS = PAPER["best_val_accuracy"], PAPER["photos"]
 FAMILIES = (  # torchvision's names as a pattern, the name in print, the key
     (r"resnet(\d+)", r"ResNet-\1", "he2016"),

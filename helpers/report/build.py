@@ -14,7 +14,7 @@ import typst
 
 from helpers.common import files
 from helpers.common.errors import RunError
-from helpers.report.comparison import read_comparison
+from helpers.report.comparison import read_comparison, read_directions
 from helpers.report.facts import Facts
 from helpers.report.figures import draw_figures
 from helpers.report.integrity import check_integrity
@@ -42,6 +42,8 @@ def build(
     output: Path,
     author: str = "",
     email: str = "",
+    student_id: str = "",
+    school: str = "",
     course: str = COURSE,
     comparison: Path | None = None,
     force: bool = False,
@@ -61,7 +63,8 @@ def build(
     with damage_named(folder):
         figures = draw_figures(facts)
     try:
-        with typesetter(content | {"author": author, "email": email, "course": course}, figures) as compiler:
+        by = {"author": author, "email": email, "student_id": student_id, "school": school, "course": course}
+        with typesetter(content | by, figures) as compiler:
             pdf = compiler.compile(format="pdf")
             main_pages = compiler.query("<main-text>", field="value", one=True)
             pages = compiler.query("<last>", field="value", one=True)
@@ -81,7 +84,7 @@ def compose(folder: Path, comparison: Path | None = None, force: bool = False) -
     rows = read_comparison(comparison, run) if comparison else ()
     with damage_named(folder):
         changed = check_integrity(run, force)
-        facts = Facts(run, rows)
+        facts = Facts(run, rows, read_directions(comparison) if comparison else {})
         content = story(facts) | {
             "notice": " · ".join(filter(None, [changed, DEMO * facts.demo])),
             "source": f"run {facts.results['run']}",

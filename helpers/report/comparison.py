@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from helpers.common.errors import ParameterError
-from helpers.common.text import spelled
+from helpers.common.text import listed, spelled
 from helpers.comparison.results import Results, Row, read_photos, read_rows
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, decide, verdict
 from helpers.evaluation.published import written_name
@@ -15,6 +15,11 @@ from helpers.report.markup import Block, heading, literal, paragraph, table
 from helpers.runs.finished import FinishedRun
 
 SHOWN = 10  # recipes in the table
+DIRECTIONS = (  # of further work, by the names of the comparison's changes
+    *("AutoAugment", "TrivialAugment", "MixUp", "CutMix", "label smoothing", "distillation from fast"),
+    *("cosine", "weight EMA", "first stages frozen"),
+)
+BACKBONES = ("resnet50", "densenet121")
 ALWAYS = ("published", "fast", "best")  # shown if the comparison has them
 
 
@@ -45,14 +50,47 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
     try:
         chosen = Results(read_rows(path), photos).main_of(run.results["backbone"])
         ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "published"))
-        judged = {name: decide(chosen.photos, "published", name)[0] for name in chosen.with_photos}  # by folds as well
-        verdicts = [judged.get(row["recipe"], verdict(row)) for row in ranked]
+        judged = {name: decide(chosen.photos, "published", name) for name in chosen.with_photos}  # by folds as well
+        verdicts = [judged[row["recipe"]][0] if row["recipe"] in judged else verdict(row) for row in ranked]
     except (AttributeError, KeyError, TypeError) as error:
         raise ParameterError(f"{path} is damaged ({error!r}): run python -m helpers compare again") from error
     if not ranked:
         raise ParameterError(f"{path} compares nothing with the published recipe: run compare without --shares")
-    rows = [row | {"verdict": said, "by_folds": bool(judged)} for row, said in zip(ranked, verdicts, strict=True)]
+    folds = [list(judged[row["recipe"]][2][1:]) if row["recipe"] in judged else [] for row in ranked]
+    rows = [row | {"verdict": v, "by_folds": ends} for row, v, ends in zip(ranked, verdicts, folds, strict=True)]
     return tuple(literal(rows))
+
+
+def read_directions(path: Path) -> dict[str, Row | None]:
+    """Find what of further work was measured: the row of a single change, or of a backbone; None if it was not."""
+    results = Results(read_rows(path))
+    changes = {row["recipe"].removeprefix("published + "): row for row in results.largest.single_changes}
+    backbones = {row["backbone"]: row for each in results.comparisons for row in each.rows}
+    found = {name: changes.get(name) for name in DIRECTIONS}
+    return literal(found | {written_name(name): backbones.get(name) for name in BACKBONES})
+
+
+def further_work(facts: Facts) -> list[Block]:
+    """Say what of the directions of further work was measured, and with which result; nothing without a comparison."""
+    measured = [row for row in facts.directions.values() if row]
+    if not facts.directions:
+        return []
+    rest = [name for name, row in facts.directions.items() if not row]
+    missing = f"Not measured: {listed(rest)}." if rest else ""
+    if not measured:
+        return [heading("Further work"), paragraph(missing)]
+    first = measured[0]
+    caption = (
+        f"Further work, measured as single changes of the published recipe: {written_name(first['backbone'])}, "
+        f"{first['photos']:,} photos, {first['folds']} folds, {first['image_size']} px, at most {first['epochs']} "
+        "epochs; difference in points with 95 % bootstrap intervals, not corrected for their number."
+    )
+    rows = [(name, _estimate(row, "difference", "+.2f"), verdict(row)) for name, row in facts.directions.items() if row]
+    return [
+        heading("Further work"),
+        paragraph(f"<tab-further> lists what was measured at a fraction of the cost. {missing}"),
+        table("tab-further", caption, ("change", "difference", "verdict"), rows),
+    ]
 
 
 def comparison(facts: Facts) -> list[Block]:
@@ -87,6 +125,9 @@ def in_brief(facts: Facts) -> str:
     if best["verdict"] != BETTER:
         return f"{where}, no other recipe (of {n}) is measurably better than the published one."
     gain = _estimate(best, "difference", ".2f", before=" points over the published one (95 % interval ")
+    if best["by_folds"]:
+        low, high = (100 * end for end in best["by_folds"])
+        gain = gain.removesuffix(")") + f" by bootstrap over scenes, {low:.2f} to {high:.2f} by t over folds)"
     overestimated = f"; as it is the best of {n}, the gain is probably overestimated" if len(others) > 1 else ""
     return f"{where}, the recipe “{best['recipe']}” gains {gain}{overestimated}."
 

@@ -1,8 +1,9 @@
 """What the report's sentences ask of a run: its numbers, the network's name and size, photos per class."""
 
+import json
 import re
 from collections import Counter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 from helpers.common.errors import RunError
 from helpers.common.text import spelled
@@ -14,6 +15,7 @@ from helpers.models import count_parameters, describe_head, original_head
 from helpers.models.build import build_model
 from helpers.report.markup import literal
 from helpers.runs.finished import FinishedRun
+from helpers.runs.run import project_root
 
 
 class Facts:
@@ -24,8 +26,11 @@ class Facts:
         WeightsError: torchvision does not know the backbone.
     """
 
-    def __init__(self, run: FinishedRun, comparison: tuple[Row, ...] = ()) -> None:
+    def __init__(
+        self, run: FinishedRun, comparison: tuple[Row, ...] = (), directions: dict[str, Row | None] | None = None
+    ) -> None:
         self.run, self.recipe, self.comparison = run, run.recipe, comparison
+        self.directions = directions or {}  # of further work: the row that measured it, if any
         self.results, self.environment = literal(run.results), literal(run.environment)
         self.changes: dict[str, str] = literal(run.changes)  # what the notebook's cells changed by hand, by part
         r, model = self.results, build_model(run.recipe, len(run.results["classes"]), weights="none")
@@ -33,13 +38,14 @@ class Facts:
         self.flowers = are_the_flowers(r["classes"])  # the assignment's five
         self.backbone, self.paper = name_and_paper(r["backbone"])
         self.parameters, self.trained_parameters = count_parameters(model)
-        self.heads = original_head(run.recipe.backbone), describe_head(model)  # before and after, in words
+        self.heads = original_head(run.recipe.backbone), self.changes.get("head", describe_head(model))  # in words
         self.pretrained = r["weights"] != "none"
         # The weights' file; empty if torchvision brought them. ImageNet's are torchvision's, or named so.
         self.weights_file = "" if r["weights"] in ("none", "imagenet") else file_name(r["weights"])
         torchvisions = rf"{re.escape(r['backbone'])}-[0-9a-f]{{8}}\.pth|.*imagenet.*"
         self.imagenet = r["weights"] == "imagenet" or bool(re.fullmatch(torchvisions, self.weights_file.lower()))
         self.split = self._split()  # photos per class for training (``train``) and validation (``val``)
+        self.origin = _origin(run.environment["data_fingerprint"])
         self.train_photos = self.split["train"].total()
         self.last_epochs = f"last {spelled(min(5, r['epochs']))} epochs"  # what ``last_five_mean`` averages over
         self.best = with_interval(r["best_val_accuracy"], r["val_photos"], "95 % interval ")
@@ -57,6 +63,13 @@ class Facts:
                 f"{path} has {train} training and {val} validation photos, results.json {results}: run again"
             )
         return sides
+
+
+def _origin(fingerprint: str) -> str:
+    """Return a sentence on the photos that the project's own results were measured on; empty for any other photos."""
+    path = project_root(Path(__file__).parent) / "report" / "results" / "dataset.json"
+    dataset = json.loads(path.read_text(encoding="utf-8"))
+    return dataset["origin"] if dataset["data_fingerprint"] == fingerprint else ""
 
 
 def file_name(path: str) -> str:

@@ -66,6 +66,11 @@ def equation(name: str) -> Block:
     return {"kind": "equation", "name": name}
 
 
+def listing(label: str, caption: str, lines: Sequence[str]) -> Block:
+    """Show lines of code or of a log as they are."""
+    return {"kind": "listing", "label": label, "caption": pieces(caption), "lines": list(lines)}
+
+
 def table(label: str, caption: str, header: Row, rows: Sequence[Row], left=1, total=False, wide=False) -> Block:
     """Set rows of text under a header.
 

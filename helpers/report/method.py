@@ -1,10 +1,14 @@
 """The report's method: what the recipe did, each setting told only if it was used."""
 
+import re
+import textwrap
+
 from helpers.common.text import counted, listed, scientific, spelled
+from helpers.data.augmentation import train_transform, val_transform
 from helpers.plots.photos import filled_share
 from helpers.recipe import Recipe
 from helpers.report.facts import Facts
-from helpers.report.markup import Block, equation, figure, heading, paragraph
+from helpers.report.markup import Block, equation, figure, heading, listing, paragraph
 from helpers.report.tables import augmentation_methods, recipe_table
 
 AUGMENTATION = {  # setting: the sentence that tells it
@@ -45,6 +49,8 @@ SGD = {
     "momentum": "stochastic gradient descent with momentum [sutskever2013],",
     "plain": "stochastic gradient descent,",
 }
+USUAL_ARGUMENTS = re.compile(r",? ?(interpolation|expand|fill|inplace|ratio|antialias)=(\([^)]*\)|[^,)]*)")
+WIDTH = 58  # characters of a line of a listing
 SMALL = (320, 240)  # px: a common size of photos on the web, as an example
 
 
@@ -61,6 +67,7 @@ def method(facts: Facts) -> list[Block]:
         ),
         *_as_trained(facts, "train_transform", _augmentation(r)),
         *_as_trained(facts, "val_transform", []),
+        *_transforms(facts),
         heading("Network"),
         _network(facts),
         *_as_trained(facts, "head", []),
@@ -118,6 +125,21 @@ def _augmentation(r: Recipe) -> list[Block]:
     ]
 
 
+def _transforms(facts: Facts) -> list[Block]:
+    """List the transforms that the recipe made, as torchvision prints them; not those changed by hand."""
+    made = {"training": ("train_transform", train_transform), "validation": ("val_transform", val_transform)}
+    kept = {name: make(facts.recipe) for name, (part, make) in made.items() if part not in facts.changes}
+    lines = []
+    for name, transform in kept.items():
+        lines.append(f"# {name}")
+        for each in transform.transforms:
+            lines += textwrap.wrap(USUAL_ARGUMENTS.sub("", str(each)), WIDTH, subsequent_indent="    ")
+    caption = (
+        f"Transforms of {listed(list(kept))} photos, as torchvision [torchvision2016] prints them, without details."
+    )
+    return [listing("lst-transforms", caption, lines)] if kept else []
+
+
 def _network(facts: Facts) -> Block:
     total, trained, (before, after) = facts.parameters, facts.trained_parameters, facts.heads
     start = "starts from random weights"
@@ -125,6 +147,11 @@ def _network(facts: Facts) -> Block:
         file = f" (file {facts.weights_file})" if facts.weights_file else ""
         start = f"starts from weights pretrained{' on ImageNet [deng2009]' if facts.imagenet else ''}{file}"
     part = f"All {total:,} parameters are" if trained == total else f"Of the {total:,} parameters, {trained:,} are"
+    if "head" in facts.changes:
+        return paragraph(
+            f"The backbone, {facts.backbone} [{facts.paper}], {start}. Its last layer is {before} in the original.",
+            *_told(facts.recipe, NETWORK),
+        )
     return paragraph(
         f"The backbone, {facts.backbone} [{facts.paper}], {start}. Its last layer ({before}) is replaced by dropout "
         f"[srivastava2014], which hides each feature with probability {facts.recipe.dropout:g}, and a new layer with "
@@ -172,14 +199,13 @@ def _schedule_and_selection(facts: Facts) -> Block:
     }[r.schedule]
     warmup = f" after a warm-up [goyal2017] of {counted(r.warmup_epochs, 'epoch')}" if r.warmup_epochs else ""
     first, highest, last = map(scientific, (rates[0], max(rates), rates[-1]))
-    mean = f"The mean of the {facts.last_epochs} is therefore given as well, with the interval of one such epoch."
+    mean = f"The mean of the {facts.last_epochs} is given as well, with the interval of one such epoch."
     course = "follows a schedule of its own" if "schedule" in facts.changes else course + warmup
     return paragraph(
         f"The learning rate {course}: it is {first} in the first of {len(rates)} epochs, at most {highest}, "
         f"and {last} in the last (<fig-curves>, right).",
         *_told(r, EVALUATION),
         "The weights of the epoch with the highest validation accuracy are kept (`best_model.pth`). Intervals are "
-        "Wilson's [wilson1927] at 95 % confidence. They account for the number of photos, but not for choosing the "
-        "epoch on these photos.",
+        "Wilson's [wilson1927] at 95 % confidence; they account for the number of photos.",
         {mean: len(rates) > 1},
     )

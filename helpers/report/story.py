@@ -65,12 +65,14 @@ def _abstract(facts: Facts) -> list[Any]:
         start = f"pretrained on {'ImageNet' if facts.imagenet else 'other photos'}"
     trained = facts.trained_parameters
     part = "all" if trained == facts.parameters else f"{trained:,} of"
+    replaced = f"The last layer is replaced, and {part} {facts.parameters:,} parameters are trained for"
+    if "head" in facts.changes:
+        replaced = "The last layer is replaced, and the network is trained for"
     names = f": {listed(classes)}" if sum(map(len, classes)) <= LISTED else ""
     chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, "
     drawn = "The photos are drawings: the result shows that the code works, but says nothing about real flowers."
     return paragraph(
-        f"We use {facts.backbone}, {start}, to classify {_task(facts)}{names}. The last layer is replaced, and "
-        f"{part} {facts.parameters:,} parameters are trained for "
+        f"We use {facts.backbone}, {start}, to classify {_task(facts)}{names}. {replaced} "
         f"{counted(r['epochs'], 'epoch')} on {counted(facts.train_photos, 'photo')}, which takes "
         f"{duration(r['training_seconds'])} ({facts.environment['device_name']}). The best epoch classifies "
         f"{r['best_val_correct']} of {r['val_photos']} validation photos correctly: {facts.best}.",
@@ -161,11 +163,12 @@ def _conclusion(facts: Facts) -> Block:
     if facts.demo:
         step = "The photos are drawings; the next step is to run the same notebook on real ones."
     elif poor_result(r):
-        step = "Before anything else is tried, the learning rate, the weights and the photos should be checked."
+        step = (
+            "The result is poor: before anything else is tried, the learning rate, the weights and the photos should "
+            "be checked."
+        )
     return paragraph(
         f"Trained on {counted(facts.train_photos, 'photo')}, {facts.backbone} classifies {facts.best} of the "
         f"{r['val_photos']} validation photos correctly in its best epoch{also}.",
-        poor_result(r),
         step,
-        in_brief(facts),
     )

@@ -1,23 +1,28 @@
-"""The report's tables: settings, photos per class, scores per class, the published result, confident mistakes."""
+"""The report's tables: settings, photos per class, scores per class, and the published result."""
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from helpers.common.text import listed, spelled
-from helpers.evaluation.mistakes import ClassifiedPhoto
 from helpers.evaluation.published import PAPER, result_rows
 from helpers.recipe import Recipe
 from helpers.report.facts import Facts, file_name
-from helpers.report.markup import Block, literal, table
+from helpers.report.markup import Block, table
 
 ROWS = 20  # classes in a table; of more, the rest is summed or left out
-MISTAKES = 6
 LONGEST = 22  # letters of a class name; the rest is cut
 BESIDE_TWO = 14  # letters of a class name that leave room for two intervals
 ASSUMED = ("dropout", "batch_size")  # the paper gives neither
 TOLD = ("seed", "precision", "deterministic")  # by the text
 USUAL = ("backbone", "weights", "frozen_backbone", "augmentation", "image_size", "dropout", "epochs", "batch_size")
 USUAL += ("optimizer", "lr", "momentum", "weight_decay", "schedule")
+SET_BY = {  # by the part of the training that a cell of the notebook can change
+    "head": ("dropout",),
+    "loss": ("label_smoothing", "class_weights"),
+    "optimizer": ("optimizer", "lr", "head_lr", "momentum", "nesterov", "weight_decay"),
+    "schedule": ("schedule", "lr_step", "lr_gamma", "warmup_epochs"),
+    "train_transform": ("augmentation", "image_size", *Recipe.names("augmentation")),
+    "val_transform": ("val_resize", "eval_image_size"),
+}
 
 
 def augmentation_methods(r: Recipe) -> dict[str, str]:
@@ -38,14 +43,18 @@ def augmentation_methods(r: Recipe) -> dict[str, str]:
 
 def recipe_table(facts: Facts) -> Block:
     """Compare the usual settings with the published recipe's, and all others that differ."""
-    rows, changed = [], 0
+    rows, changed, by_hand = [], 0, {name for part in facts.changes for name in SET_BY.get(part, ())}
     for name in Recipe.names("network", "training", "augmentation", "inference"):
         ours, published = (_plain(getattr(recipe, name)) for recipe in (facts.recipe, Recipe()))
         if name == "weights" and facts.imagenet:  # in a file, perhaps
             ours = published
+        if name in by_hand:
+            ours = "changed by hand"
         if name in USUAL or (ours != published and name not in TOLD):
             changed += ours != published
             label = name.replace("_", " ") + " *" * (ours != published)
+            if published in ("none", "no") and name not in USUAL:
+                published = "–"  # the paper does not mention it
             rows.append((label, ours, published + " (assumed)" * (name in ASSUMED)))
     caption = f"The recipe. Settings that differ from the published one (*): {spelled(changed)}."
     if facts.changes:
@@ -105,18 +114,8 @@ def published_table(facts: Facts) -> Block:
     if facts.recipe.label_smoothing:
         ours["last epoch: val. loss"] += " (smoothed)"
     rows = [(name, ours[name], theirs[name]) for name in ours]
-    caption = "This run and the published result; validation accuracies with 95 % intervals."
+    caption = "This run and the published one [course2025]; the 95 % intervals of both are computed here."
     return table("tab-published", caption, ("", "this run", "published"), rows)
-
-
-def mistakes_table(mistakes: Sequence[ClassifiedPhoto]) -> Block:
-    """Return the table of the most confident mistakes."""
-    rows = [
-        (short(PurePosixPath(name).stem, 28), short(label), short(predicted), f"{100 * probability:.1f}")
-        for _, name, label, predicted, probability, *_ in literal(mistakes[:MISTAKES])
-    ]
-    caption = "The most confident mistakes, with the probability of the predicted class in per cent."
-    return table("tab-mistakes", caption, ("photo", "true class", "predicted", "probability"), rows, left=3)
 
 
 def _score(value: float | None, interval: Sequence[float] | None = None) -> str:

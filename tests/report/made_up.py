@@ -15,7 +15,7 @@ from helpers.runs.results import analysis_numbers, summarize
 from tests.tiny import a_run
 
 FLOWERS = ("daisy", "dandelion", "rose", "sunflower", "tulip")
-AUTHOR = {"author": "A. U. Thor", "email": "a@b.c", "course": "ECE371"}
+AUTHOR = {"author": "A. U. Thor", "email": "a@b.c", "student_id": "S-1", "school": "A School", "course": "ECE371"}
 # For tests of words: drawing takes seconds.
 BLANK = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9"/></svg>'
 BLANKS = dict.fromkeys(("curves.svg", "rates.svg", "confusion.svg", "augmentation.svg"), BLANK)

@@ -3,8 +3,10 @@
 import pytest
 
 from helpers.recipe import Recipe
+from helpers.report import build
 from helpers.runs.changes import save_changes
 from tests.report.made_up import finished_run, printed, real, said_by
+from tests.report.test_tables import table_of
 
 
 def test_the_published_recipe(good_text):
@@ -67,7 +69,31 @@ def test_what_a_cell_changed_is_what_the_report_describes(tmp_path):
     assert "The learning rate follows a schedule of its own" in text
     for untrue in ("Nesterov momentum [", "cross-entropy, averaged", "augmented anew", "every 7 epochs: it is"):
         assert untrue not in text
+    rows = table_of(build.compose(run)[1], "tab-recipe")
+    changed = {"optimizer", "lr", "momentum", "weight decay", "schedule", "augmentation", "image size"}
+    assert {name.removesuffix(" *") for name, (ours, _) in rows.items() if ours == "changed by hand"} >= changed
+    assert rows["epochs"] == ["25", "25"]
+    assert "CenterCrop(size=(448, 448))" not in text
+    assert "Transforms of validation photos" in text
     assert "Changed by hand: optimizer, loss, train transform and schedule" in text
+
+
+def test_a_head_of_ones_own_is_not_described_as_the_recipes(tmp_path):
+    run = finished_run(tmp_path / "a", real())
+    save_changes(run, {"head": "fc: Sequential(Linear(512, 64), ReLU(), Linear(64, 5))"})
+    text = said_by(run)
+    assert "changed by hand: fc: Sequential(Linear(512, 64), ReLU(), Linear(64, 5))." in text
+    for untrue in ("is replaced by dropout", "11,179,077", "Linear(512 → 5)"):
+        assert untrue not in text
+
+
+def test_the_transforms_are_listed_as_torchvision_prints_them(good_content):
+    (lines,) = [b["lines"] for s in good_content["sections"] for b in s["blocks"] if b.get("label") == "lst-transforms"]
+    assert lines[:4] == ["# training", "RandomRotation(degrees=[-30.0, 30.0])", "CenterCrop(size=(448, 448))",
+                         "RandomHorizontalFlip(p=0.5)"]  # fmt: skip
+    assert lines[lines.index("# validation") + 1 :][:2] == ["Resize(size=[256])", "CenterCrop(size=(224, 224))"]
+    assert "Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])" in " ".join(map(str.strip, lines))
+    assert max(map(len, lines)) <= 58
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Every number in the text is one of the run's files, or follows from them: held against each committed run."""
 
+import itertools
 import json
 import math
 import re
@@ -12,8 +13,10 @@ import torch
 from torchvision import models
 
 from helpers.common.text import duration, scientific
-from helpers.evaluation.published import PAPER
+from helpers.data.augmentation import train_transform, val_transform
+from helpers.evaluation.published import PAPER, PAPER_RIPPLES
 from helpers.recipe import Recipe
+from helpers.runs.finished import read_run
 from tests.report.made_up import said_by
 
 RESULTS = Path(__file__).parents[2] / "report" / "results"
@@ -55,7 +58,7 @@ def known_numbers(folder):
     results, recipe, environment = (
         json.loads((folder / f"{name}.json").read_text()) for name in ("results", "recipe", "environment")
     )
-    known = Known(CONSTANTS)
+    known, settings = Known(CONSTANTS), read_run(folder).recipe
     known.learn([results, recipe, environment, PAPER, Recipe().to_dict()])
     history = [[float(v) for v in line.split(",")] for line in (folder / "history.csv").read_text().split()[1:]]
     known.learn([history, min(row[4] for row in history), len(history) - 1])
@@ -83,7 +86,24 @@ def known_numbers(folder):
     known.learn([int(number) for number in re.findall(r"\d+", results["backbone"] + PAPER["backbone"])])
     changed = sum(recipe[name] != value for name, value in Recipe().to_dict().items() if name in recipe)
     known.learn(list(range(13, changed)))  # settings that differ, where there are too many to be written in letters
+    known.learn([*PAPER_RIPPLES, (RESULTS / "dataset.json").read_text(), *by_learning_rate(history)])
+    known.learn(
+        [str(train_transform(settings)), str(val_transform(settings)), *divmod(round(results["training_seconds"]), 60)]
+    )
+    known.learn([f"{each:.6f}" for row in history for each in (row[1], row[5])])
+    low, high = wilson(history[-1][5], n)
+    known.learn([low, high, results.get("macro_f1", 0)])
     return known
+
+
+def by_learning_rate(history):
+    """Of the epochs of each learning rate, and of those of the paper's ripples: means, and mean steps of the loss."""
+    rates = sorted({f"{row[1]:.3g}" for row in history})
+    parts = [[row for row in history if f"{row[1]:.3g}" == rate] for rate in rates]
+    for part in [*parts, history[8:14], history]:
+        steps = [abs(b[4] - a[4]) for a, b in itertools.pairwise(part)]
+        yield from (sum(row[i] for row in part) / max(1, len(part)) for i in (2, 4, 5))
+        yield sum(steps) / max(1, len(steps))
 
 
 def parameter_counts(results, freeze_fraction):

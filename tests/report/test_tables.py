@@ -23,13 +23,13 @@ def test_dropout_and_batch_size_of_the_paper_are_assumed(good_content):
 def test_every_setting_that_differs_is_a_row_of_its_own(tmp_path):
     best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
     rows = table_of(build.compose(finished_run(tmp_path / "best", best))[1], "tab-recipe")
-    assert rows["freeze fraction *"] == ["0.6", "none"]
+    assert rows["freeze fraction *"] == ["0.6", "–"]
     assert rows["rotation *"] == ["none", "30"]
-    assert rows["eval image size *"] == ["256", "none"]
+    assert rows["eval image size *"] == ["256", "–"]
     assert rows["image size"] == ["224", "224"]
     assert rows["weights"] == ["imagenet", "imagenet"]
-    assert rows["clip norm *"] == ["5", "none"]
-    assert rows["test flip *"] == ["yes", "no"]
+    assert rows["clip norm *"] == ["5", "–"]
+    assert rows["test flip *"] == ["yes", "–"]
     assert rows["crop *"] == ["random resized", "center"]
     assert not {"seed", "precision", "work dir", "dataset"} & {name.removesuffix(" *") for name in rows}
 
