@@ -9,6 +9,9 @@ NOTEBOOKS := $(NOTEBOOK) notebooks/closer_look.ipynb notebooks/beyond_the_baseli
 PARAMS ?=
 DATA ?=
 RUN ?=
+SUB ?=
+ROSTER ?=
+OUT ?=
 QUICK ?=
 ARGS ?=
 
@@ -58,9 +61,9 @@ export: setup ## export a run's model, checked and timed: RUN=work_dir/<run>, DA
 runs: setup ## compare finished runs in a table and a figure (work_dir/runs.png); ARGS="--csv" or names of runs
 	@$(BIN)/python -m helpers runs $(ARGS)
 
-faults: setup ## kill and resume 200 trainings and notebooks, fuzz 20,000 inputs; under 30 minutes
+faults: setup ## kill and resume 200 trainings and notebooks, fuzz 20,000 inputs, grade 120 hand-ins
 	FUZZ=20000 $(BIN)/python -m pytest -q tests/faults tests/training/test_checkpointing.py tests/training/test_monitor.py \
-		tests/data/test_decode.py tests/data/sources/test_archives.py
+		tests/data/test_decode.py tests/data/sources/test_archives.py tests/teaching/test_checks.py
 	$(BIN)/python -m tests.faults.kills --kills 200 --notebooks 12
 
 audit: setup ## check the pinned packages against known vulnerabilities (asks a server)
@@ -79,10 +82,12 @@ release: setup ## write the blank assignment for students into OUT=folder
 check: setup ## check a hand-in before the deadline: SUB=main.py or a notebook
 	@$(BIN)/python -m teaching check "$(SUB)" $(ARGS)
 
-grade: setup ## grade a folder of hand-ins section by section: SUB=folder; use a container for strangers' code
-	@$(BIN)/python -m teaching grade "$(SUB)" $(ARGS)
+grade: setup ## grade a folder of hand-ins: SUB=folder ROSTER=roster.csv; use a container for strangers' code
+	@test -n "$(SUB)" || { echo "Name the folder of hand-ins: make grade SUB=hand-ins ROSTER=roster.csv"; exit 1; }
+	@$(BIN)/python -m teaching grade "$(SUB)" $(if $(ROSTER),--roster "$(ROSTER)") $(ARGS)
 
 submit: setup ## bundle a finished run as a hand-in: RUN=work_dir/<run> ARGS='--student ID --name "…"'
+	@test -n "$(RUN)" || { echo "Name a finished run: make submit RUN=work_dir/demo-mobilenet_v2"; exit 1; }
 	@$(BIN)/python -m teaching submit "$(RUN)" $(ARGS)
 
 # Progress bars are text; tqdm would warn of it in every notebook.

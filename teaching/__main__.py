@@ -31,7 +31,7 @@ def _parser() -> argparse.ArgumentParser:
     each.add_argument("folder", type=Path)
     each.add_argument("--roster", type=Path, help="a CSV file with the columns id and name")
     each.add_argument("--output", type=Path, default=Path("work_dir/grades"), help="default: work_dir/grades")
-    each.add_argument("--workers", type=int, default=2, help="hand-ins that are checked at the same time")
+    each.add_argument("--workers", type=_positive, default=2, help="hand-ins that are checked at the same time")
     each.add_argument("--seconds", type=float, default=60.0, help="that a section may take")
     each = commands.add_parser("submit", help="bundle a finished run as a hand-in")
     each.add_argument("run", type=Path)
@@ -39,6 +39,13 @@ def _parser() -> argparse.ArgumentParser:
     each.add_argument("--name", default="", help="the student's name")
     each.add_argument("--output", type=Path, help="the folder to make; default: Ex2 in the run's folder")
     return parser
+
+
+def _positive(text: str) -> int:
+    """Raises ``ValueError``, which argparse reports."""
+    if (number := int(text)) < 1:
+        raise ValueError
+    return number
 
 
 def _release(options: argparse.Namespace) -> int:

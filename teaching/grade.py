@@ -7,7 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from helpers.common.files import csv_text, write_atomically, write_json
+from helpers.common.errors import UserError
+from helpers.common.files import csv_text, make_folder, write_atomically, write_json
+from helpers.common.text import printable
 from teaching.checks.command import POINTS
 from teaching.checks.sandbox import SECONDS, Report, check
 from teaching.checks.sections import SECTIONS
@@ -47,7 +49,7 @@ def grade(
         UserError: the folder or the roster cannot be used.
     """
     hand_ins = find_hand_ins(folder, read_roster(roster) if roster else [])
-    output.mkdir(parents=True, exist_ok=True)
+    make_folder(output, "name another folder with --output", UserError)
     with ThreadPoolExecutor(workers) as pool:
         grades = []
         for each in pool.map(lambda hand_in: Grade(hand_in, _checked(hand_in, seconds)), hand_ins):
@@ -76,7 +78,7 @@ def table(grades: list[Grade]) -> list[list[Any]]:
     for each in grades:
         points = [section.points * (section.number in each.report.passed) for section in SECTIONS]
         row = [each.student.number, each.student.name, each.hand_in.file, *points, sum(points), POINTS]
-        rows.append([*row, "; ".join(each.report.attempts), " ".join(each.warnings)])
+        rows.append([*row, "; ".join(each.report.attempts), printable(" ".join(each.warnings))])
     return rows
 
 
@@ -86,11 +88,12 @@ def gradescope(each: Grade) -> dict[str, Any]:
     for section in SECTIONS:
         part = each.report.sections[section.number]
         right = bool(part["passed"])
-        output = part["seen"] if right else f"{part['seen']}\nExpected: {section.expected}\nHint: {section.hint}"
+        seen = printable(part["seen"])
+        output = seen if right else f"{seen}\nExpected: {section.expected}\nHint: {section.hint}"
         test = {"number": str(section.number), "name": section.title, "score": section.points * right}
         test |= {"max_score": section.points, "status": "passed" if right else "failed"}
         tests.append(test | {"output": output, "output_format": "text", "visibility": "visible"})
-    warnings = "\n".join(f"Warning: {text}" for text in each.warnings)
+    warnings = "\n".join(f"Warning: {printable(text)}" for text in each.warnings)
     return {"score": each.report.points, "output": warnings, "output_format": "text", "tests": tests}
 
 

@@ -4,6 +4,7 @@ import csv
 import io
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -11,11 +12,12 @@ from pathlib import Path, PurePosixPath
 from helpers.common import tensors
 from helpers.common.errors import UserError
 from helpers.common.files import read_bytes
+from helpers.common.text import printable
 from teaching.checks.blocks import read_script
 from teaching.checks.sections import SECTIONS
 
 KINDS = (".py", ".ipynb")
-CODE_BYTES, LARGE, ARCHIVE_ENTRIES = 5 << 20, 100 << 20, 10_000
+CODE_BYTES, ALL_CODE_BYTES, LARGE, ARCHIVE_ENTRIES = 5 << 20, 50 << 20, 100 << 20, 10_000
 LOGS = (".txt", ".log", ".out", ".ipynb")
 TRAP = re.compile(r"val\w*[^\n]{0,40}\b(?:0\.79(?:99|82)|0\.80(?:00|18)|79\.99|80\.00)")  # of 570, 456 right
 
@@ -42,7 +44,7 @@ def read_roster(path: Path) -> list[Student]:
     """Read a CSV file with a heading; columns for number and name are recognized in English and Chinese.
 
     Raises:
-        UserError: it cannot be read, or has no column of numbers.
+        UserError: it cannot be read, has no column of numbers, or has a number twice.
     """
     try:
         content = read_bytes(path)
@@ -60,7 +62,15 @@ def read_roster(path: Path) -> list[Student]:
     name = _column(rows, "name", "姓名")
     if not number:
         raise UserError(f"{path} has no column of student numbers: its first line should be id,name")
-    return [Student(str(row[number]).strip(), str(row.get(name) or "").strip()) for row in rows if row[number]]
+    students = [Student(_plain(row[number]), _plain(row.get(name))) for row in rows if _plain(row[number])]
+    twice = [each for each, count in Counter(student.number for student in students).items() if count > 1]
+    if twice:
+        raise UserError(f"{path} has the number {twice[0]} twice: each student needs a number of their own")
+    return students
+
+
+def _plain(cell: str | None) -> str:
+    return printable((cell or "").strip())
 
 
 def _column(rows: list[dict], *words: str) -> str:
@@ -77,7 +87,8 @@ def find_hand_ins(folder: Path, roster: list[Student]) -> list[HandIn]:
     """
     if not folder.is_dir():
         raise UserError(f"{folder} is no folder: name the folder of all hand-ins, as in make grade SUB=hand-ins")
-    entries = [path for path in sorted(folder.iterdir()) if not path.name.startswith((".", "__"))]
+    entries = [path for path in sorted(folder.iterdir()) if not path.is_symlink()]
+    entries = [path for path in entries if not path.name.startswith((".", "__"))]
     entries = [path for path in entries if path.is_dir() or path.suffix.lower() in (*KINDS, ".zip")]
     if not entries:
         raise UserError(f"{folder} holds no hand-in: a folder, script, notebook or zip file per student")
@@ -86,7 +97,7 @@ def find_hand_ins(folder: Path, roster: list[Student]) -> list[HandIn]:
     for student in roster:
         own = [path for path in entries if owners[path] is student]
         found.append(_collected(student, own) if own else HandIn(student))
-    return found + [_collected(Student(path.name), [path]) for path in entries if owners[path] is None]
+    return found + [_collected(Student(printable(path.name)), [path]) for path in entries if owners[path] is None]
 
 
 def _owner(name: str, roster: list[Student]) -> Student | None:
@@ -102,11 +113,13 @@ def _owner(name: str, roster: list[Student]) -> Student | None:
 
 def _collected(student: Student, paths: list[Path]) -> HandIn:
     """Choose the script to grade from everything that a student handed in."""
-    hand_in, candidates = HandIn(student), []
-    for path in paths:
-        for name, read in _files(path, hand_in.warnings):
-            if PurePosixPath(name).suffix.lower() in KINDS:
-                candidates.append((name, read()))
+    hand_in, candidates, size = HandIn(student), [], 0
+    for name, content in (each for path in paths for each in _scripts(path, hand_in.warnings)):
+        size += len(content)
+        if size > ALL_CODE_BYTES:
+            hand_in.warnings.append(f"There are more than {ALL_CODE_BYTES >> 20} MB of scripts; the rest was not read.")
+            break
+        candidates.append((name, content))
     rated = sorted(((_rating(*each), each) for each in candidates), key=lambda each: each[0], reverse=True)
     if not rated:
         hand_in.warnings.append("There is no script and no notebook.")
@@ -132,42 +145,46 @@ def _rating(name: str, content: bytes) -> tuple[int, tuple]:
     return min(answered, len(SECTIONS)), tie
 
 
-def _files(path: Path, warnings: list[str]) -> Iterator[tuple[str, callable]]:
-    """Yield name and reader of each file of a hand-in, those in zip files too; links are not followed."""
+def _scripts(path: Path, warnings: list[str]) -> Iterator[tuple[str, bytes]]:
+    """Yield name and content of each script of a hand-in, those in zip files too; links are not followed."""
     for each in [path] if path.is_file() else sorted(path.rglob("*")):
-        inner = str(each.relative_to(path.parent))
+        inner, kind = printable(str(each.relative_to(path.parent))), each.suffix.lower()
         if each.is_symlink() or not each.is_file() or "__MACOSX" in inner or each.name.startswith("._"):
             continue
         if each.stat().st_size > LARGE:
             warnings.append(f"{inner} is larger than 100 MB.")
-        if each.suffix.lower() == ".zip":
+        if kind == ".zip":
             yield from _zipped(each, inner, warnings)
-            continue
-        if each.suffix.lower() == ".pth":
+        elif kind == ".pth":
             warnings += _about_weights(each, inner)
-        if each.suffix.lower() in LOGS and each.stat().st_size < CODE_BYTES:
-            warnings += _about_log(read_bytes(each), inner)
-        if each.stat().st_size < CODE_BYTES:
-            yield inner, lambda each=each: read_bytes(each)
+        elif kind in (*KINDS, *LOGS) and each.stat().st_size < CODE_BYTES:
+            try:
+                content = read_bytes(each)
+            except OSError as error:
+                warnings.append(f"{inner} cannot be read ({error.strerror}).")
+                continue
+            warnings += _about_log(content, inner) if kind in LOGS else []
+            if kind in KINDS:
+                yield inner, content
 
 
-def _zipped(path: Path, name: str, warnings: list[str]) -> Iterator[tuple[str, callable]]:
+def _zipped(path: Path, name: str, warnings: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yield the scripts in a zip file. Nothing is unpacked to disk."""
     try:
         archive = zipfile.ZipFile(path)
-        entries = archive.infolist()[:ARCHIVE_ENTRIES]
-    except (OSError, zipfile.BadZipFile):
+    except (OSError, ValueError, zipfile.BadZipFile, NotImplementedError):
         warnings.append(f"{name} cannot be opened.")
         return
-    for entry in entries:
-        small = entry.file_size < CODE_BYTES and not entry.is_dir() and "__MACOSX" not in entry.filename
-        if small and PurePosixPath(entry.filename).suffix.lower() in KINDS:
-            try:
-                content = archive.open(entry).read(CODE_BYTES)
-            except Exception as error:  # encrypted, damaged, an unknown compression
-                warnings.append(f"{name}/{entry.filename} cannot be unpacked ({type(error).__name__}).")
+    with archive:
+        for entry in archive.infolist()[:ARCHIVE_ENTRIES]:
+            inner = printable(f"{name}/{entry.filename}")
+            if PurePosixPath(entry.filename).suffix.lower() not in KINDS or "__MACOSX" in inner:
                 continue
-            yield f"{name}/{entry.filename}", lambda content=content: content
+            try:
+                if entry.file_size < CODE_BYTES and not entry.is_dir():
+                    yield inner, archive.read(entry)
+            except Exception as error:  # encrypted, damaged, an unknown compression
+                warnings.append(f"{inner} cannot be unpacked ({type(error).__name__}).")
 
 
 def _about_weights(path: Path, name: str) -> list[str]:

@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 
 from helpers.common.errors import UserError
-from helpers.common.files import write_atomically
+from helpers.common.files import make_folder, write_atomically
 from teaching.checks.blocks import read_file
 from teaching.checks.program import names_bound, names_read
 from teaching.checks.sections import SECTIONS
@@ -41,11 +41,11 @@ def release(folder: Path) -> list[Path]:
     """Write the assignment into a new or empty folder; returns the files.
 
     Raises:
-        UserError: the folder holds something.
+        UserError: the folder holds something, or cannot be written.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UserError(f"{folder} is not empty: name a new folder, as in make release OUT=assignment")
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "name another one, as in make release OUT=assignment", UserError)
     script = blank_script()
     contents = {
         "main.py": script.encode(),

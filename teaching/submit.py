@@ -13,6 +13,7 @@ from torchvision import models
 
 from helpers.common import tensors
 from helpers.common.errors import RunError, UserError
+from helpers.common.text import printable
 from helpers.evaluation.published import are_the_flowers
 from helpers.recipe import DEFAULTS, Recipe
 from helpers.report.build import LIMIT, build
@@ -119,7 +120,7 @@ def script_of(recipe: Recipe, run: Path) -> str:
     if foreign:
         raise SubmissionError(
             f"{run} was trained with settings that the assignment's script does not have ({', '.join(foreign)}): "
-            "hand in a run of the preset seed or demo"
+            "hand in a run of the preset published or demo"
         )
     weights = {"imagenet": "DEFAULT", "none": None}.get(recipe.weights, Path(recipe.weights).name)
     values = {constant: getattr(recipe, name) for name, constant in WRITTEN.items()} | {"WEIGHTS": weights}
@@ -175,7 +176,7 @@ def _plain_name(name: str, plain: nn.Module) -> str:
 def readme(run: FinishedRun, facts: ModelFacts, student: str, name: str) -> str:
     """Return the hand-in's README."""
     results = run.results
-    return f"""# Assignment 1: {name} ({student})
+    return f"""# Assignment 1: {printable(name)} ({student})
 
 - `main.py`: the script, with the settings of the run `{results["run"]}`. `python main.py` trains on `flower_dataset/`.
 - `work_dir/best_model.pth`: the weights of epoch {facts.epoch}, as a plain state dict in torchvision's names:

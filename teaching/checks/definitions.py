@@ -174,7 +174,7 @@ def judge_optimizer(model: nn.Module, values: dict[str, Any]) -> str:
         for optimizer in optimizers:
             optimizer.step(*([lambda: torch.tensor(0.0)] if isinstance(optimizer, torch.optim.LBFGS) else []))
     except Exception as error:
-        raise Failure(f"optimizer.step() fails: {explained(error)}") from error
+        raise Failure(f"a step of the optimizer fails: {explained(error)}") from error
     rises = [bool((p.detach() - old).mean() >= 0) for p, old in zip(trainable, before, strict=True)]
     wrong = sum(rises)
     require(not wrong, f"a step moves {wrong} of {len(trainable)} parameters uphill or not at all")

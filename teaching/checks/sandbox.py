@@ -57,7 +57,7 @@ def check(
         passed: sections that are known to be right. The program of sections 5 and 6 runs with these alone.
         seconds: that a section may take.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).resolve().parent  # a notebook names check.py by a relative path
     levels = __package__.count(".") + 1
     request = {"name": name, "content": content.decode("latin-1")}
     request |= {"sections": list(sections), "passed": list(passed)}
