@@ -12,7 +12,7 @@ from helpers.common.text import did_you_mean
 from helpers.models.depthwise import ease_depthwise
 from helpers.models.freezing import freeze
 from helpers.models.head import describe_head, find_head, head_module, replace_head
-from helpers.models.weights import head_as_ours, imagenet_weights, load_into, read_weights
+from helpers.models.weights import head_as_ours, imagenet_weights, load_into, match_names, read_weights
 from helpers.recipe import Recipe
 
 # These two come with auxiliary classifiers, which fine-tuning does without. Their ImageNet weights expect differently
@@ -52,7 +52,7 @@ def build_backbone(name: str, weights: str = "imagenet", seed: int = 0) -> nn.Mo
     elif weights != "none":
         state, source = read_weights(Path(weights)), f"weights = {weights!r}"
         head, layer = find_head(model)
-        state = head_as_ours(state, model)
+        state = head_as_ours(match_names(state, model), model)
         own_head = state.get(f"{head}.1.weight")  # as replace_head names it
         if own_head is not None and own_head.shape[1:] == layer.weight.shape[1:]:
             replace_head(model, len(own_head), dropout=0.0)
