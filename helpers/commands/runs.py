@@ -34,8 +34,14 @@ def run(options: argparse.Namespace) -> int:
     table = load_run_table(run_folders(work_dir, options.runs))
     if not table.rows:
         raise RunError("\n".join([f"{work_dir}: no finished run to compare (make run makes one)", *table.notes]))
-    figure = Path(options.figure) if options.figure else default / "runs.png"
-    save_figure(figure, compare_runs(table.rows))
     print(format_json(table) if options.json else format_csv(table).rstrip() if options.csv else format_text(table))
+    figure = Path(options.figure) if options.figure else default / "runs.png"
+    try:
+        save_figure(figure, compare_runs(table.rows), "name another file with --figure")
+    except RunError as error:
+        if options.figure:
+            raise
+        print(f"no figure: {error}", file=sys.stderr)  # the project may be read-only
+        return 0
     print(f"figure: {os.path.relpath(figure)}", file=sys.stderr)
     return 0

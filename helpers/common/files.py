@@ -188,9 +188,9 @@ def figure_bytes(figure: Figure, kind: str = "png", dpi: int = 120) -> bytes:
     return content.getvalue()
 
 
-def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure in the format of the path's suffix; make its folder if need be."""
-    make_folder(path.parent, "choose another folder")
+def save_figure(path: Path, figure: Figure, remedy: str = "choose another folder") -> None:
+    """Write a figure in the format of the path's suffix; make its folder if need be, or raise a RunError."""
+    make_folder(path.parent, remedy)
     write_atomically(path, figure_bytes(figure, path.suffix.lower().removeprefix(".")))
 
 

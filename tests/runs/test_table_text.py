@@ -193,6 +193,24 @@ def test_csv_and_json_hold_the_same_numbers(tmp_path, monkeypatch, capsys):
     assert (tmp_path / "runs.png").read_bytes()[:4] == b"\x89PNG"
 
 
+def test_the_table_is_printed_even_if_the_project_is_read_only(tmp_path, monkeypatch, capsys):
+    """A file stands for a work_dir that cannot be written: to root, any folder can be."""
+    (tmp_path / "read_only").touch()
+    monkeypatch.setenv("FLOWERS_WORK_DIR", str(tmp_path / "read_only"))
+    made(tmp_path / "runs", "a", [1, 1, 1, 1, 0, 0, 0, 0])
+    command = ["runs", "--work-dir", str(tmp_path / "runs")]
+    assert main(command) == 0
+    said = capsys.readouterr()
+    assert said.out.count("50.0") >= 1
+    assert "no figure: " in said.err
+    assert "cannot be written" in said.err
+    assert "name another file with --figure" in said.err
+    assert "work_dir = " not in said.err
+    assert main([*command, "--figure", str(tmp_path / "read_only" / "x.png")]) == 1  # which was asked for
+    assert main([*command, "--figure", str(tmp_path / "x.png")]) == 0
+    assert (tmp_path / "x.png").is_file()
+
+
 def test_without_a_finished_run_it_says_so(tmp_path, capsys):
     assert main(["runs", "--work-dir", str(tmp_path / "nowhere")]) == 1
     assert "does not exist" in capsys.readouterr().err
