@@ -1,10 +1,15 @@
 """Style shared by all figures: colours, markers, panels of pictures, and finishing."""
 
+import functools
+import re
+import sys
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib import font_manager, ft2font
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
@@ -17,6 +22,12 @@ COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#B8A800")
 MARKERS = "osD^vP*"
 WIDTH = 9.0  # inches: the width of a JupyterLab column
 SIDE = 112  # px of a small picture: a notebook shows no more
+
+# Beyond Latin, Greek, Cyrillic and common signs, a font of this machine is needed; these have Chinese ones.
+OTHER_SCRIPTS = re.compile(r"[^\x00-\u052f\u2000-\u22ff\ufe0f]")
+CJK_FONTS = re.compile(
+    "noto.*cjk|source.?han|wqy|msyh|simhei|pingfang|hiragino|droid.*fallback|uming|ukai", re.IGNORECASE
+)
 
 
 def series_style(number: int) -> dict[str, Any]:
@@ -85,10 +96,46 @@ def despine(axes: Axes) -> None:
     axes.set_axisbelow(True)
 
 
+@functools.cache
+def fallback_fonts(letters: str) -> tuple[str, ...]:
+    """Return installed fonts that have these letters. Says once which font to install if there is none."""
+    missing, names = set(letters), []
+    files = font_manager.findSystemFonts()
+    for path in sorted(files, key=lambda path: (not CJK_FONTS.search(path), path)):
+        if not missing:
+            break
+        try:
+            covered = missing.intersection(map(chr, ft2font.FT2Font(path).get_charmap()))
+        except (OSError, RuntimeError):  # no font that matplotlib can draw
+            continue
+        if covered and "emoji" not in path.lower():
+            font_manager.fontManager.addfont(path)  # matplotlib's own list may be older than the font
+            names.append(font_manager.fontManager.ttflist[-1].name)
+            missing -= covered
+    if missing:
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # matplotlib's, one for each letter
+        sample = "".join(sorted(missing)[:8])
+        print(
+            f"no installed font has {sample!r}: figures and report show boxes instead. Install one that has, such as "
+            "Noto Sans CJK for Chinese, Japanese and Korean (Debian, Ubuntu, Colab: apt-get install fonts-noto-cjk)",
+            file=sys.stderr,
+        )
+    return tuple(names)
+
+
+def other_scripts(text: str) -> str:
+    """Return the letters of a text that need a font of this machine, each once, in order."""
+    return "".join(sorted(set(OTHER_SCRIPTS.findall(text))))
+
+
 def finalize(figure: Figure) -> Figure:
     """Lay the figure out and close it in pyplot, so that a notebook shows it once. ``$``, ``^``, ``_`` are text."""
-    for text in figure.findobj(Text):
+    texts = figure.findobj(Text)
+    fonts = fallback_fonts(other_scripts("".join(text.get_text() for text in texts)))
+    for text in texts:
         text.set_parse_math(False)
+        if fonts and OTHER_SCRIPTS.search(text.get_text()):
+            text.set_fontfamily([*text.get_fontfamily(), *fonts])
     for axes in figure.axes:  # but powers of ten are mathematics
         for axis in (axis for axis in (axes.xaxis, axes.yaxis) if axis.get_scale() == "log"):
             for tick in (*axis.majorTicks, *axis.minorTicks):

@@ -14,6 +14,7 @@ import typst
 
 from helpers.common import files
 from helpers.common.errors import RunError
+from helpers.plots.style import fallback_fonts, other_scripts
 from helpers.report.comparison import read_comparison, read_directions
 from helpers.report.facts import Facts
 from helpers.report.figures import draw_figures
@@ -104,8 +105,9 @@ def typesetter(content: dict[str, Any], figures: dict[str, bytes]) -> Iterator[t
         for name, file in (files_inside | figures | {"report.json": text.encode()}).items():
             (folder / name).write_bytes(file)
         # typst's own fonts have Latin, Greek and Cyrillic letters; others need a font of this machine.
-        enough = all(ord(letter) < 0x530 or 0x2000 <= ord(letter) < 0x2300 for letter in text)
-        yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=enough)
+        letters = other_scripts(text)
+        fallback_fonts(letters)  # says if there is none
+        yield typst.Compiler(folder / LAYOUT[0], temporary, ignore_system_fonts=not letters)
 
 
 def _provenance(facts: Facts) -> str:

@@ -2,11 +2,14 @@
 
 import matplotlib.colors
 import matplotlib.pyplot as plt
+import pytest
 import torch
+from fontTools.ttLib import TTFont
+from matplotlib import font_manager
 
 from helpers.common.files import figure_bytes
 from helpers.plots import evaluation
-from helpers.plots.style import finalize, series_style
+from helpers.plots.style import fallback_fonts, finalize, other_scripts, series_style
 
 
 def test_up_to_49_classes_differ_by_colour_or_marker_and_up_to_7_by_both():
@@ -34,3 +37,49 @@ def test_powers_of_ten_stay_mathematics():
     figure_bytes(figure)
     assert all(tick.label1.get_parse_math() for tick in axes.yaxis.get_major_ticks())
     assert not axes.title.get_parse_math()
+
+
+@pytest.fixture
+def private_font(tmp_path, monkeypatch):
+    """The only font of the machine: DejaVu's, under another name, its letters e, i, s, y those of two Chinese words."""
+    letters = dict(zip("eisyd", "玫瑰雏菊花", strict=True))
+    font = TTFont(font_manager.findfont("DejaVu Sans"))
+    for table in font["cmap"].tables:
+        table.cmap = {ord(chinese): table.cmap[ord(latin)] for latin, chinese in letters.items() if table.isUnicode()}
+    for record in font["name"].names:
+        record.string = "Test Han" if record.nameID in (1, 4, 16) else record.toUnicode()
+    font.save(tmp_path / "han.ttf")
+    monkeypatch.setattr(
+        font_manager, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf"), str(tmp_path / "han.ttf")]
+    )
+    (tmp_path / "broken.ttf").write_bytes(b"no font")
+    fallback_fonts.cache_clear()
+    yield
+    fallback_fonts.cache_clear()
+    font_manager.fontManager.ttflist[:] = [each for each in font_manager.fontManager.ttflist if each.name != "Test Han"]
+
+
+@pytest.mark.filterwarnings("error")
+def test_chinese_names_are_drawn_with_an_installed_font(private_font, capsys):
+    """Without one, matplotlib warns of each letter."""
+    figure = evaluation.confusion(torch.eye(2), ["玫瑰", "雏菊 daisy"])
+    labels = figure.axes[0].get_xticklabels()
+    assert all(label.get_fontfamily()[-1] == "Test Han" for label in labels)
+    assert figure.axes[0].xaxis.label.get_fontfamily() != labels[0].get_fontfamily()
+    assert figure_bytes(figure)
+    assert capsys.readouterr().err == ""
+
+
+def test_without_a_font_one_sentence_names_one_to_install(private_font, capsys, recwarn):
+    for _ in range(2):
+        assert figure_bytes(evaluation.confusion(torch.eye(2), ["玫瑰", "丁香"]))
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "no installed font has '丁香'" in said
+    assert "apt-get install fonts-noto-cjk" in said
+    assert not [warning for warning in recwarn if "Glyph" in str(warning.message)]
+
+
+def test_latin_greek_and_cyrillic_need_no_other_font(monkeypatch):
+    assert other_scripts("Gänseblümchen ромашка τριαντάφυλλο 10⁻⁵ → ≥ …") == ""
+    assert other_scripts("a 雏 玫 雏") == "玫雏"
