@@ -1,6 +1,7 @@
 """Style shared by all figures: colours, markers, panels of pictures, and finishing."""
 
 import functools
+import logging
 import re
 import sys
 import warnings
@@ -109,9 +110,13 @@ def fallback_fonts(letters: str) -> tuple[str, ...]:
         except (OSError, RuntimeError):  # no font that matplotlib can draw
             continue
         if covered and "emoji" not in path.lower():
+            known = font_manager.fontManager.ttflist
+            place = len(known)
             font_manager.fontManager.addfont(path)  # matplotlib's own list may be older than the font
-            names.append(font_manager.fontManager.ttflist[-1].name)
+            names.append(known[place].name)  # of a collection's fonts the first
             missing -= covered
+    if names:  # of one weight, which matplotlib would remark on for each figure
+        logging.getLogger("matplotlib.font_manager").addFilter(lambda record: "font weight" not in record.msg)
     if missing:
         warnings.filterwarnings("ignore", "Glyph .* missing from")  # matplotlib's, one for each letter
         sample = "".join(sorted(missing)[:8])

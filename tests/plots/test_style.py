@@ -48,6 +48,7 @@ def private_font(tmp_path, monkeypatch):
         table.cmap = {ord(chinese): table.cmap[ord(latin)] for latin, chinese in letters.items() if table.isUnicode()}
     for record in font["name"].names:
         record.string = "Test Han" if record.nameID in (1, 4, 16) else record.toUnicode()
+    font["OS/2"].usWeightClass = 500
     font.save(tmp_path / "han.ttf")
     monkeypatch.setattr(
         font_manager, "findSystemFonts", lambda: [str(tmp_path / "broken.ttf"), str(tmp_path / "han.ttf")]
@@ -60,7 +61,7 @@ def private_font(tmp_path, monkeypatch):
 
 
 @pytest.mark.filterwarnings("error")
-def test_chinese_names_are_drawn_with_an_installed_font(private_font, capsys):
+def test_chinese_names_are_drawn_with_an_installed_font(private_font, capsys, caplog):
     """Without one, matplotlib warns of each letter."""
     figure = evaluation.confusion(torch.eye(2), ["玫瑰", "雏菊 daisy"])
     labels = figure.axes[0].get_xticklabels()
@@ -68,6 +69,7 @@ def test_chinese_names_are_drawn_with_an_installed_font(private_font, capsys):
     assert figure.axes[0].xaxis.label.get_fontfamily() != labels[0].get_fontfamily()
     assert figure_bytes(figure)
     assert capsys.readouterr().err == ""
+    assert not caplog.records
 
 
 def test_without_a_font_one_sentence_names_one_to_install(private_font, capsys, recwarn):
