@@ -4,10 +4,12 @@ import re
 from pathlib import Path
 
 import pytest
+from matplotlib import font_manager
 
 from helpers.commands import main
 from helpers.common.errors import RunError
 from helpers.evaluation.published import FAMILIES
+from helpers.plots.style import fallback_fonts
 from helpers.recipe import Recipe
 from helpers.report import build
 from tests.report.made_up import AUTHOR, BLANKS, edit_results, finished_run, printed, real, text_of, typeset
@@ -145,3 +147,13 @@ def test_every_reference_is_complete_and_every_citation_has_one():
     for key, fields in entries.items():
         assert all(re.search(rf"^  {name}\s*=", fields, re.M) for name in ("author", "title", "year")), key
         assert re.search(r"^  (journal|booktitle|url|note)\s*=", fields, re.M), key
+
+
+def test_an_authors_name_that_no_font_has_is_told(good, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(font_manager, "findSystemFonts", list)
+    fallback_fonts.cache_clear()
+    build.build(good, tmp_path / "r.pdf", author="\u5f35\u5049")
+    fallback_fonts.cache_clear()
+    assert "no installed font has '\u5049\u5f35'" in capsys.readouterr().err
+    build.build(good, tmp_path / "r.pdf", author="Zhang Wei")
+    assert capsys.readouterr().err == ""

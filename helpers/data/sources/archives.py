@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from helpers.common.errors import PhotosError
-from helpers.common.files import file_digest, mistaken_for, read_start
+from helpers.common.files import file_digest, make_folder, mistaken_for, read_start
 from helpers.common.text import listed, printable
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
@@ -77,7 +77,7 @@ def unpack(archive: Path, cache: Path, limits: Limits | None = None) -> Path:
     target = cache / f"{archive.name.split('.')[0][:50]}-{file_digest(archive)[:16]}"
     if target.is_dir():
         return target
-    cache.mkdir(parents=True, exist_ok=True)
+    make_folder(cache, "unpack the archive by hand, and give the folder", PhotosError)
     partial = Path(tempfile.mkdtemp(prefix=".unpacking-", dir=cache))
     try:
         budget = Budget(archive, limits or Limits())

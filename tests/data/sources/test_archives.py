@@ -498,3 +498,11 @@ def test_a_hard_link_within_a_tar_is_a_copy(tmp_path):
     assert (folder / "rose" / "link.jpg").read_bytes() == b"photo"
     with pytest.raises(PhotosError, match="more than is allowed"):
         archives.unpack(archive, tmp_path / "other", archives.Limits(size=9))
+
+
+def test_a_cache_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "cache").touch()
+    with pytest.raises(
+        PhotosError, match=r"cache cannot be written .*: unpack the archive by hand, and give the folder"
+    ):
+        archives.unpack(make_zip(tmp_path / "a.zip", {"rose/a.jpg": b"1"}), tmp_path / "cache")
