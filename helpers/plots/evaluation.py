@@ -18,6 +18,7 @@ from helpers.evaluation.statistics import Interval, wilson_interval
 from helpers.plots.style import BLUE, GREEN, GREY, ORANGE, WIDTH, despine, finalize, series_style, square
 
 THUMBNAIL = 22  # points, 1/72 inch
+ABOVE = 5  # zorder of the map's points: a thumbnail does not hide them
 READABLE = 20  # classes whose names and counts have room in a confusion matrix
 
 
@@ -68,15 +69,15 @@ def reliability(calibration: Calibration) -> Figure:
         f"without temperature scaling: ECE {calibration.ece:.1%}\n({low:.1%} to {high:.1%} if perfectly calibrated)",
         f"with temperature scaling: ECE {calibration.ece_after:.1%}\n(fitted to the other half of the photos)",
     )
-    parts = zip(grid.T, titles, (calibration.bins, calibration.bins_after), (BLUE, GREEN), strict=True)
-    for (upper, lower), title, bins, colour in parts:
-        _reliability(upper, bins, colour)
+    parts = zip(grid.T, titles, (calibration.bins, calibration.bins_after), strict=True)
+    for (upper, lower), title, bins in parts:
+        _reliability(upper, bins)
         upper.set_title(title, fontsize=10)
         lower.bar(
             [each.low for each in bins],
             [each.photos for each in bins],
             [each.high - each.low for each in bins],
-            color=colour,
+            color=BLUE,
             align="edge",
             edgecolor="white",
         )
@@ -90,11 +91,11 @@ def reliability(calibration: Calibration) -> Figure:
     return finalize(figure)
 
 
-def _reliability(axes: Axes, bins: Sequence[Bin], colour: str) -> None:
+def _reliability(axes: Axes, bins: Sequence[Bin]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect calibration")
     for i, each in enumerate(bins):
         error = _error(each.accuracy, wilson_interval(each.correct, each.photos))
-        style = {"fmt": "o", "color": colour, "markersize": 4, "capsize": 2}
+        style = {"fmt": "o", "color": BLUE, "markersize": 4, "capsize": 2}
         label = "accuracy, 95 % interval" if i == 0 else None
         axes.errorbar(each.confidence, each.accuracy, error, label=label, **style)
     despine(axes)
@@ -120,11 +121,11 @@ def embedding(
         photo_of: loads a photo by its name; called only for photos for which there is room.
     """
     figure, (left, right) = plt.subplots(1, 2, figsize=(WIDTH, 4.4), width_ratios=(1, 2.1))
-    _points(left, plane.points, photos, classes, size=3)
+    _points(left, plane.points, photos, classes, size=4)
     first, second = (f"{share:.0%} of the variance" for share in plane.shares)
     left.set(xlabel=first, ylabel=second)
     left.set_title("principal components", fontsize=10)
-    _points(right, neighbours, photos, classes, size=4)
+    _points(right, neighbours, photos, classes, size=5.5)
     right.set_title("t-SNE: similar photos are close", fontsize=10)
     order = sorted(range(len(photos)), key=lambda i: photos[i].correct)  # mistakes first
     span = [np.ptp(limits) for limits in (right.get_xlim(), right.get_ylim())]
@@ -139,10 +140,10 @@ def _points(
     axes: Axes, points: np.ndarray, photos: Sequence[ClassifiedPhoto], classes: Sequence[str], size: float
 ) -> None:
     for label, name in enumerate(classes):
-        own = points[[photo.label == name for photo in photos]]
-        axes.plot(*own.T, linestyle="none", markersize=size, alpha=0.8, **series_style(label))
+        own, style = points[[photo.label == name for photo in photos]], {"markeredgewidth": 0.5} | series_style(label)
+        axes.plot(*own.T, linestyle="none", markersize=size, zorder=ABOVE, markeredgecolor="white", **style)
     wrong = points[[not photo.correct for photo in photos]]
-    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none")
+    axes.plot(*wrong.T, "o", markersize=9, color="black", markerfacecolor="none", zorder=ABOVE)
     axes.margins(0.06)
     axes.set(xticks=[], yticks=[], xlim=axes.get_xlim(), ylim=axes.get_ylim())  # thumbnails do not change the limits
 

@@ -75,7 +75,8 @@ def _explanation(three: Sequence[Axes], explanation: Explanation) -> None:
         f"for {other}\n{percent(probability)}",
     )
     for axes, title, heat in zip(three, titles, (None, explanation.for_predicted, explanation.for_other), strict=True):
-        axes.imshow(picture)
+        # Below the heat the picture is grey, or yellow heat would be lost on yellow petals.
+        axes.imshow(picture if heat is None else picture.mean(2), cmap="gray", vmin=0, vmax=1)
         if heat is not None:  # opaque where it is hot, so that parts that raise no score stay as they are
             hot = _small(heat.numpy())
             axes.imshow(hot, cmap="inferno", vmin=0, vmax=1, alpha=0.75 * hot, interpolation="bilinear")

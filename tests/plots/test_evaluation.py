@@ -52,6 +52,7 @@ def test_the_map_shows_every_photo_as_a_point_and_some_as_pictures(stored):
     assert loaded[0] == "x/3.jpg"  # mistakes come first
     assert len(loaded) == len(right.artists) == 5  # the second photo has no room beside the first
     assert [artist.patch.get_linestyle() for artist in right.artists] == ["--", "-", "-", "-", "-"]
+    assert min(line.zorder for line in right.lines) > max(artist.zorder for artist in right.artists)  # none is hidden
     assert "%" in left.get_xlabel()
 
 

@@ -39,6 +39,7 @@ def test_explanations_name_both_classes_and_cover_only_hot_parts(stored):
     assert titles(figure)[:3] == ["true: tulip\n(mistake)", "for rose\n80%", "for tulip\n15%"]
     assert titles(figure)[3:] == ["tulip\n(correct)", "for tulip\n70%", "for rose\n20%"]
     assert [len(axes.images) for axes in figure.axes[:3]] == [1, 2, 2]
+    assert [axes.images[0].get_array().ndim for axes in figure.axes[:3]] == [3, 2, 2]  # grey below the heat
     overlay = figure.axes[1].images[1].get_alpha()
     assert overlay[0, 0] == pytest.approx(0.75)
     assert overlay[1:, 1:].max() == 0
