@@ -90,6 +90,7 @@ class Audit:
         lines.append(f"{'together':<14} {len(self.photos):>6} photos in {len(self.photos.classes)} classes")
         smallest, median, largest = _three(self.sizes)
         lines.append(f"{'sizes':<14} {_size(smallest)} to {_size(largest)} px, the median {_size(median)}")
+        lines += self.found.notes
         lines += _named("unreadable, left out", [f"{name}: {reason}" for name, reason in self.unreadable])
         lines += _named("the same photo in several classes", [self._group(g) for g in self.cross_class_duplicates])
         lines += _named("the same photo twice in a class", [self._group(g) for g in self.duplicates])

@@ -1,5 +1,7 @@
 """Decode photos to upright 8-bit RGB, whatever their format."""
 
+import functools
+import importlib.util
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +11,7 @@ from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import regular
+from helpers.data.image_folder import CAMERA_SUFFIXES
 from helpers.data.pixels import FORMATS, upright_rgb
 
 MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
@@ -72,7 +75,7 @@ def decode_each(
 def _load(path: Path | str, most: int) -> Image.Image | None:
     """Decode a photo; None if it has more than ``most`` pixels, but at most ``MAX_PIXELS``."""
     try:
-        with open(path, "rb", opener=regular) as file, Image.open(file, formats=FORMATS) as photo:
+        with open(path, "rb", opener=regular) as file, Image.open(file, formats=readable_formats()) as photo:
             if photo.width * photo.height > MAX_PIXELS:
                 raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
             if max(photo.size) > MAX_ASPECT * min(photo.size):
@@ -88,13 +91,34 @@ def _load(path: Path | str, most: int) -> Image.Image | None:
         raise PhotosError(f"{path} is not a readable photo: {_reason(path, error)}") from error
 
 
+def _unknown_format(path: Path) -> str:
+    with open(path, "rb", opener=regular) as file:
+        head = file.read(32)
+    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+        return "HEIC, which phones write: convert it to JPEG, or install pillow-heif into .venv"
+    if path.suffix.lower() in CAMERA_SUFFIXES:
+        return f"{path.suffix} is not read: convert it to JPEG"
+    return "not a known image format"
+
+
+@functools.cache
+def readable_formats() -> tuple[str, ...]:
+    """Return the formats that are read: HEIC only where pillow-heif is installed."""
+    if importlib.util.find_spec("pillow_heif") is None:
+        return FORMATS
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
 def _reason(path: Path | str, error: Exception) -> str:
     if not Path(path).is_file():
         return "not a file"
     if Path(path).stat().st_size == 0:
         return "the file is empty"
     if isinstance(error, Image.UnidentifiedImageError):
-        return "not a known image format"
+        return _unknown_format(Path(path))
     if isinstance(error, Image.DecompressionBombError):  # Pillow's own limit is higher, but checked earlier
         return f"more than {MAX_PIXELS:,} pixels"
     return str(error) or type(error).__name__

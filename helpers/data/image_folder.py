@@ -7,18 +7,29 @@ with optional ``classes.txt`` (their order), ``train.txt`` and ``val.txt`` (line
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from helpers.common.errors import PhotosError
-from helpers.common.files import read_bytes
-from helpers.common.text import did_you_mean_path, printable
+from PIL import Image
 
-SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
-VAL_NAMES = ("val", "valid", "validation")
-# Names of the parts of a data set: folders of these names alone are not classes.
-PART_NAMES = {"train", "training", *VAL_NAMES, "test", "testing"}
+from helpers.common.errors import PhotosError
+from helpers.common.files import read_bytes, regular
+from helpers.common.text import did_you_mean_path, printable
+from helpers.data.pixels import FORMATS
+
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
+SUFFIXES |= {".ppm", ".pgm", ".pbm", ".jp2"}
+# Photos that cannot be decoded (HEIC: not without an extra package): the audit lists them, with the remedy.
+CAMERA_SUFFIXES = {".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
+# Folders that systems and programs leave; hidden ones are passed over as well.
+SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
+# Names of the parts of a data set, in any case: folders of these names alone are not classes.
+TRAIN_NAMES = ("train", "training", "train_set", "training_set")
+VAL_NAMES = ("val", "valid", "validation", "val_set", "validation_set", "dev")
+TEST_NAMES = ("test", "testing", "test_set")
+PART_NAMES = {*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES}
 
 
 @dataclass(frozen=True)
@@ -30,6 +41,7 @@ class PhotoSet:
     names: tuple[str, ...]  # (n,) paths below root, with forward slashes
     labels: tuple[int, ...]  # (n,)
     subsets: tuple[str | None, ...]  # (n,) train or val where the layout says so
+    notes: tuple[str, ...] = ()  # what of the folder is not used
 
     def __len__(self) -> int:
         return len(self.names)
@@ -53,7 +65,7 @@ class PhotoSet:
         """Return these photos alone, with the same classes."""
         chosen = list(indices)
         names, labels, subsets = ([column[i] for i in chosen] for column in (self.names, self.labels, self.subsets))
-        return PhotoSet(self.root, self.classes, tuple(names), tuple(labels), tuple(subsets))
+        return PhotoSet(self.root, self.classes, tuple(names), tuple(labels), tuple(subsets), self.notes)
 
 
 def find_photos(root: Path | str) -> PhotoSet:
@@ -74,14 +86,23 @@ def find_photos(root: Path | str) -> PhotoSet:
 
 def _read_layout(root: Path) -> PhotoSet:
     folders = {folder.name: folder for folder in _folders(root)}
-    val = next((folders[name] for name in VAL_NAMES if name in folders), None)
-    if "train" in folders and val:
-        return _imagenet(root, folders["train"], val)
+    train, val, test = (_part(folders.values(), names) for names in (TRAIN_NAMES, VAL_NAMES, TEST_NAMES))
+    rest = [folder for folder in folders.values() if folder not in (train, val, test)]
+    if train and (val or (test and not rest and not _photos(train))):
+        photos = _imagenet(root, train, val) if val else _read_layout(train)
+        left = ", ".join(f"{folder.name}/" for folder in (test, *rest) if folder)
+        return replace(photos, notes=(f"used neither for training nor for validation: {left}",) if left else ())
     _refuse_nested(root, list(folders.values()))
     classes = tuple(folders)
     _refuse_no_problem(root, classes)
     entries = [(path, label, None) for label, name in enumerate(classes) for path in _photos(folders[name])]
     return _photo_set(root, classes, entries)
+
+
+def _part(folders: Iterable[Path], names: tuple[str, ...]) -> Path | None:
+    """Return the folder of class folders that has one of these names, in any case; the earliest name counts."""
+    found = {folder.name.lower().replace("-", "_"): folder for folder in folders if _folders(folder)}
+    return next((found[name] for name in names if name in found), None)
 
 
 def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
@@ -97,8 +118,8 @@ def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
     _refuse_no_problem(train, classes)
     entries = []
     for subset, part in (("train", train), ("val", val)):
-        listing = root / f"{subset}.txt"
-        if listing.is_file():
+        places = [root / folder / f"{name}.txt" for folder in ("", "meta") for name in (subset, part.name)]
+        if listing := next((place for place in places if place.is_file()), None):
             entries += [(path, label, subset) for path, label in _listed_photos(listing, part, classes)]
         else:
             entries += [(p, label, subset) for label, c in enumerate(classes) for p in _photos(part / c)]
@@ -225,6 +246,14 @@ def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
         raise PhotosError(f"{root} holds no class folders: it should look like {root}/rose/photo.jpg")
     if named := [printable(name) for name in classes if printable(name) != name]:
         raise PhotosError(f"{root}: the folder name {named[0]!r} is not plain UTF-8 text: rename the folder")
+    alike: dict[str, str] = {}
+    for name in classes:
+        other = alike.setdefault(unicodedata.normalize("NFKC", name).strip().casefold(), name)
+        if other != name:
+            raise PhotosError(
+                f"{root}: {other!r} and {name!r} differ in case or spaces alone. If they are one class, put their "
+                "photos into one folder; if they are two, give one another name"
+            )
     if len(classes) == 1:
         raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
     if all(name.lower() in PART_NAMES for name in classes):
@@ -238,7 +267,7 @@ def _folders(folder: Path) -> list[Path]:
     """List sub-folders by name, without hidden ones and those that macOS puts into archives."""
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "__MACOSX")))
+    return sorted(p for p in folder.iterdir() if p.is_dir() and not is_system_folder(p.name))
 
 
 def _photos(folder: Path) -> list[Path]:
@@ -246,4 +275,21 @@ def _photos(folder: Path) -> list[Path]:
         return []
     with os.scandir(folder) as entries:
         names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
-    return [folder / name for name in sorted(names) if Path(name).suffix.lower() in SUFFIXES]
+    return [folder / name for name in sorted(names) if is_photo(folder / name)]
+
+
+def is_photo(path: Path) -> bool:
+    """Tell whether a file is meant to be a photo: by its suffix, or, of a suffix that is not known, by its content."""
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES or suffix in CAMERA_SUFFIXES:
+        return True
+    try:
+        with open(path, "rb", opener=regular) as file, Image.open(file, formats=FORMATS):
+            return True
+    except Exception:  # of a file that is no photo, Pillow may raise anything
+        return False
+
+
+def is_system_folder(name: str) -> bool:
+    """Tell whether a folder is hidden, or one that a system or a program made for itself."""
+    return name.startswith(".") or name in SYSTEM_FOLDERS

@@ -4,7 +4,17 @@ import numpy as np
 from PIL import Image, ImageOps
 
 # Others are not tried, whatever the file's name: Pillow would hand EPS to Ghostscript.
-FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF")  # JPEG includes the MPO files of phones
+FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "AVIF",
+    "BMP",
+    "GIF",
+    "TIFF",
+    "PPM",
+    "JPEG2000",
+)  # JPEG includes the MPO files of phones
 
 
 def upright_rgb(photo: Image.Image) -> Image.Image:

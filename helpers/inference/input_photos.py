@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from helpers.common.text import did_you_mean_path, printable
-from helpers.data.image_folder import SUFFIXES
+from helpers.data.decode import readable_formats
+from helpers.data.image_folder import CAMERA_SUFFIXES, SUFFIXES, is_photo, is_system_folder
 
 
 class InputPhotos(NamedTuple):
@@ -61,10 +62,10 @@ def _photos_below(root: Path, problems: list[str], skipped: Counter[str]) -> Ite
             folders.clear()  # a loop of links
             continue
         seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "__MACOSX")))
+        folders[:] = sorted(name for name in folders if not is_system_folder(name))
         for name in sorted(name for name in files if not name.startswith(".")):
             suffix = Path(name).suffix.lower()
-            if suffix in SUFFIXES:
+            if is_photo(Path(folder, name)) and (suffix not in CAMERA_SUFFIXES or "HEIF" in readable_formats()):
                 yield Path(folder, name)
             else:
                 skipped[suffix or "without a suffix"] += 1

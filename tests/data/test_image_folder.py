@@ -1,9 +1,16 @@
 """Layouts that people have, and the ones that would train the wrong thing."""
 
+import os
+from pathlib import Path
+
 import pytest
+from PIL import Image
 
 from helpers.common.errors import PhotosError
+from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
+
+HEIC = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(300)  # the head of a phone's photo
 
 
 def test_flat_layout(grow):
@@ -66,7 +73,6 @@ def test_lists_that_do_not_fit_are_named_with_their_line(grow, file, text, messa
 @pytest.mark.parametrize(
     "tree",
     [
-        {"train/rose": 2, "train/tulip": 2, "test/rose": 1, "test/tulip": 1},
         {"flowers/rose": 2, "flowers/tulip": 2, "trees/oak": 2},
         {"train/rose": 2, "train/tulip": 2},
         {"train": 1, "train/rose": 2, "train/tulip": 2, "test": 1, "test/rose": 1},
@@ -201,3 +207,55 @@ def test_the_real_photos_in_the_imagenet_layout(real_folder, tmp_path):
     photos = find_photos(tmp_path)
     assert photos.counts() == flat.counts()
     assert (photos.subsets.count("train"), photos.subsets.count("val")) == (1285, 322)
+
+
+@pytest.mark.parametrize(
+    "parts", [("Train", "Val", "TEST"), ("training_set", "dev", "testing"), ("train", "val-set", "test")]
+)
+def test_parts_have_any_case_and_the_usual_names_and_the_test_photos_are_not_used(grow, parts):
+    train, val, test = parts
+    photos = find_photos(grow({f"{part}/{name}": 2 for part in parts for name in ("rose", "tulip")}))
+    assert photos.classes == ("rose", "tulip")
+    assert {name.split("/")[0]: subset for name, subset in zip(photos.names, photos.subsets, strict=True)} == {
+        train: "train",
+        val: "val",
+    }
+    assert photos.notes == (f"used neither for training nor for validation: {test}/",)
+    assert photos.subset([0]).notes == photos.notes
+
+
+def test_beside_a_test_folder_alone_the_training_photos_are_split(grow):
+    photos = find_photos(grow({"train/rose": 2, "train/tulip": 2, "test/rose": 1, "test/tulip": 1}))
+    assert (len(photos), set(photos.subsets), photos.root.name) == (4, {None}, "train")
+    assert "test/" in photos.notes[0]
+
+
+def test_folders_that_systems_leave_are_no_classes(grow):
+    left = ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__", ".ipynb_checkpoints")
+    assert find_photos(grow({"rose": 1, "tulip": 1, **dict.fromkeys(left, 1)})).classes == ("rose", "tulip")
+
+
+@pytest.mark.parametrize("twin", ["Rose", "rose ", "ROSE"])
+def test_classes_that_differ_in_case_or_spaces_alone_are_a_question(grow, twin):
+    with pytest.raises(PhotosError, match=r"differ in case or spaces alone\. If they are one class"):
+        find_photos(grow({"rose": 1, twin: 1, "tulip": 1}))
+
+
+def test_photos_of_unusual_suffixes_are_found_by_content_and_others_are_not(grow):
+    root = grow({"rose": 1, "tulip": 1})
+    content = (root / "rose" / "000.jpg").read_bytes()
+    for name in ("a", "a.jpg_large", "a.jpe", "a.JPG~"):
+        (root / "rose" / name).write_bytes(content)
+    Image.new("RGB", (8, 8)).save(root / "rose" / "b.ppm")
+    (root / "rose" / "README").write_text("no photo")
+    (root / "rose" / "IMG_1.HEIC").write_bytes(HEIC)
+    os.mkfifo(root / "rose" / "pipe")
+    names = {Path(name).name for name in find_photos(root).names if name.startswith("rose")}
+    assert names == {"000.jpg", "a", "a.jpg_large", "a.jpe", "a.JPG~", "b.ppm", "IMG_1.HEIC"}
+
+
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg"])
+def test_the_audit_names_heic_photos_and_the_remedy(grow, name):
+    root = grow({"rose": 2, "tulip": 2})
+    (root / "rose" / name).write_bytes(HEIC)
+    assert "rose/" + name + ": HEIC, which phones write: convert it to JPEG" in str(audit_photos(find_photos(root)))
