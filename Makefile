@@ -25,9 +25,11 @@ setup: .venv/installed ## create .venv with the pinned packages (once; run and t
 
 .venv/installed: requirements.txt
 	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed: install one, or say make PYTHON=/path/to/python3.12"; exit 1; }
+	@echo "Installing the pinned packages into .venv, once: 6 GB with PyTorch, some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@$(BIN)/python -m helpers weights mobilenet_v2 || echo "Only runs that start from these weights need them; the demo does not."
+	@$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null || true
 	@touch $@
 
 run: setup ## execute the notebook; PARAMS=notebooks/parameters/published.yaml DATA=path for another run
