@@ -15,8 +15,9 @@ from pathlib import Path
 from PIL import Image
 
 from helpers.common.errors import PhotosError
-from helpers.common.files import read_bytes, regular
+from helpers.common.files import regular
 from helpers.common.text import did_you_mean_path, printable
+from helpers.data.listings import classes_in_order, listed_classes, listed_photos
 from helpers.data.pixels import FORMATS
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
@@ -87,7 +88,7 @@ def find_photos(root: Path | str) -> PhotoSet:
 def _read_layout(root: Path) -> PhotoSet:
     folders = {folder.name: folder for folder in _folders(root)}
     train, val, test = (_part(folders.values(), names) for names in (TRAIN_NAMES, VAL_NAMES, TEST_NAMES))
-    rest = [folder for folder in folders.values() if folder not in (train, val, test)]
+    rest = [folder for folder in folders.values() if folder not in (train, val, test) and _folders(folder)]
     if train and (val or (test and not rest and not _photos(train))):
         photos = _imagenet(root, train, val) if val else _read_layout(train)
         left = ", ".join(f"{folder.name}/" for folder in (test, *rest) if folder)
@@ -100,8 +101,9 @@ def _read_layout(root: Path) -> PhotoSet:
 
 
 def _part(folders: Iterable[Path], names: tuple[str, ...]) -> Path | None:
-    """Return the folder of class folders that has one of these names, in any case; the earliest name counts."""
-    found = {folder.name.lower().replace("-", "_"): folder for folder in folders if _folders(folder)}
+    """Return the folder of class folders, or with a list, that has one of these names, in any case."""
+    parts = [each for each in folders if _folders(each) or _listing(each.parent, each.name, each)]
+    found = {folder.name.lower().replace("-", "_"): folder for folder in parts}
     return next((found[name] for name in names if name in found), None)
 
 
@@ -114,13 +116,13 @@ def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
             f"{val} has a class {unknown[0]!r} that {train} has not: nothing could learn it. "
             f"Add it to {train.name}/, rename it, or remove it"
         )
-    classes = _listed_classes(root / "classes.txt", found) or tuple(sorted(found))
+    lists = {part: _listing(root, subset, part) for subset, part in (("train", train), ("val", val))}
+    classes = listed_classes(root / "classes.txt", found) or classes_in_order(filter(None, lists.values()), found)
     _refuse_no_problem(train, classes)
     entries = []
     for subset, part in (("train", train), ("val", val)):
-        places = [root / folder / f"{name}.txt" for folder in ("", "meta") for name in (subset, part.name)]
-        if listing := next((place for place in places if place.is_file()), None):
-            entries += [(path, label, subset) for path, label in _listed_photos(listing, part, classes)]
+        if lists[part]:
+            entries += [(path, label, subset) for path, label in listed_photos(lists[part], part, classes, PART_NAMES)]
         else:
             entries += [(p, label, subset) for label, c in enumerate(classes) for p in _photos(part / c)]
     photos = _photo_set(root, classes, entries)
@@ -130,6 +132,12 @@ def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
     return photos
 
 
+def _listing(root: Path, subset: str, part: Path) -> Path | None:
+    """Return the list of a part's photos: ``train.txt``, beside the parts or in ``meta/``."""
+    places = [root / folder / f"{name}.txt" for folder in ("", "meta") for name in (subset, part.name)]
+    return next((place for place in places if place.is_file()), None)
+
+
 def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, int, str | None]]) -> PhotoSet:
     names = tuple(path.relative_to(root).as_posix() for path, _, _ in entries)
     photos = PhotoSet(root, classes, names, tuple(e[1] for e in entries), tuple(e[2] for e in entries))
@@ -137,51 +145,6 @@ def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, i
         if count == 0:
             raise PhotosError(f"class {name!r} in {root} has no photos: add some, or remove the folder")
     return photos
-
-
-def _listed_classes(path: Path, found: set[str]) -> tuple[str, ...]:
-    if not path.is_file():
-        return ()
-    classes = tuple(line.strip() for line in _lines(path) if line.strip())
-    if missing := [name for name in classes if name not in found]:
-        raise PhotosError(f"{path} names {missing[0]!r}, but there is no such folder in train/")
-    if unlisted := sorted(found - set(classes)):
-        raise PhotosError(f"{path} does not name the folder {unlisted[0]!r}: add a line for it, or remove the folder")
-    if len(set(classes)) < len(classes):
-        raise PhotosError(f"{path} names a class twice: remove one of the lines")
-    return classes
-
-
-def _listed_photos(listing: Path, folder: Path, classes: tuple[str, ...]) -> list[tuple[Path, int]]:
-    entries: dict[Path, int] = {}
-    for number, line in enumerate(_lines(listing), 1):
-        if not line.strip():
-            continue
-        where = f"{listing}, line {number}"
-        name, label = _listed_photo(line, where, classes)
-        path = folder / name
-        if name.is_absolute() or ".." in name.parts or not path.is_file():
-            raise PhotosError(f"{where}: there is no photo {path}")
-        if name.parts[0] != classes[label]:
-            raise PhotosError(f"{where}: {name.as_posix()} has label {label}, which is {classes[label]!r}")
-        if path in entries:
-            raise PhotosError(f"{where}: {name.as_posix()} is listed twice: remove one of the lines")
-        entries[path] = label
-    return list(entries.items())
-
-
-def _listed_photo(line: str, where: str, classes: tuple[str, ...]) -> tuple[Path, int]:
-    name, _, label = line.strip().replace("\t", " ").rpartition(" ")
-    if not name or not label.isdecimal() or int(label) >= len(classes):
-        raise PhotosError(f"{where}: {line!r} is not 'class/photo.jpg label' with a label < {len(classes)}")
-    return Path(name.strip().replace("\\", "/")), int(label)  # Windows writes backslashes
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return read_bytes(path).decode("utf-8-sig").splitlines()  # Windows' editors may write a byte order mark
-    except UnicodeDecodeError as error:
-        raise PhotosError(f"{path} is not UTF-8 text: save it anew as UTF-8") from error
 
 
 def _existing(root: Path) -> Path:
