@@ -220,7 +220,7 @@ def test_jupyterlab_listens_only_on_this_machine_and_needs_its_token(tmp_path):
     """Run the command of ``make lab``, on another port and without a browser."""
     planned = subprocess.run(["make", "-n", "lab"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     lines = planned.replace("\\\n", " ").splitlines()
-    (command,) = [shlex.split(line) for line in lines if line.startswith(".venv/bin/jupyter lab")]
+    (command,) = [shlex.split(line) for line in lines if line.startswith(".venv/bin/jupyter lab ")]
     port, token = free_port(), secrets.token_hex(16)
     command[0] = str(Path(sys.executable).parent / "jupyter")
     with open(tmp_path / "log", "w") as log:

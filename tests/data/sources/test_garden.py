@@ -83,7 +83,7 @@ def test_layout_sizes_and_manifest(garden):
 
 
 def test_the_default_garden_is_drawn_in_time(garden):
-    assert garden[1] < 40  # 12, so 6 s on two free cores
+    assert garden[1] < 90  # 12 on a free machine, so 6 s on two cores; an older or busy one took over 40
 
 
 def test_a_complete_garden_is_reused(tmp_path):
