@@ -379,7 +379,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "label_smoothing": 0.1,
         "clip_norm": 5.0,  # without it, one training in five diverged on few photos
     },
-    # The published recipe at half its size and within a minute, on photos that the project draws itself.
+    # The published recipe at half its size and in a few epochs, on photos that the project draws itself.
     "demo": {
         "dataset": "demo",
         "backbone": "mobilenet_v2",  # the one whose ImageNet weights the package registry has: no other download

@@ -4,17 +4,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 # Others are not tried, whatever the file's name: Pillow would hand EPS to Ghostscript.
-FORMATS = (
-    "JPEG",
-    "PNG",
-    "WEBP",
-    "AVIF",
-    "BMP",
-    "GIF",
-    "TIFF",
-    "PPM",
-    "JPEG2000",
-)  # JPEG includes the MPO files of phones
+FORMATS = ("JPEG", "PNG", "WEBP", "AVIF", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")  # JPEG includes MPO
 
 
 def upright_rgb(photo: Image.Image) -> Image.Image:

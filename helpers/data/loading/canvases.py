@@ -74,7 +74,7 @@ def canvas_sides(recipe: Recipe) -> tuple[int, int]:
 
     A crop of side ``c``, rotated by up to ``a``, reaches over a square of side ``c (cos a + sin a)``. For random
     resized crops the canvas holds the whole photo, whatever its size, at 1.7 times the network's scale: less would blur
-    small crops (at 1.25 their mean gradient is .92 of torchvision's, at 1.7 it is 1.00 to 1.03).
+    small crops (on 41 real photos their mean gradient is .92 of torchvision's at 1.25, and 1.02 at 1.7).
     """
     if recipe.crop == "random_resized":
         return 2 * math.ceil(0.85 * recipe.image_size), 0
