@@ -48,7 +48,7 @@ def random_weights_history(recipe: Recipe, root: Path) -> History | None:
     """
     free = ("weights", *Recipe.names("name", "place", "machine"))
     for file in sorted((root / "report" / "results").glob(f"*/{FILE}")):
-        stored = read_json(file)
-        if recipe.weights != "none" == stored["weights"] and not recipe.changed_since(stored, free):
+        stored, _ = read_recipe(file.parent)  # without settings that there are no longer
+        if recipe.weights != "none" == stored.weights and not recipe.changed_since(stored.to_dict(), free):
             return History.read(file.parent)
     return None

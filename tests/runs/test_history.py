@@ -5,6 +5,7 @@ import pytest
 from helpers.recipe import Recipe
 from helpers.runs.history import Epoch, History
 from helpers.runs.recipe_file import random_weights_history, save_recipe
+from tests.conftest import ROOT
 
 
 def test_the_history_knows_its_best_epoch_and_its_last_five():
@@ -26,3 +27,8 @@ def test_the_same_recipe_from_random_weights_is_found_among_the_committed_runs(t
     assert random_weights_history(demo.with_settings(device="cpu"), tmp_path)[0].val_accuracy == ord("c") / 1000
     for other in ({"epochs": 3}, {"seed": 1}, {"weights": "none"}):
         assert random_weights_history(demo.with_settings(**other), tmp_path) is None
+
+
+def test_the_demo_has_a_committed_run_from_random_weights():
+    """The notebook sets it against the run from ImageNet's weights; without it, the figure would have one line."""
+    assert random_weights_history(Recipe.from_preset("demo"), ROOT) is not None
