@@ -63,7 +63,7 @@ def weights_compared(weights: str, history: History, random: History | None) -> 
     axes.xaxis.get_major_locator().set_params(integer=True)
     if not random:
         axes.set_title("No run of this recipe from random weights is stored.", fontsize=9, loc="left")
-    axes.legend(loc="center right", frameon=False, fontsize=9)
+    axes.legend(loc="lower right", frameon=False, fontsize=9)
     despine(axes)
     return finalize(figure)
 
