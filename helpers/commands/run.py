@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> int:
     from helpers.commands.page import write_page
 
     write_page(folder / options.notebook.name)
-    print(summary(folder))
+    print(outcome(folder))
 
     from helpers.report.build import build
 
@@ -81,11 +81,11 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     return folder
 
 
-def summary(folder: Path) -> str:
+def outcome(folder: Path) -> str:
     """Return lines that say where everything is, and which accuracy was reached."""
-    from helpers.runs.results import read_results
+    from helpers.runs.results import read_run_results
 
-    r, where = read_results(folder), Path(os.path.relpath(folder))
+    r, where = read_run_results(folder), Path(os.path.relpath(folder))
     photos = r["val_photos"]
     demo = "  (drawn demo photos, not real flowers)" if r["demo"] else ""
     return f"""

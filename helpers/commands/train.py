@@ -28,7 +28,7 @@ def run(options: argparse.Namespace) -> int:
     import torch.distributed as dist
     from accelerate import PartialState
 
-    from helpers.commands.run import NOTEBOOK, execute, summary
+    from helpers.commands.run import NOTEBOOK, execute, outcome
     from helpers.common.distributed import world_size
     from helpers.runs import locks
     from helpers.runs.run import project_root
@@ -43,5 +43,5 @@ def run(options: argparse.Namespace) -> int:
         dist.destroy_process_group()
     if first and not options.no_notebook:
         locks.release(trained.folder)  # the notebook's kernel takes it
-        print(summary(execute(trained.root / NOTEBOOK, parameters | {"run": trained.folder.name})))
+        print(outcome(execute(trained.root / NOTEBOOK, parameters | {"run": trained.folder.name})))
     return 0

@@ -28,7 +28,7 @@ class TrainingBar:
     """A live line for a whole training, if a person watches: epoch, step, photos/s, time left, best accuracy so far."""
 
     def __init__(self, epochs: int, steps: int, photos: int, log: Callable[[str], None] = print) -> None:
-        """``steps`` and ``photos`` of an epoch; ``log`` writes lines of text, above the bar."""
+        """Prepare a bar for epochs of so many ``steps`` and ``photos``; ``log`` writes lines of text, above the bar."""
         self.epochs, self.steps, self.photos, self._log = epochs, steps, photos, log
         self.bar: tqdm | None = None
 

@@ -126,7 +126,7 @@ def run_fold(job: Fold, protocol: Protocol, patience: float = -1, keep_model: bo
 
 
 def is_finished(folder: Path, with_model: bool = False) -> bool:
-    """Whether the fold has been run; ``with_model``: whether its model is there too, if it has one."""
+    """Tell whether the fold has been run; ``with_model``: whether its model is there too, if it has one."""
     path = folder / "fold.json"
     if not path.exists() or not with_model:
         return path.exists()

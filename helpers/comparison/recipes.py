@@ -65,10 +65,12 @@ def recipes_to_compare(published: Recipe, search: dict[str, Any] | None = None) 
         found["searched"] = winner(search, **shared)
     best = found["best"]
     found |= {f"published + {name}": published.with_settings(**change) for name, change in changes.items()}
-    return found | {f"best - {name}": best.with_settings(**back) for name, back in ablations(best, published).items()}
+    return found | {
+        f"best - {name}": best.with_settings(**back) for name, back in ablation_settings(best, published).items()
+    }
 
 
-def ablations(best: Recipe, published: Recipe) -> dict[str, dict[str, Any]]:
+def ablation_settings(best: Recipe, published: Recipe) -> dict[str, dict[str, Any]]:
     """Return the settings that take each single change away from ``best``."""
     return {
         name: {setting: getattr(published, setting) for setting in change}

@@ -1,8 +1,8 @@
 """From a folder of photos to batches. Data flows one way: found, audited, split, decoded, augmented, loaded.
 
-Read ``image_folder`` (photos and their classes), ``audit`` (unreadable files, duplicates), ``split``,
-``augmentation`` (the graded transforms), then ``loading/`` (batches, from memory or from disk). ``sources/`` finds,
-downloads or draws the photos.
+Read ``image_folder`` with ``listings`` (photos and their classes), ``audit`` with ``decode``, ``pixels`` and
+``near_duplicates`` (unreadable files, duplicates), ``split``, ``augmentation`` (the graded transforms), then
+``loading/`` (batches, from memory or from disk). ``sources/`` finds, downloads or draws the photos.
 """
 
 from importlib import import_module

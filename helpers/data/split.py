@@ -94,7 +94,7 @@ def read_split(path: Path, photos: PhotoSet) -> Split:
     """
     position = {name: i for i, name in enumerate(photos.names)}
     sides: dict[str, list[int]] = {"train": [], "val": []}
-    for row in read_rows(path):
+    for row in read_split_rows(path):
         i = position.pop(row["name"], None)
         if i is None:
             again = "twice" if row["name"] in photos.names else f"which is not among the photos in {photos.root}"
@@ -105,7 +105,7 @@ def read_split(path: Path, photos: PhotoSet) -> Split:
     return Split(tuple(sorted(sides["train"])), tuple(sorted(sides["val"])))
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
+def read_split_rows(path: Path) -> list[dict[str, str]]:
     """Read the rows (name, class, subset) of a ``split.csv``, without the photos.
 
     Raises:

@@ -17,9 +17,18 @@ from helpers.evaluation.published import paper_table
 from helpers.evaluation.saliency import explain
 from helpers.evaluation.statistics import wilson_interval
 
-__all__ = ["calibrate", "class_intervals", "class_scores", "classified_photos", "confident_mistakes"]
-__all__ += ["confusion_matrix", "discuss", "evenly_spaced", "explain", "extract_features", "interval_table"]
-__all__ += [
+__all__ = [
+    "calibrate",
+    "class_intervals",
+    "class_scores",
+    "classified_photos",
+    "confident_mistakes",
+    "confusion_matrix",
+    "discuss",
+    "evenly_spaced",
+    "explain",
+    "extract_features",
+    "interval_table",
     "least_certain",
     "mistakes_and_correct",
     "paper_table",
@@ -28,5 +37,5 @@ __all__ += [
     "read_predictions",
     "suspected_labels",
     "tsne",
+    "wilson_interval",
 ]
-__all__ += ["suspected_labels", "tsne", "wilson_interval"]

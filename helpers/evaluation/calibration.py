@@ -102,7 +102,7 @@ def expected_calibration_error(bins: tuple[Bin, ...]) -> float:
 
 
 def ece_by_chance(probabilities: torch.Tensor, seed: int, draws: int = 1000) -> tuple[float, float]:
-    """The middle 95 % of the ECE of a perfectly calibrated model with these probabilities.
+    """Return the middle 95 % of the ECE of a perfectly calibrated model with these probabilities.
 
     On few photos it is never 0. So true classes are drawn from the probabilities themselves, many times (consistency
     resampling; Bröcker and Smith, 2007). An ECE inside this range is no sign of poor calibration.

@@ -122,7 +122,7 @@ def _confusion(r: dict[str, Any]) -> str:
 
 
 def _classes(r: dict[str, Any]) -> str:
-    """Whether recall differs between classes by more than their intervals allow."""
+    """Say whether recall differs between classes by more than their intervals allow."""
     pairs = zip(r["class_scores"], r["class_intervals"], strict=True)
     known = sorted((s["recall"], s["name"], s["photos"], *row["recall"]) for s, row in pairs if row["recall"])
     if len(known) < 2:

@@ -54,7 +54,7 @@ def tsne(features: torch.Tensor, perplexity: float = 30.0) -> np.ndarray:
 
 
 def evenly_spaced(photos: int, most: int = 1000) -> list[int]:
-    """Positions of at most ``most`` photos, evenly spaced."""
+    """Return the positions of at most ``most`` photos, evenly spaced."""
     return list(range(0, photos, -(-photos // most) or 1))
 
 

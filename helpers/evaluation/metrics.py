@@ -30,7 +30,7 @@ class ClassIntervals(NamedTuple):
 
 
 def confusion_matrix(predictions: Predictions) -> torch.Tensor:
-    """int64 ``(classes, classes)``: rows are the true classes, columns the predicted ones."""
+    """Count the photos, int64 ``(classes, classes)``: rows are the true classes, columns the predicted ones."""
     from sklearn import metrics
 
     labels = range(predictions.logits.shape[1])
@@ -38,7 +38,7 @@ def confusion_matrix(predictions: Predictions) -> torch.Tensor:
 
 
 def class_scores(predictions: Predictions, classes: Sequence[str]) -> list[ClassScore]:
-    """Precision, recall and F1 of each class."""
+    """Return precision, recall and F1 of each class."""
     from sklearn import metrics
 
     precision, recall, f1, photos = metrics.precision_recall_fscore_support(
@@ -59,7 +59,7 @@ def macro_f1(predictions: Predictions) -> float:
 
 
 def class_intervals(predictions: Predictions, classes: Sequence[str]) -> list[ClassIntervals]:
-    """Wilson's intervals for each class."""
+    """Return Wilson's intervals for each class."""
     matrix, found = confusion_matrix(predictions), []
     counts = zip(matrix.diagonal().tolist(), matrix.sum(0).tolist(), matrix.sum(1).tolist(), strict=True)
     for score, (correct, predicted, photos) in zip(class_scores(predictions, classes), counts, strict=True):
@@ -69,7 +69,7 @@ def class_intervals(predictions: Predictions, classes: Sequence[str]) -> list[Cl
 
 
 def f1_interval(correct: int, predicted: int, photos: int) -> Interval | None:
-    """A 95 % interval of F1, which is not a share of photos, but follows from one.
+    """Return a 95 % interval of F1, which is not a share of photos, but follows from one.
 
     Of the photos that are of the class or predicted to be, the share J that is both (Jaccard's index) gives
     F1 = 2 J / (1 + J). So J's interval gives F1's. Where a class has no mistakes, a bootstrap's would have no width.
@@ -79,7 +79,7 @@ def f1_interval(correct: int, predicted: int, photos: int) -> Interval | None:
 
 
 def interval_table(rows: list[ClassIntervals]) -> str:
-    """The scores and their intervals as aligned text; a dash where there is nothing to count."""
+    """Format the scores and their intervals as aligned text; a dash where there is nothing to count."""
     width = max(len("class"), *(len(row.score.name) for row in rows))
     lines = [f"{'class':<{width}} {'photos':>6}" + "".join(f"  {name:^22}" for name in ("precision", "recall", "F1"))]
     for row in rows:

@@ -69,7 +69,7 @@ def mistakes_and_correct(predictions: StoredPredictions, count: int) -> list[Cla
 
 
 def _ranked(predictions: StoredPredictions, descending: bool, correct: bool | None = None) -> list[int]:
-    """Rows by the probability of their prediction; only the correct or only the wrong ones if ``correct`` is given."""
+    """Rank rows by their prediction's probability; only the correct or only the wrong ones if ``correct`` is given."""
     confidence, predicted = predictions.probabilities.max(1)
     order = torch.argsort(confidence, descending=descending, stable=True)
     if correct is not None:

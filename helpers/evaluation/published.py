@@ -65,7 +65,7 @@ def species(classes: Iterable[str]) -> frozenset[str]:
 
 
 def are_the_flowers(classes: Sequence[str]) -> bool:
-    """Whether the classes are the assignment's five flowers, each of them once."""
+    """Tell whether the classes are the assignment's five flowers, each of them once."""
     return species(classes) == FLOWERS and len(classes) == len(FLOWERS)
 
 

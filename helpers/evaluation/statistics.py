@@ -53,7 +53,7 @@ def with_interval(accuracy: float, photos: int, before: str = "") -> str:
 
 
 def bootstrap(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate:
-    """Mean over photos and its percentile bootstrap interval (Efron, 1979), drawing whole groups with replacement.
+    """Return the mean over photos, and its percentile bootstrap interval (Efron, 1979) from draws of whole groups.
 
     Args:
         values: for every photo, whether it was classified correctly, ``(n,)``; means over several runs are fine. Or the
@@ -80,7 +80,7 @@ def bootstrap(values: np.ndarray, groups: np.ndarray, seed: int = 0) -> Estimate
 
 
 def fold_interval(differences: np.ndarray, fold: np.ndarray) -> Estimate:
-    """Mean over folds of a paired difference, with Student's t interval.
+    """Return the mean over folds of a paired difference, with Student's t interval.
 
     It includes how much the trainings of the folds differ, which the bootstrap over photos takes as given. The folds
     share training photos, so it is approximate (Bengio and Grandvalet, 2004).
@@ -99,7 +99,7 @@ def fold_interval(differences: np.ndarray, fold: np.ndarray) -> Estimate:
 
 
 def mcnemar(gained: int, lost: int) -> float:
-    """Two-sided p-value of McNemar's exact test (1947), from the photos that only one of two models gets right."""
+    """Return the two-sided p-value of McNemar's exact test (1947): photos that only one of two models gets right."""
     from scipy.stats import binomtest
 
     return float(binomtest(gained, gained + lost).pvalue) if gained + lost else 1.0

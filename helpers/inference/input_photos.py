@@ -50,7 +50,7 @@ def expand_paths(named: Iterable[str | Path]) -> InputPhotos:
 
 
 def _photos_below(root: Path, problems: list[str], skipped: Counter[str]) -> Iterator[Path]:
-    """Photos in the folder and its subfolders, by name. Links to folders are followed, each folder once."""
+    """Find the photos in the folder and its subfolders, by name; follow links to folders, each folder once."""
     seen: set[str] = set()
 
     def note(error: OSError) -> None:

@@ -53,12 +53,12 @@ class ViM:
     val_photos: int
 
     def score(self, activations: Activations) -> torch.Tensor:
-        """How unusual each photo is: float32 ``(n,)``; larger is more unusual."""
+        """Return how unusual each photo is: float32 ``(n,)``; larger is more unusual."""
         distance = residual_norm(activations.features, self.centre, self.directions)
         return self.weight * distance - activations.logits.logsumexp(1)
 
     def is_ood(self, activations: Activations) -> torch.Tensor:
-        """Which photos resemble none of the classes: bool ``(n,)``."""
+        """Tell which photos resemble none of the classes: bool ``(n,)``."""
         return self.score(activations) > self.threshold
 
     def __str__(self) -> str:
@@ -83,12 +83,12 @@ def fit_vim(train: Activations, val: Activations, directions: int = DIRECTIONS) 
 
 
 def threshold_of(scores: torch.Tensor) -> float:
-    """The score that at most 5 % of these exceed."""
+    """Return the score that at most 5 % of these exceed."""
     return scores.topk(int(FALSE_ALARMS * len(scores)) + 1).values[-1].item()
 
 
 def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean ``(k,)`` and principal directions ``(r, k)`` of features ``(n, k)`` scaled to length 1.
+    """Return mean ``(k,)`` and principal directions ``(r, k)`` of features ``(n, k)`` scaled to length 1.
 
     ``r`` is at most a quarter of the photos and of the features: with as many directions as training photos, all of
     them would lie in the plane.
@@ -100,7 +100,7 @@ def principal_directions(features: torch.Tensor, count: int) -> tuple[torch.Tens
 
 
 def residual_norm(features: torch.Tensor, centre: torch.Tensor, directions: torch.Tensor) -> torch.Tensor:
-    """Distance ``(n,)`` of features ``(n, k)``, scaled to length 1, from the plane through the centre ``(k,)``."""
+    """Return how far features ``(n, k)``, scaled to length 1, lie from the plane through the centre: ``(n,)``."""
     offset = F.normalize(features) - centre
     return (offset - offset @ directions.T @ directions).norm(dim=1)
 

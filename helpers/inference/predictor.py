@@ -71,7 +71,7 @@ class Predictor:
                     yield Prediction(path, picture, *next(results))
 
     def _classify(self, pictures: Sequence[np.ndarray]) -> list[tuple[torch.Tensor, bool]]:
-        """Probabilities of each picture, and whether it is out of distribution."""
+        """Return the probabilities of each picture, and whether it is out of distribution."""
         if not pictures:
             return []
         stacked = torch.from_numpy(np.stack(pictures)).to(self.device)

@@ -8,7 +8,7 @@ import numpy as np
 from helpers.common.errors import PhotosError
 from helpers.common.files import csv_text, write_atomically
 from helpers.common.text import counted, printable
-from helpers.data.split import read_rows
+from helpers.data.split import read_split_rows
 from helpers.evaluation.published import species
 from helpers.evaluation.statistics import wilson_interval
 from helpers.inference.predictor import Prediction, Predictor
@@ -89,7 +89,7 @@ class PredictionSummary:
 
 
 def label_of(path: Path, classes: tuple[str, ...]) -> int | None:
-    """The class that the photo's folder is named after, ignoring case and a plural's s; or None."""
+    """Return the class that the photo's folder is named after, ignoring case and a plural's s; or None."""
     folder = path.absolute().parent.name
     if folder in classes:
         return classes.index(folder)
@@ -97,9 +97,9 @@ def label_of(path: Path, classes: tuple[str, ...]) -> int | None:
 
 
 def trained_names(folder: Path) -> frozenset[str]:
-    """``class/file`` of the run's training photos, from its ``split.csv``; empty if that cannot be read."""
+    """Return ``class/file`` of the run's training photos, from its ``split.csv``; empty if that cannot be read."""
     try:
-        rows = read_rows(folder / "split.csv")
+        rows = read_split_rows(folder / "split.csv")
     except PhotosError:
         return frozenset()
     return frozenset(f"{row['class']}/{Path(row['name']).name}" for row in rows if row["subset"] == "train")
@@ -133,7 +133,7 @@ def sunflower_warning(summary: PredictionSummary) -> str:
 
 
 def csv_row(prediction: Prediction, classes: tuple[str, ...]) -> list[str]:
-    """The prediction as a row of the CSV file."""
+    """Return the prediction as a row of the CSV file."""
     path = str(prediction.path)
     if prediction.error:
         return [path, "", "", printable(prediction.error), *("" for _ in classes)]

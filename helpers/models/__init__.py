@@ -1,8 +1,8 @@
 """Build the model: any torchvision classification network with a new head for our classes.
 
-Read in this order: ``build`` (the three steps), ``head`` (the graded replacement), ``freezing`` (what training leaves
-alone), ``weights`` and ``imagenet`` (files and downloads), ``averaging`` (weight averages, test-time augmentation), and
-``depthwise`` (a layer that is slow on CPUs).
+Read in this order: ``build`` (the three steps), ``head`` (the graded replacement; ``own_head``: a cell's),
+``freezing`` (what training leaves alone), ``weights`` and ``imagenet`` (files and downloads), ``averaging`` (weight
+averages, test-time augmentation), and ``depthwise`` (a layer that is slow on CPUs).
 """
 
 from helpers.models.averaging import with_tta

@@ -102,7 +102,7 @@ def _reliability(axes: Axes, bins: Sequence[Bin]) -> None:
 
 
 def _error(share: float, interval: Interval) -> list[list[float]]:
-    """The interval as ``errorbar`` takes it: distances down and up."""
+    """Return the interval as ``errorbar`` takes it: distances down and up."""
     return [[share - interval.low], [interval.high - share]]
 
 

@@ -64,7 +64,7 @@ def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
 
 
 def filled_share(width: int, height: int, crop_size: int) -> float:
-    """The share of a central crop (px) that a photo of this size (px) fills; the rest is black."""
+    """Return the share of a central crop (px) that a photo of this size (px) fills; the rest is black."""
     return min(width, crop_size) * min(height, crop_size) / crop_size**2
 
 
@@ -74,7 +74,7 @@ def transformed(transform: v2.Transform, photo: Image.Image, seed: int) -> np.nd
 
 
 def _one_at_a_time(photo: Image.Image, transform: v2.Transform, seed: int) -> list[tuple[str, Image.Image]]:
-    """The photo, and the outcome of each method that changes it before it becomes a tensor, with their names."""
+    """Return the photo and the outcome of each method that changes it before it becomes a tensor, by name."""
     pictures = [("photo", photo)]
     for i, method in enumerate(getattr(transform, "transforms", [])):
         if getattr(method, "p", 0) and "Flip" in type(method).__name__:

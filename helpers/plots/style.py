@@ -38,7 +38,7 @@ def series_style(number: int) -> dict[str, Any]:
 
 
 def square(photo: Image.Image, side: int = SIDE) -> Image.Image:
-    """The photo's central square, at most as large as a notebook can show it."""
+    """Return the photo's central square, at most as large as a notebook can show it."""
     short = min(photo.size)
     return v2.functional.center_crop(photo, [short, short]).resize((side, side), Image.Resampling.LANCZOS)
 

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from helpers.plots.style import BLUE, GREY, ORANGE, WIDTH, despine, finalize, series_style
 from helpers.runs.history import History
-from helpers.runs.table import Row
+from helpers.runs.table import RunRow
 
 MAX_RUNS = 12  # lines that can still be told apart
 
@@ -68,7 +68,7 @@ def weights_compared(weights: str, history: History, random: History | None) -> 
     return finalize(figure)
 
 
-def compare_runs(rows: Sequence[Row]) -> Figure:
+def compare_runs(rows: Sequence[RunRow]) -> Figure:
     """Draw the validation accuracy of several runs by epoch, and their best epochs with 95 % intervals.
 
     The latest ``MAX_RUNS`` runs are drawn; demo runs are dashed, since they know drawings only. First epochs far below
@@ -93,7 +93,7 @@ def compare_runs(rows: Sequence[Row]) -> Figure:
     return finalize(figure)
 
 
-def _label(left: Axes, right: Axes, shown: Sequence[Row], runs: int) -> None:
+def _label(left: Axes, right: Axes, shown: Sequence[RunRow], runs: int) -> None:
     """Set limits and labels, and say what a reader must know before comparing."""
     lowest = min((min(row.history.column("val_accuracy")) for row in shown), default=0)
     floor = _floor(shown)
@@ -111,7 +111,7 @@ def _label(left: Axes, right: Axes, shown: Sequence[Row], runs: int) -> None:
     despine(right)
 
 
-def _floor(shown: Sequence[Row]) -> float:
-    """The lowest accuracy to show: it covers the last three quarters of each run, and every interval."""
+def _floor(shown: Sequence[RunRow]) -> float:
+    """Return the lowest accuracy to show: it covers the last three quarters of each run, and every interval."""
     values = [value for row in shown for value in row.history.column("val_accuracy")[len(row.history) // 4 :]]
     return max(0.0, min([*values, *(row.low for row in shown)], default=0) - 0.02)

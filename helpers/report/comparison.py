@@ -11,7 +11,7 @@ from helpers.comparison.results import Results, Row, read_photos, read_rows
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, decide, verdict
 from helpers.evaluation.published import written_name
 from helpers.report.facts import Facts
-from helpers.report.markup import Block, heading, literal, paragraph, table
+from helpers.report.markup import Block, heading, literal, paragraph, tabular
 from helpers.runs.finished import FinishedRun
 
 SHOWN = 10  # recipes in the table
@@ -89,7 +89,7 @@ def further_work(facts: Facts) -> list[Block]:
     return [
         heading("Further work"),
         paragraph(f"<tab-further> lists what was measured at a fraction of the cost. {missing}"),
-        table("tab-further", caption, ("change", "difference", "verdict"), rows),
+        tabular("tab-further", caption, ("change", "difference", "verdict"), rows),
     ]
 
 
@@ -152,7 +152,7 @@ def _table(facts: Facts) -> Block:
         f"difference to the published recipe (points), with 95 % bootstrap intervals [efron1979] over scenes.{some}"
     )
     wide = max(len(name) for name, *_ in body) > 12
-    return table("tab-comparison", caption, ("recipe", "accuracy", "difference", "training (s)"), body, wide=wide)
+    return tabular("tab-comparison", caption, ("recipe", "accuracy", "difference", "training (s)"), body, wide=wide)
 
 
 def _published(rows: Sequence[Row]) -> Row:

@@ -11,7 +11,7 @@ from helpers.evaluation.mistakes import ClassifiedPhoto, confident_mistakes
 from helpers.evaluation.published import PAPER, PAPER_RIPPLES
 from helpers.report.comparison import comparison, further_work
 from helpers.report.facts import Facts, file_name
-from helpers.report.markup import Block, figure, heading, listing, literal, paragraph, table
+from helpers.report.markup import Block, figure, heading, listing, literal, paragraph, tabular
 from helpers.report.tables import photos_table, published_table, scores_table, short
 from helpers.runs.history import Epoch, History
 
@@ -124,7 +124,7 @@ def phases(history: History) -> list[list[Epoch]]:
 
 
 def ripple(epochs: Sequence[Epoch]) -> float:
-    """Mean change of the validation loss from one epoch to the next, up or down; nan for a single epoch."""
+    """Return the mean change of the validation loss from one epoch to the next, up or down; nan for a single epoch."""
     steps = [abs(b.val_loss - a.val_loss) for a, b in itertools.pairwise(epochs)]
     return mean(steps) if steps else math.nan
 
@@ -177,7 +177,7 @@ def _drops(facts: Facts) -> list[Block]:
             "by more than the ripple before it.",
             paper,
         ),
-        table("tab-phases", caption, header, rows),
+        tabular("tab-phases", caption, header, rows),
     ]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from helpers.common.errors import RunError
 from helpers.common.text import spelled
 from helpers.comparison.results import Row
-from helpers.data.split import read_rows
+from helpers.data.split import read_split_rows
 from helpers.evaluation.published import are_the_flowers, name_and_paper
 from helpers.evaluation.statistics import with_interval
 from helpers.models import count_parameters, describe_head, original_head
@@ -53,7 +53,7 @@ class Facts:
 
     def _split(self) -> dict[str, Counter[str]]:
         path = self.run.folder / "split.csv"
-        rows = literal(read_rows(path))
+        rows = literal(read_split_rows(path))
         sides = {side: Counter(row["class"] for row in rows if row["subset"] == side) for side in ("train", "val")}
         train, val = sides["train"].total(), sides["val"].total()
         # A photo on both sides of a given split is dropped from training, but counted in train_photos.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 Block = dict[str, Any]
-Row = Sequence[str]
+Cells = Sequence[str]
 MARKS = re.compile(r"\[(?P<cite>[a-z]+\d{4}\w*)\]|<(?P<ref>[a-z]+-[a-z]+)>|\$(?P<math>[^$]+)\$|`(?P<code>[^`]+)`")
 OPENING, HIDDEN = "[<$`", "\ue000\ue001\ue002\ue003"  # what begins a mark, and private characters in its place
 
@@ -71,7 +71,7 @@ def listing(label: str, caption: str, lines: Sequence[str]) -> Block:
     return {"kind": "listing", "label": label, "caption": pieces(caption), "lines": list(lines)}
 
 
-def table(label: str, caption: str, header: Row, rows: Sequence[Row], left=1, total=False, wide=False) -> Block:
+def tabular(label: str, caption: str, header: Cells, rows: Sequence[Cells], left=1, total=False, wide=False) -> Block:
     """Set rows of text under a header.
 
     Args:

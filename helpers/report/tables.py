@@ -6,7 +6,7 @@ from helpers.common.text import listed, spelled
 from helpers.evaluation.published import PAPER, result_rows
 from helpers.recipe import Recipe
 from helpers.report.facts import Facts, file_name
-from helpers.report.markup import Block, table
+from helpers.report.markup import Block, tabular
 
 ROWS = 20  # classes in a table; of more, the rest is summed or left out
 LONGEST = 22  # letters of a class name; the rest is cut
@@ -59,7 +59,7 @@ def recipe_table(facts: Facts) -> Block:
     caption = f"The recipe. Settings that differ from the published one (*): {spelled(changed)}."
     if facts.changes:
         caption += f" Changed by hand: {listed([part.replace('_', ' ') for part in facts.changes])}."
-    return table("tab-recipe", caption, ("setting", "this run", "published"), rows)
+    return tabular("tab-recipe", caption, ("setting", "this run", "published"), rows)
 
 
 def _plain(value: bool | int | float | str) -> str:
@@ -80,7 +80,7 @@ def photos_table(facts: Facts) -> Block:
     counts.append(("total", train.total(), val.total()))
     rows = [(name, f"{n:,}", f"{m:,}", f"{n + m:,}") for name, n, m in counts]
     caption = f"Number of {'drawn ' if facts.demo else ''}photos per class."
-    return table("tab-photos", caption, ("class", "training", "validation", "total"), rows, total=True)
+    return tabular("tab-photos", caption, ("class", "training", "validation", "total"), rows, total=True)
 
 
 def scores_table(facts: Facts) -> Block:
@@ -104,7 +104,7 @@ def scores_table(facts: Facts) -> Block:
         )
         for score, interval in pairs
     ]
-    return table("tab-scores", caption, ("class", "photos", "precision", "recall", "F1"), rows)
+    return tabular("tab-scores", caption, ("class", "photos", "precision", "recall", "F1"), rows)
 
 
 def published_table(facts: Facts) -> Block:
@@ -115,7 +115,7 @@ def published_table(facts: Facts) -> Block:
         ours["last epoch: val. loss"] += " (smoothed)"
     rows = [(name, ours[name], theirs[name]) for name in ours]
     caption = "This run and the published one [course2025]; the 95 % intervals of both are computed here."
-    return table("tab-published", caption, ("", "this run", "published"), rows)
+    return tabular("tab-published", caption, ("", "this run", "published"), rows)
 
 
 def _score(value: float | None, interval: Sequence[float] | None = None) -> str:

@@ -3,7 +3,8 @@
 Read ``run`` (``open_run``, and what a run saves), ``saving`` (the best model), ``finished`` (everything read back),
 ``table`` and ``table_text`` (runs side by side). Each file has one module that writes and reads it: ``recipe_file``,
 ``environment``, ``history``, ``saving``, ``results``; ``predictions.csv`` is ``evaluation.predictions``'s, and
-``split.csv`` ``data.split``'s. ``locks`` keep two processes out of one folder.
+``split.csv`` ``data.split``'s. ``changes`` are those made by hand in the notebook; ``leakage`` refuses a teacher that
+has seen the photos held out; ``locks`` keep two processes out of one folder.
 """
 
 from helpers.runs.finished import read_run

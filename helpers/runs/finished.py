@@ -17,7 +17,7 @@ from helpers.runs.environment import read_environment
 from helpers.runs.history import History
 from helpers.runs.recipe_file import FILE as RECIPE
 from helpers.runs.recipe_file import has_recipe, read_recipe
-from helpers.runs.results import has_results, read_results, verify_checksums
+from helpers.runs.results import has_results, read_run_results, verify_checksums
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ def read_run(folder: Path) -> FinishedRun:
         if has_recipe(folder):
             raise RunError(f"{folder} holds a run that is not finished: the command that began it continues it")
         raise RunError(f"{folder} is not the folder of a run: it has no results.json")
-    results = read_results(folder)
+    results = read_run_results(folder)
     return _read_parts(folder, results, verify_checksums(folder, results))
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from helpers.common.errors import ParameterError, RunError
-from helpers.data.split import read_rows
+from helpers.data.split import read_split_rows
 from helpers.runs.environment import read_environment
 from helpers.runs.recipe_file import read_recipe
 from helpers.runs.run import Run
@@ -23,8 +23,8 @@ def check_unseen(run: Run, setting: str, model: Path) -> None:
     other = model.parent
     if not ((other / SPLIT).is_file() and (run.folder / SPLIT).is_file()) or not _same_photos(run, other):
         return
-    held_out = {row["name"] for row in read_rows(run.folder / SPLIT) if row["subset"] != "train"}
-    seen = sorted(held_out & {row["name"] for row in read_rows(other / SPLIT) if row["subset"] == "train"})
+    held_out = {row["name"] for row in read_split_rows(run.folder / SPLIT) if row["subset"] != "train"}
+    seen = sorted(held_out & {row["name"] for row in read_split_rows(other / SPLIT) if row["subset"] == "train"})
     if seen:
         raise ParameterError(
             f"{setting} = {getattr(run.recipe, setting)!r} was trained on {len(seen)} of the {len(held_out)} photos "
@@ -34,7 +34,7 @@ def check_unseen(run: Run, setting: str, model: Path) -> None:
 
 
 def _same_photos(run: Run, other: Path) -> bool:
-    """Whether both are of the same photos, or of the same folder, to which some may have been added since."""
+    """Tell whether both are of the same photos, or of the same folder, to which some may have been added."""
     try:
         theirs, ours = (read_environment(folder).get("data_fingerprint") for folder in (other, run.folder))
         return theirs == ours or read_recipe(other)[0].dataset == run.recipe.dataset != "demo"

@@ -57,7 +57,7 @@ def wait_until_free(folder: Path, name: str = "run", patience: float = 10.0) -> 
 
 
 def left_behind(folder: Path, name: str) -> bool:
-    """Whether a process ended without releasing the lock that it held."""
+    """Tell whether a process ended without releasing the lock that it held."""
     path = (folder / f".{name}.lock").resolve()
     if path in _held or not _facts(path).exists():
         return False

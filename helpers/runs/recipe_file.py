@@ -20,7 +20,7 @@ def has_recipe(folder: Path) -> bool:
 
 
 def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
-    """The recipe of a run, and the names of stored settings that this version does not have.
+    """Read the recipe of a run, and the names of stored settings that this version does not have.
 
     A setting that the file lacks has its default value.
 
@@ -34,7 +34,7 @@ def read_recipe(folder: Path) -> tuple[Recipe, list[str]]:
 
 
 def has_same_settings(folder: Path, recipe: Recipe) -> bool:
-    """Whether the run in ``folder`` was begun with this recipe, wherever its files lie.
+    """Tell whether the run in ``folder`` was begun with this recipe, wherever its files lie.
 
     Raises RunError: ``recipe.json`` is missing or damaged.
     """
@@ -42,7 +42,7 @@ def has_same_settings(folder: Path, recipe: Recipe) -> bool:
 
 
 def random_weights_history(recipe: Recipe, root: Path) -> History | None:
-    """The history of a committed run (``report/results/``) of this recipe from random weights, if there is one.
+    """Find the history of a committed run (``report/results/``) of this recipe from random weights, if there is one.
 
     ``python -m helpers train -p weights none …`` makes such a run.
     """

@@ -40,7 +40,7 @@ NEEDED = {
 def summarize(
     run: Run, audit: Audit, history: History, predictions: Predictions, epoch_seconds: list[float]
 ) -> dict[str, Any]:
-    """The run in numbers. ``predictions`` are those of the best model on the validation photos.
+    """Summarize the run in numbers. ``predictions`` are those of the best model on the validation photos.
 
     The interval is Wilson's for the best epoch: it knows the number of photos, not that the
     epoch was chosen on the same photos. ``best_flatters_by`` estimates that part.
@@ -88,7 +88,7 @@ def summarize(
 
 
 def analysis_numbers(stored: StoredPredictions) -> dict[str, Any]:
-    """What the analysis adds to the run's numbers: calibration, intervals of the classes' scores, suspected labels."""
+    """Compute what the analysis adds to the run's numbers: calibration, intervals by class, suspected labels."""
     return {
         "calibration": calibrate(stored).to_dict(),
         "class_intervals": [
@@ -104,7 +104,7 @@ def save_results(folder: Path, results: dict[str, Any]) -> None:
     write_json(folder / FILE, add_checksums(folder, results))
 
 
-def read_results(folder: Path) -> dict[str, Any]:
+def read_run_results(folder: Path) -> dict[str, Any]:
     """Read ``results.json``.
 
     Raises RunError: the folder is not a run's, the run is not finished, or the file is damaged.
@@ -125,7 +125,7 @@ def has_results(folder: Path) -> bool:
 
 
 def add_checksums(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
-    """The results with SHA-256 checksums of themselves and of the files that they were computed from.
+    """Return the results with SHA-256 checksums of themselves and of the files that they were computed from.
 
     They tell an edited number from a measured one; they do not keep anybody from making up both.
     """
@@ -137,7 +137,7 @@ def add_checksums(folder: Path, results: dict[str, Any]) -> dict[str, Any]:
 
 
 def verify_checksums(folder: Path, results: dict[str, Any]) -> list[str]:
-    """What was changed after the run wrote it, in sentences; none if everything is as it was."""
+    """Say what was changed after the run wrote it, in sentences; none if everything is as it was."""
     sums = results.get(CHECKSUMS)
     if not isinstance(sums, dict) or "results" not in sums:
         return [f"{folder / FILE} has no checksums: it was edited by hand"]

@@ -148,14 +148,14 @@ def open_run(recipe: Recipe, root: Path | None = None, folder: Path | None = Non
 
 
 def _is_free(folder: Path) -> bool:
-    """Whether there is nothing in the folder yet that a run could overwrite."""
+    """Tell whether there is nothing in the folder yet that a run could overwrite."""
     if not folder.is_dir():
         return not folder.exists()
     return all(entry.name.startswith(".") for entry in folder.iterdir())
 
 
 def _continues(folder: Path, recipe: Recipe) -> bool:
-    """Whether the folder holds an unfinished run of the same recipe.
+    """Tell whether the folder holds an unfinished run of the same recipe.
 
     A run with results is finished, unless the command that executed its notebook did not come to its end.
     """

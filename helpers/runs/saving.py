@@ -37,7 +37,7 @@ class ModelFacts:
     head: dict[str, Any] | None = None  # one of the user's own, see ``models.own_head``
 
     def differs_from(self, recipe: Recipe) -> list[str]:
-        """The settings in which the model is not the recipe's: its files then come from different runs."""
+        """List the settings in which the model is not the recipe's: its files then come from different runs."""
         return [name for name in SHARED if getattr(self, name) != getattr(recipe, name)]
 
 

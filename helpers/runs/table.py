@@ -24,7 +24,7 @@ UNLISTED = (*Recipe.names("place"), "dataset", "backbone", "epochs")  # have col
 
 
 @dataclass(frozen=True)
-class Row:
+class RunRow:
     """One finished run. Accuracies and differences are shares in [0, 1]."""
 
     name: str
@@ -62,11 +62,11 @@ class Row:
 class Table:
     """The rows by group, real photos first."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[RunRow, ...]
     notes: tuple[str, ...]  # in sentences: folders without a row, and doubts about some that have one
 
     @property
-    def groups(self) -> dict[str, Row]:
+    def groups(self) -> dict[str, RunRow]:
         """The first row of each group."""
         return {row.group: row for row in reversed(self.rows)}
 
@@ -129,9 +129,9 @@ def load_run_table(folders: Iterable[Path]) -> Table:
     return Table(tuple(compared), tuple(notes))
 
 
-def _row(run: FinishedRun) -> Row:
+def _row(run: FinishedRun) -> RunRow:
     r, recipe = run.results, run.recipe.to_dict() if run.recipe else {}
-    return Row(
+    return RunRow(
         name=printable(run.folder.resolve().name),
         group="",
         dataset=re.split(r"[/\\]", str(r["dataset"]).rstrip("/\\"))[-1],
@@ -156,27 +156,27 @@ def _row(run: FinishedRun) -> Row:
 
 
 def _device(environment: dict[str, Any]) -> str:
-    """The machine in short, such as ``AMD EPYC, 2 threads, bf16``."""
+    """Describe the machine in short, such as ``AMD EPYC, 2 threads, bf16``."""
     name = str(environment.get("device_name", "–"))
     name = re.sub(r"\((R|TM)\)|@.*GHz|\b(CPU|Processor|NVIDIA|\d+-Core)\b", "", name)
     precision = {"bfloat16": ", bf16", "float32": ", fp32"}.get(environment.get("precision"), "")
     return re.sub(r"\s+", " ", name).replace(" ,", ",").strip() + precision
 
 
-def _grouped(rows: list[Row]) -> tuple[Row, ...]:
-    """The rows with their groups, in order: a letter for each set of photos, a number for each further split of it."""
+def _grouped(rows: list[RunRow]) -> tuple[RunRow, ...]:
+    """Group the rows, in order: a letter for each set of photos, a number for each further split of it."""
     splits: dict[str, list[frozenset[str]]] = {}  # of each set of photos: the validation photos' names
     for row in sorted(rows, key=lambda row: row.demo):
         known = splits.setdefault(row.fingerprint, [])
         if row.predictions and frozenset(row.predictions.names) not in known:
             known.append(frozenset(row.predictions.names))
 
-    def place(row: Row) -> tuple[int, int]:
+    def place(row: RunRow) -> tuple[int, int]:
         known = splits[row.fingerprint]
         split = known.index(frozenset(row.predictions.names)) if row.predictions else len(known)
         return list(splits).index(row.fingerprint), split
 
-    def name(row: Row) -> str:
+    def name(row: RunRow) -> str:
         letter, split = place(row)
         ending = " split unknown" if row.predictions is None else f" split {split + 1}" if split else ""
         return (chr(ord("A") + letter) if letter < 26 else f"A{letter}") + ending
@@ -184,8 +184,8 @@ def _grouped(rows: list[Row]) -> tuple[Row, ...]:
     return tuple(replace(row, group=name(row)) for row in sorted(rows, key=place))
 
 
-def _compared(row: Row, first: Row) -> Row:
-    """The row with its paired difference to the first of its group."""
+def _compared(row: RunRow, first: RunRow) -> RunRow:
+    """Return the row with its paired difference to the first of its group."""
     if row.predictions is None:  # nor has the first, then
         return replace(row, no_difference="no predictions")
     if row is first:

@@ -6,7 +6,7 @@ from typing import Any
 
 from helpers.common.files import csv_text
 from helpers.common.text import align, duration
-from helpers.runs.table import Row, Table
+from helpers.runs.table import RunRow, Table
 
 WIDTH = 120  # characters of a terminal's line
 COLUMNS = ("run", "photos", "backbone", "epochs", "best", "95 % interval", "last 5", "time", "device", "to the first")
@@ -35,7 +35,7 @@ def format_json(table: Table) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: RunRow) -> tuple[str, ...]:
     accuracy = f"{100 * row.best:.2f}", f"{100 * row.low:.1f} to {100 * row.high:.1f}", f"{100 * row.last_five:.2f}"
     difference = row.no_difference
     if row.difference:
@@ -54,7 +54,7 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _explanations(table: Table) -> str:
-    """What the columns mean, and which rows must not be compared."""
+    """Say what the columns mean, and which rows must not be compared."""
     lines = [
         f"{group}: {row.dataset}, {row.photos:,} {'drawings' if row.demo else 'photos'}, {row.val_photos} of them for "
         f"validation{' (the demo: says nothing about real flowers)' if row.demo else ''}"
@@ -76,7 +76,7 @@ def _explanations(table: Table) -> str:
 
 
 def _settings(table: Table) -> str:
-    """The settings that are not the same in all runs: a line each, a column per run if that fits."""
+    """List the settings that are not the same in all runs: a line each, a column per run if that fits."""
     if len(table.rows) < 2:
         return ""
     if not table.differing:
@@ -90,8 +90,8 @@ def _settings(table: Table) -> str:
     return text
 
 
-def _by_value(name: str, rows: tuple[Row, ...]) -> str:
-    """Each value of the setting with the runs that have it."""
+def _by_value(name: str, rows: tuple[RunRow, ...]) -> str:
+    """List each value of the setting with the runs that have it."""
     runs: dict[str, list[str]] = {}
     for row in rows:
         runs.setdefault(_value(row.settings.get(name)), []).append(row.name)
@@ -100,7 +100,7 @@ def _by_value(name: str, rows: tuple[Row, ...]) -> str:
 
 
 def _value(value: Any) -> str:
-    """A setting; of a path only its end, since folders lie elsewhere on every machine."""
+    """Format a setting; of a path only its end, since folders lie elsewhere on every machine."""
     if value is None:
         return "–"
     return str(value).replace("\\", "/").rstrip("/").rpartition("/")[2] or "none"

@@ -1,8 +1,9 @@
 """Train the model: loss, optimizer, schedule, and the loop.
 
 Read in this order: ``optimization`` (the graded loss and optimizer), ``loop`` (the graded steps), ``setup`` (what is
-trained), ``targets`` and ``linear_probe`` (MixUp, distillation, frozen features), ``monitor``, ``checkpointing`` and
-``out_of_memory`` (how a run survives), and ``train`` (a whole run, on one process or several).
+trained), ``changes`` (made by hand in a cell), ``targets`` and ``linear_probe`` (MixUp, distillation, frozen
+features), ``monitor``, ``checkpointing`` and ``out_of_memory`` (how a run survives), and ``train`` (a whole run, on one
+process or several).
 """
 
 from helpers.training.loop import fit, train_one_epoch

@@ -27,9 +27,9 @@ def changes(
     planned = make_optimizer(model, recipe)
     weight = class_weights(recipe, loaders.train.labels, len(loaders.classes))
     compared = {
-        "loss": (describe(criterion), describe(make_loss(recipe.label_smoothing, weight))),
+        "loss": (describe_change(criterion), describe_change(make_loss(recipe.label_smoothing, weight))),
         "optimizer": (describe_optimizer(optimizer), describe_optimizer(planned)),
-        "schedule": (describe(schedule), describe(make_schedule(planned, recipe))),
+        "schedule": (describe_change(schedule), describe_change(make_schedule(planned, recipe))),
     }
     head = {"head": describe_head(model)} if own_head(model, recipe.backbone) else {}
     return loaders.own_transforms | head | {name: text for name, (text, plan) in compared.items() if text != plan}
@@ -50,12 +50,12 @@ def describe_optimizer(optimizer: Optimizer) -> str:
     return "; ".join(parts)
 
 
-def describe(made: nn.Module | LRScheduler) -> str:
+def describe_change(made: nn.Module | LRScheduler) -> str:
     """Describe class and settings that are not the class's defaults, such as ``StepLR(step_size=7)``."""
     known = inspect.signature(type(made)).parameters
     values = {name: getattr(made, name, known[name].default) for name in known if name != "last_epoch"}
     plain = {name: value.tolist() if isinstance(value, torch.Tensor) else value for name, value in values.items()}
-    parts = [describe(each) for each in getattr(made, "_schedulers", [])]
+    parts = [describe_change(each) for each in getattr(made, "_schedulers", [])]
     return _call(made, {name: plain[name] for name in plain if plain[name] != known[name].default}, parts)
 
 

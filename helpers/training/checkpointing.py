@@ -19,7 +19,7 @@ from torch.optim.lr_scheduler import LRScheduler
 from helpers.common import distributed, tensors
 from helpers.common.errors import DivergedError, RunError
 from helpers.data.loading.loaders import Loaders
-from helpers.data.split import read_rows
+from helpers.data.split import read_split_rows
 from helpers.models.averaging import WeightEMA
 from helpers.models.own_head import own_head
 from helpers.runs import environment
@@ -89,7 +89,7 @@ class Checkpointer:
         loaders: Loaders,
         ema: WeightEMA | None = None,
     ) -> None:
-        """With ``ema``, the averaged weights are saved as the best model's.
+        """Prepare to save; with ``ema``, the averaged weights are saved as the best model's.
 
         Raises WeightsError: the model is one that could not be rebuilt from its files.
         """
@@ -215,12 +215,12 @@ def _copy_to_cpu(state: Any) -> Any:
 
 
 def _data(run: Run) -> dict[str, str]:
-    """What the training learns from, as the run's folder says: the photos' fingerprint, and the rows of the split."""
+    """Return what the training learns from, as the run's folder says: the photos' fingerprint, the split's rows."""
     split, data = run.folder / "split.csv", {}
     if (run.folder / environment.FILE).is_file():
         data["fingerprint"] = str(environment.read_environment(run.folder).get("data_fingerprint"))
     if split.is_file():
-        data["split"] = "\n".join(f"{row['name']}\t{row['subset']}" for row in read_rows(split))
+        data["split"] = "\n".join(f"{row['name']}\t{row['subset']}" for row in read_split_rows(split))
     return data
 
 

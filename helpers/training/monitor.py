@@ -40,7 +40,7 @@ class StepMonitor:
     def __init__(
         self, run: Run, loaders: Loaders, checkpointer: Checkpointer, state: TrainingState, log: Log, start: float
     ) -> None:
-        """``start``: when the training began, by ``time.perf_counter()``; computing features is part of it."""
+        """Prepare a training that began at ``start``, by ``time.perf_counter()``; computing features is part of it."""
         self.run, self.loaders, self.checkpointer, self.state = run, loaders, checkpointer, state
         self.bar = TrainingBar(run.recipe.epochs, len(loaders.train), len(loaders.train.labels), log)
         self.signals = SignalGuard()

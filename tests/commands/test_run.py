@@ -88,11 +88,11 @@ def test_wrong_parameters_end_in_their_message_and_exit_code_1(arguments, messag
     assert "Traceback" not in done.stderr
 
 
-def test_the_summary_says_where_everything_is_and_that_a_demo_is_a_demo(tmp_path):
+def test_the_outcome_says_where_everything_is_and_that_a_demo_is_a_demo(tmp_path):
     numbers = {"best_val_accuracy": 0.9375, "best_epoch": 14, "val_photos": 160}
     results = tiny_results(demo=True, interval_low=0.889, interval_high=0.966, **numbers)
     (tmp_path / "results.json").write_text(json.dumps(results))
-    text = run_command.summary(tmp_path)
+    text = run_command.outcome(tmp_path)
     for part in ("flower_classification.ipynb", "figures", "best_model.pth", "93.75% of 160", "88.9% to 96.6%", "demo"):
         assert part in text
 

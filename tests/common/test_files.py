@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from helpers.common import files, tensors
 from helpers.common.errors import RunError, UserError
 from helpers.data.decode import load_photo
-from helpers.data.split import read_rows
+from helpers.data.split import read_split_rows
 from helpers.evaluation.label_errors import read_suspects
 from helpers.evaluation.predictions import read_predictions
 from helpers.runs.history import History
@@ -68,7 +68,7 @@ READERS = {
     "known.pth": lambda folder: tensors.load_tensors(folder / "known.pth"),
     "predictions.csv": read_predictions,
     "history.csv": History.read,
-    "split.csv": lambda folder: read_rows(folder / "split.csv"),
+    "split.csv": lambda folder: read_split_rows(folder / "split.csv"),
     "suspects.csv": lambda folder: read_suspects(folder / "suspects.csv"),
     "x.jpg": lambda folder: load_photo(folder / "x.jpg"),
 }

@@ -5,7 +5,7 @@ import pytest
 
 from helpers.plots import training
 from helpers.runs.history import Epoch, History
-from helpers.runs.table import Row
+from helpers.runs.table import RunRow
 
 HISTORY = History(
     [Epoch(0, 0.1, 1.5, 0.3, 1.2, 0.5), Epoch(1, 0.1, 1.0, 0.6, 0.8, 0.9), Epoch(2, 0.01, 0.8, 0.7, 0.9, 0.8)]
@@ -59,7 +59,7 @@ def row(name, group="A", demo=False, finished=0.0):
     best = {"best": 0.5, "low": 0.2, "high": 0.9, "last_five": None}
     counts = {"photos": 12, "val_photos": 3, "epochs": 2, "seconds": 1.0}
     plain = {"dataset": "photos", "backbone": "resnet18", "device": "CPU", "settings": {}, "fingerprint": ""}
-    return Row(
+    return RunRow(
         name=name,
         group=group,
         demo=demo,

@@ -14,7 +14,7 @@ from helpers.common.files import read_json, write_json
 from helpers.evaluation.predictions import read_predictions
 from helpers.recipe import Recipe
 from helpers.runs.changes import save_changes
-from helpers.runs.results import analysis_numbers, read_results, save_results
+from helpers.runs.results import analysis_numbers, read_run_results, save_results
 from teaching import submit as module
 from teaching.__main__ import main
 from teaching.checks.sandbox import Report, check
@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
     facts |= {"python": "3.11.7", "packages": {"torch": "2.14.1", "torchvision": "0.29.2"}}
     facts |= {"git_commit": "0123456789abcdef", "data_fingerprint": "fedcba9876543210"}
     write_json(folder / "environment.json", read_json(folder / "environment.json") | facts)
-    save_results(folder, read_results(folder) | analysis_numbers(read_predictions(folder)))
+    save_results(folder, read_run_results(folder) | analysis_numbers(read_predictions(folder)))
     return folder
 
 

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import ExponentialLR
 from helpers.runs.changes import read_changes
 from helpers.runs.finished import read_partial_run
 from helpers.training import fit, make_loss, make_optimizer, make_schedule
-from helpers.training.changes import describe, describe_optimizer
+from helpers.training.changes import describe_change, describe_optimizer
 from tests.tiny import a_run, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
 
 
@@ -67,6 +67,6 @@ def test_an_optimizer_over_the_head_alone_shows_in_its_size():
 
 def test_a_schedule_is_described_with_its_parts():
     optimizer = make_optimizer(tiny_model(), tiny_recipe(schedule="cosine", warmup_epochs=1))
-    text = describe(make_schedule(optimizer, tiny_recipe(schedule="cosine", warmup_epochs=1)))
+    text = describe_change(make_schedule(optimizer, tiny_recipe(schedule="cosine", warmup_epochs=1)))
     assert text.startswith("SequentialLR(LinearLR(start_factor=0.5")
     assert "CosineAnnealingLR(T_max=2" in text

@@ -23,7 +23,7 @@ def open_model(path):
     return session, json.loads(session.get_modelmeta().custom_metadata_map["preprocessing.json"])
 
 
-def prepare(path, steps):
+def preprocess(path, steps):
     """Load and preprocess a photo: float32 (1, 3, side, side)."""
     if not os.path.isfile(path):
         raise FileNotFoundError("no such file")  # a pipe would keep its reader for ever
@@ -39,7 +39,7 @@ def prepare(path, steps):
 
 def classify(session, facts, path):
     """Return pairs (class, probability), the most probable first."""
-    (logits,) = session.run(["logits"], {"images": prepare(path, facts["preprocessing"])})
+    (logits,) = session.run(["logits"], {"images": preprocess(path, facts["preprocessing"])})
     shares = np.exp(logits[0] - logits[0].max())
     return sorted(zip(facts["output"]["classes"], shares / shares.sum(), strict=True), key=lambda pair: -pair[1])
 

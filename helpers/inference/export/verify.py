@@ -94,5 +94,5 @@ def compare_with_run(model: InferenceFn, photos: SamplePhotos) -> dict[str, Any]
 
 
 def _logits(model: InferenceFn, images: torch.Tensor) -> torch.Tensor:
-    """Logits, float64 ``(n, classes)``. The first photo goes alone, so that a fixed batch size would be noticed."""
+    """Return logits, float64 ``(n, classes)``; the first photo goes alone, so that a fixed batch size is noticed."""
     return torch.cat([model(part) for part in (images[:1], *images[1:].split(32))]).double()

@@ -203,7 +203,8 @@ def test_classify_py_sees_the_pixels_that_the_project_sees(done, run, tmp_path, 
     classify = runpy.run_path(str(done[0] / "classify.py"))
     recipe = read_run(run[0]).recipe
     ours = val_transform(recipe)(load_photo(tmp_path / "grey.tif")).numpy()
-    np.testing.assert_allclose(classify["prepare"](tmp_path / "grey.tif", done[2]["preprocessing"])[0], ours, atol=1e-6)
+    theirs = classify["preprocess"](tmp_path / "grey.tif", done[2]["preprocessing"])[0]
+    np.testing.assert_allclose(theirs, ours, atol=1e-6)
 
 
 def test_classify_py_names_what_it_cannot_read_among_others(done, run, tmp_path, capsys):
@@ -400,4 +401,4 @@ def test_classify_py_prepares_real_photos_identically(real_folder):
     for path in sorted(real_folder.glob("*/*.jpg"))[::100]:
         ours = val_transform(recipe)(load_photo(path))
         # Measured: no difference at all. Another processor may round a last bit otherwise.
-        np.testing.assert_allclose(classify.prepare(path, steps)[0], ours, atol=1e-6)
+        np.testing.assert_allclose(classify.preprocess(path, steps)[0], ours, atol=1e-6)
