@@ -9,12 +9,17 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tqdm import tqdm
 
-from helpers.common.errors import ParameterError
+from helpers.common.errors import ParameterError, PhotosError, RunError
 from helpers.common.progress import progress
+
+if TYPE_CHECKING:
+    from helpers.inference.predictor import Predictor  # imports torch
 
 SHEET = "own_photos.jpg"  # default name, in the run's folder
 WHEN_INTERRUPTED = "neither CSV file nor contact sheet was written"
@@ -23,6 +28,7 @@ WHEN_INTERRUPTED = "neither CSV file nor contact sheet was written"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("photos", nargs="+", metavar="PHOTO", help="a file, a folder, or a pattern")
     parser.add_argument("--run", help="folder of a finished run, or its name in work_dir; default: the newest")
+    parser.add_argument("--data", help="where the run's own photos are, if moved: for flagging")
     parser.add_argument("--csv", metavar="FILE", help="write all probabilities to this file")
     parser.add_argument(
         "--sheet", metavar="FILE", help=f"write the contact sheet to this file; default: {SHEET} in the run's folder"
@@ -36,7 +42,7 @@ def run(options: argparse.Namespace) -> int:
     if options.batch_size is not None and options.batch_size < 1:
         raise ParameterError(f"--batch-size {options.batch_size}: must be at least 1")
 
-    from helpers.inference import contact_sheet, expand_paths, open_predictor, summary
+    from helpers.inference import contact_sheet, expand_paths, open_predictor, out_of_distribution, summary
     from helpers.runs.finished import damage_named
     from helpers.runs.table import find_run
 
@@ -52,7 +58,9 @@ def run(options: argparse.Namespace) -> int:
         raise ParameterError("no photo was found")
     with damage_named(folder):
         predictor = open_predictor(folder, options.device)
-    counts = summary.PredictionSummary(predictor.classes, summary.trained_names(folder))
+        if not predictor.detector and not (folder / out_of_distribution.FILE).exists():
+            predictor = _with_detector(predictor, options)
+    counts = summary.PredictionSummary(predictor.classes, summary.trained_names(folder), predictor.detector is not None)
     selection = contact_sheet.SheetSelection(predictor.classes)
     predictions = progress(predictor.predict(found.photos, options.batch_size), len(found.photos), "photos")
     rows: list[list[str]] = []
@@ -76,6 +84,24 @@ def run(options: argparse.Namespace) -> int:
     if selection and not options.no_sheet:
         print(selection.write(sheet or folder / SHEET))
     return 1 if found.problems or counts.unreadable else 0
+
+
+def _with_detector(predictor: "Predictor", options: argparse.Namespace) -> "Predictor":
+    """Fit what flags unfamiliar photos, if the run's own photos are here; else note why nothing is flagged."""
+    from helpers.commands.run_figures import RunData
+    from helpers.inference import open_predictor
+    from helpers.runs.run import project_root
+
+    problems: list[str] = []
+    data = RunData(predictor.run, project_root(Path(__file__).parent), options.data, log=problems.append)
+    try:
+        _ = data.audit  # logs if the photos are not the run's
+        if not problems:
+            data.fit_detector()
+            return open_predictor(predictor.run.folder, options.device)
+    except (PhotosError, RunError) as error:
+        problems.append(str(error))
+    return replace(predictor, notes=(*predictor.run.notes, f"unfamiliar photos are not flagged: {problems[0]}"))
 
 
 def _output_path(option: str, name: str | None, suffixes: Sequence[str] = ()) -> Path | None:

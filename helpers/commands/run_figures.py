@@ -1,6 +1,7 @@
 """The figures of a run, each drawn from its folder alone."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from helpers.evaluation.predictions import StoredPredictions
 from helpers.evaluation.saliency import explain
 from helpers.inference import fit_ood_detector
 from helpers.inference.out_of_distribution import FILE as KNOWN
+from helpers.inference.out_of_distribution import MAX_TRAIN_PHOTOS
 from helpers.models.averaging import with_tta
 from helpers.plots import evaluation, style, training
 from helpers.plots import photos as photo_plots
@@ -134,11 +136,17 @@ class RunData:
 
     def fit_detector(self) -> None:
         """Make what recognizes unusual photos (``known.pth``), unless the run has it already."""
-        if not (self.run.folder / KNOWN).exists():
-            device = pick_device("auto")
-            run = Run(self.run.folder, self.recipe, self.root, device, pick_precision(self.recipe.precision, device))
-            loaders = make_loaders(self.audit, self.split, self.recipe, device)
-            fit_ood_detector(self.model, self.audit, self.split, loaders, run)
+        if (self.run.folder / KNOWN).exists():
+            return
+        device, recipe = pick_device("auto"), replace(self.recipe, pipeline="stream")  # each photo is needed once
+        train, val = (len(each) for each in (self.split.train, self.split.val))
+        print(
+            f"to flag unfamiliar photos, once: {min(train, MAX_TRAIN_PHOTOS) + val} of the run's photos pass through "
+            "the network (less than a minute)",
+            flush=True,
+        )
+        run = Run(self.run.folder, recipe, self.root, device, pick_precision(recipe.precision, device))
+        fit_ood_detector(self.model, self.audit, self.split, make_loaders(self.audit, self.split, recipe, device), run)
 
     @property
     def example(self) -> Image.Image:

@@ -44,8 +44,8 @@ def prediction_table(
 class PredictionSummary:
     """Count predictions, and their accuracy where a photo's folder is named after a class; memory is constant."""
 
-    def __init__(self, classes: tuple[str, ...], trained: frozenset[str] = frozenset()) -> None:
-        self.classes, self.trained = classes, trained
+    def __init__(self, classes: tuple[str, ...], trained: frozenset[str] = frozenset(), flags: bool = True) -> None:
+        self.classes, self.trained, self.flags = classes, trained, flags  # flags: unusual photos are flagged at all
         self.unreadable, self.unusual = 0, 0
         self.predicted = np.zeros(len(classes), int)
         self.confusion = np.zeros((2, len(classes), len(classes)), int)  # [in training, true class, predicted class]
@@ -67,7 +67,7 @@ class PredictionSummary:
         lines = [f"{counted(photos, 'photo')}: {', '.join(counts) or 'none could be read'}"]
         if self.unreadable:
             lines.append(f"{counted(self.unreadable, 'file')} could not be read")
-        if photos:
+        if photos and self.flags:
             lines.append(f"{self.unusual:,} ({self.unusual / photos:.1%}) flagged: {UNUSUAL}")
         lines += self._accuracy("accuracy by folder names", self.confusion[0])
         lines += self._accuracy("accuracy by folder names, on training photos (by name)", self.confusion[1])
