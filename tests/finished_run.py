@@ -48,7 +48,7 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
     run = Run(root / "runs" / "a", recipe, root, CPU, torch.float32)
     run.folder.mkdir(parents=True)
     save_recipe(run.folder, recipe)
-    save_environment(run.folder, {"precision": "float32"})
+    save_environment(run.folder, {"precision": "float32", "data_fingerprint": audit.fingerprint})
     write_split(run.folder / "split.csv", audit.photos, split)
     best = Epoch(0, 0.1, 0.7, 0.5, 0.7, 0.5)
     model = random_model(backbone, len(audit.photos.classes), recipe.dropout, seed=3)

@@ -1,16 +1,45 @@
-"""The numbers of the READMEs are those of the results they point to, and the commands exist."""
+"""The numbers of the READMEs are those of the results they point to, and their commands are run, or parsed."""
 
 import json
 import re
+import shlex
+import shutil
 import subprocess
+import sys
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+from _pytest.config import _prepareconfig
+from accelerate.commands.launch import launch_command_parser
+from papermill import inspect_notebook
+from papermill.cli import papermill as papermill_cli
 
+from benchmarks import bench
 from benchmarks.bench import MEANINGS
+from helpers import commands
+from helpers.commands.compare import _recipes
+from helpers.commands.parameters import parameters_of, recipe_of
+from teaching import __main__ as teaching
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+TEXTS = [README, *((ROOT / folder / "README.md").read_text(encoding="utf-8") for folder in ("benchmarks", "teaching"))]
+LINES = [
+    line
+    for text in TEXTS
+    for block in re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    for line in block.splitlines()
+]
+# The options that a text names for a target: "make report … ARGS='…'", or in a list "- `runs` … `ARGS="…"`".
+ARGUMENTS = [
+    f"make {target} {arguments}"
+    for text in TEXTS
+    for item in re.split(r"\n(?=- |\n|make )", text)
+    if (target := "".join(re.findall(r"^\n?(?:- `|make )(\w+)", item)[:1]))
+    for arguments in re.findall(r"ARGS=(?:'[^']*'|\"[^\"]*\")", item)
+]
 RUNS = sorted((ROOT / "report" / "results").glob("*/results.json"))
 
 
@@ -39,6 +68,109 @@ def test_the_numbers_of_a_committed_run_agree_with_each_other(path):
     predictions = (path.parent / "predictions.csv").read_text().splitlines()[1:]
     called = [line.split(",")[1:3] for line in predictions]
     assert sum(true == call for true, call in called) == results["best_val_correct"]
+
+
+def check_helpers(name, *words):
+    options = commands._parser(name, import_module(f"helpers.commands.{name}")).parse_args(words)
+    if hasattr(options, "parameter"):
+        recipe = recipe_of(parameters_of(options), "published")
+    if name == "compare":
+        assert _recipes(options, recipe, 1, 25)
+
+
+def check_papermill(*words):
+    given = papermill_cli.make_context("papermill", list(words)).params
+    assert Path(ROOT / given["output_path"]).parent in (ROOT, ROOT / "notebooks"), "no folder of a fresh clone"
+    assert {name for name, _ in given["parameters"]} <= inspect_notebook(str(ROOT / given["notebook_path"])).keys()
+
+
+def check_accelerate(*words):
+    assert words[0] == "launch"
+    given = launch_command_parser().parse_args(words[1:])
+    assert (given.module, given.training_script) == (True, "helpers")
+    check_helpers(*given.training_script_args)
+
+
+def check_pip(*words):
+    # The help comes once every option before it is known.
+    done = subprocess.run([sys.executable, "-m", "pip", *words, "--help"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert all((ROOT / word).is_file() for word in words if word.endswith(".txt"))
+
+
+def check_pytest(*words):
+    _prepareconfig([*words, "--rootdir", str(ROOT)])
+
+
+def check_jupyter(*words):
+    assert find_spec("jupyterlab")
+    assert [word for word in words if word.endswith(".ipynb")] == ["notebooks/flower_classification.ipynb"]
+
+
+CHECKS = {
+    "helpers": check_helpers,
+    "teaching": lambda *words: teaching._parser().parse_args(words),
+    "benchmarks.bench": lambda *words: bench._parser().parse_args(words),
+    "papermill": check_papermill,
+    "accelerate": check_accelerate,
+    "pip": check_pip,
+    "pytest": check_pytest,
+    "jupyterlab": check_jupyter,
+    "venv": lambda *words: None,
+    "ruff": lambda *words: None,
+}
+
+
+def dry_run(*words):
+    done = subprocess.run(
+        ["make", "--dry-run", "--old-file=.venv/installed", *words], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def steps(line):
+    """The commands that a line runs, in words: itself, or those that make would run for it."""
+    words = shlex.split(line, comments=True)
+    if words[0] != "make":
+        return [words]
+    if not shutil.which("make"):
+        pytest.skip("needs make")
+    script = dry_run(*words[1:])
+    for word in words[2:]:
+        others = [each for each in words[1:] if each != word]
+        assert dry_run(*others) != script, f"{words[1]} does not take {word}"
+    return [shlex.split(step) for step in script.replace("\\\n", " ").splitlines()]
+
+
+@pytest.mark.parametrize("line", [*LINES, *ARGUMENTS])
+def test_every_command_in_the_readmes_is_one_that_its_program_takes(line, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    for words in steps(line):
+        while re.match(r"[A-Z_]+=", words[0]):  # the environment
+            del words[0]
+        name, *rest = Path(words[0]).name, *words[1:]
+        if name.startswith("python"):
+            assert rest[0] == "-m"
+            name, *rest = rest[1:]
+        if name not in ("rm", "test"):
+            CHECKS[name](*rest)
+
+
+def test_commands_on_a_finished_run_do_what_the_readme_says(finished, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("FLOWERS_WORK_DIR", str(tmp_path))
+    folder = shutil.copytree(finished[0], tmp_path / "a")
+    photos = finished[1]
+    for line in (line for line in [*LINES, *ARGUMENTS] if re.match(r"make (predict|runs)\b", line)):
+        line = line.replace("work_dir/<run>", str(folder)).replace("--data path", f"--data {photos}")
+        line = line.replace("DATA=path", f"DATA={photos / 'rose'}")
+        if "ARGS" in line and "runs" not in line:  # an option of the line with RUN
+            line += f" RUN={folder} DATA={photos / 'tulip'}"
+        for _, _, _, *words in steps(line):
+            assert commands.main(words) == 0, line
+    assert (folder / "own_photos.jpg").is_file()
+    assert (tmp_path / "runs.png").is_file()
 
 
 def test_every_make_target_in_the_readme_exists():

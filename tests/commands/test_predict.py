@@ -11,12 +11,8 @@ from PIL import Image
 from helpers.commands import main
 from helpers.commands.predict import SHEET
 from helpers.common.errors import RunError
-from helpers.data.audit import audit_photos
-from helpers.data.image_folder import find_photos
 from helpers.evaluation.predictions import read_predictions
 from helpers.inference import out_of_distribution
-from helpers.runs.environment import save_environment
-from helpers.runs.recipe_file import read_recipe
 from helpers.runs.table import find_run
 from tests.conftest import colourful
 
@@ -132,17 +128,9 @@ def test_the_accuracy_by_folder_names_is_separate_for_training_photos(finished, 
     assert "accuracy by folder names, on training photos (by name): " in out
 
 
-def without_detector(folder):
-    """The finished run as one that was never looked at closely."""
-    (folder / out_of_distribution.FILE).unlink()
-    data = {"data_fingerprint": audit_photos(find_photos(read_recipe(folder)[0].dataset)).fingerprint}
-    save_environment(folder, data | {"precision": "float32"})
-    return folder
-
-
 def test_a_run_that_was_not_looked_at_gets_its_detector_first(finished, folder, capsys):
     _, photos, detector = finished
-    without_detector(folder)
+    (folder / out_of_distribution.FILE).unlink()
     assert run_command(photos / "rose", "--run", folder, "--no-sheet", "--data", photos) == 0
     first, *lines = capsys.readouterr().out.splitlines()
     assert first.startswith("to flag unfamiliar photos, once: 40 of the run's photos pass through the network")
@@ -158,7 +146,7 @@ def test_a_run_that_was_not_looked_at_gets_its_detector_first(finished, folder, 
 )
 def test_without_its_photos_one_line_says_why_nothing_is_flagged(finished, folder, tmp_path, capsys, data, reason):
     photos = finished[1]
-    without_detector(folder)
+    (folder / out_of_distribution.FILE).unlink()
     if data:
         data = shutil.copytree(photos, tmp_path / "others")
         colourful((60, 90), 999).save(data / "rose" / "000.jpg")
