@@ -12,13 +12,14 @@ from torch.nn.functional import nll_loss
 from helpers.common.seeding import generator
 from helpers.evaluation.predictions import StoredPredictions
 
-BINS = 15  # as in the paper
+BINS = 15  # of equal width, as in the paper
+PHOTOS_PER_BIN, MOST_BINS = 20, 10  # of a reliability diagram
 LOWEST, HIGHEST = 0.05, 20.0  # temperatures: without any mistake the loss has no minimum
 FLAT = 1e-12  # a slope of the loss that is 0 but for rounding
 
 
 class Bin(NamedTuple):
-    """The photos predicted with a probability in ``(low, high]``."""
+    """Photos predicted with similar probabilities, from ``low`` to ``high``."""
 
     low: float
     high: float
@@ -44,7 +45,7 @@ class Calibration:
     temperature_is_bounded: bool  # it is as low or high as allowed: the photos do not determine it
     ece_after: float
     loss_after: float
-    bins: tuple[Bin, ...]  # those that hold photos
+    bins: tuple[Bin, ...]  # of equal counts: for the reliability diagram
     bins_after: tuple[Bin, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -63,37 +64,50 @@ def calibrate(predictions: StoredPredictions, seed: int = 0) -> Calibration:
     halves = _halves(labels, seed)
     for fitted, other in (halves, halves[::-1]):
         after[other] = (logits[other] / fit_temperature(logits[fitted], labels[fitted])).softmax(1)
-    bins, bins_after = reliability(before, labels), reliability(after, labels)
     temperature = fit_temperature(logits, labels)
     return Calibration(
-        expected_calibration_error(bins),
+        expected_calibration_error(equal_width_bins(before, labels)),
         *ece_by_chance(before, seed),
         before.amax(1).mean().item(),
         _loss(before, labels),
         temperature,
         not LOWEST * 1.001 < temperature < HIGHEST * 0.999,
-        expected_calibration_error(bins_after),
+        expected_calibration_error(equal_width_bins(after, labels)),
         _loss(after, labels),
-        bins,
-        bins_after,
+        equal_count_bins(before, labels),
+        equal_count_bins(after, labels),
     )
 
 
-def reliability(probabilities: torch.Tensor, labels: torch.Tensor, bins: int = BINS) -> tuple[Bin, ...]:
-    """Sort photos into bins of equal width by the probability of their predicted class.
+def equal_width_bins(probabilities: torch.Tensor, labels: torch.Tensor, bins: int = BINS) -> tuple[Bin, ...]:
+    """Sort photos into bins of equal width by the probability of their predicted class; empty ones are left out.
 
     Args:
         probabilities: float ``(n, classes)``, rows sum to 1.
         labels: int64 ``(n,)``.
     """
+    number = _bin_numbers(probabilities.amax(1), bins)
+    rows = ((i, (number == i).nonzero().squeeze(1)) for i in number.unique().tolist())
+    return tuple(_bin(probabilities[inside], labels[inside], i / bins, (i + 1) / bins) for i, inside in rows)
+
+
+def equal_count_bins(probabilities: torch.Tensor, labels: torch.Tensor) -> tuple[Bin, ...]:
+    """Sort photos into bins of equally many, at least ``PHOTOS_PER_BIN``: of few, the accuracy says nothing.
+
+    Args:
+        probabilities: float ``(n, classes)``, rows sum to 1.
+        labels: int64 ``(n,)``.
+    """
+    order = probabilities.amax(1).argsort(stable=True)
+    parts = order.tensor_split(max(1, min(MOST_BINS, len(order) // PHOTOS_PER_BIN)))
+    return tuple(_bin(probabilities[part], labels[part]) for part in parts)
+
+
+def _bin(probabilities: torch.Tensor, labels: torch.Tensor, low: float | None = None, high: float | None = None) -> Bin:
+    """Make a bin of these photos; without limits, its own."""
     confidence, predicted = probabilities.max(1)
-    number = _bin_numbers(confidence, bins)
-    found = []
-    for i in number.unique().tolist():
-        inside = number == i
-        correct = int((predicted[inside] == labels[inside]).sum())
-        found.append(Bin(i / bins, (i + 1) / bins, int(inside.sum()), correct, confidence[inside].mean().item()))
-    return tuple(found)
+    low, high = confidence.min().item() if low is None else low, confidence.max().item() if high is None else high
+    return Bin(low, high, len(labels), int((predicted == labels).sum()), confidence.mean().item())
 
 
 def expected_calibration_error(bins: tuple[Bin, ...]) -> float:

@@ -63,41 +63,35 @@ def class_scores(rows: Sequence[ClassIntervals]) -> Figure:
 
 def reliability(calibration: Calibration) -> Figure:
     """Draw the accuracy of predictions by their probability, before and after temperature scaling."""
-    figure, grid = plt.subplots(2, 2, figsize=(WIDTH * 0.86, 4.3), sharex=True, sharey="row", height_ratios=(3, 1))
+    figure, grid = plt.subplots(1, 2, figsize=(WIDTH * 0.86, 4.1), sharey=True)
     low, high = calibration.ece_by_chance_low, calibration.ece_by_chance_high
     titles = (
         f"without temperature scaling: ECE {calibration.ece:.1%}\n({low:.1%} to {high:.1%} if perfectly calibrated)",
         f"with temperature scaling: ECE {calibration.ece_after:.1%}\n(fitted to the other half of the photos)",
     )
-    parts = zip(grid.T, titles, (calibration.bins, calibration.bins_after), strict=True)
-    for (upper, lower), title, bins in parts:
-        _reliability(upper, bins)
-        upper.set_title(title, fontsize=10)
-        lower.bar(
-            [each.low for each in bins],
-            [each.photos for each in bins],
-            [each.high - each.low for each in bins],
-            color=BLUE,
-            align="edge",
-            edgecolor="white",
-        )
-        lower.set(xlabel="probability of the predicted class", xlim=(0, 1.015), yscale="log", ylim=(0.7, None))
-        lower.yaxis.set_major_formatter("{x:.0f}")
-        despine(lower)
-    grid[0][0].set(ylabel="accuracy", ylim=(0, 1.03))
-    grid[1][0].set_ylabel("photos")
-    entries = grid[0][0].get_legend_handles_labels()
+    both = (calibration.bins, calibration.bins_after)
+    lowest = min(min(each.low, wilson_interval(each.correct, each.photos).low) for bins in both for each in bins)
+    limits = (int(10 * lowest) / 10, 1.015)
+    for axes, title, bins in zip(grid, titles, both, strict=True):
+        _reliability(axes, bins)
+        axes.set_title(title, fontsize=10)
+        axes.set(xlabel="probability of the predicted class", xlim=limits, ylim=limits)
+    grid[0].set_ylabel("accuracy")
+    entries = grid[0].get_legend_handles_labels()
     figure.legend(*entries, frameon=False, fontsize=9, ncols=2, loc="outside lower center")
     return finalize(figure)
 
 
 def _reliability(axes: Axes, bins: Sequence[Bin]) -> None:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle=":", label="perfect calibration")
-    for i, each in enumerate(bins):
+    counts = " or ".join(map(str, sorted({each.photos for each in bins})))
+    label = f"{counts} photos each: mean and range of the probability; accuracy with 95 % interval"
+    for each in bins:
         error = _error(each.accuracy, wilson_interval(each.correct, each.photos))
-        style = {"fmt": "o", "color": BLUE, "markersize": 4, "capsize": 2}
-        label = "accuracy, 95 % interval" if i == 0 else None
-        axes.errorbar(each.confidence, each.accuracy, error, label=label, **style)
+        span = [[each.confidence - each.low], [each.high - each.confidence]]
+        style = {"fmt": "o", "color": BLUE, "markersize": 4, "capsize": 2, "elinewidth": 1}
+        axes.errorbar(each.confidence, each.accuracy, error, span, label=label, **style)
+        label = None
     despine(axes)
 
 

@@ -10,9 +10,10 @@ from helpers.evaluation.calibration import (
     Bin,
     calibrate,
     ece_by_chance,
+    equal_count_bins,
+    equal_width_bins,
     expected_calibration_error,
     fit_temperature,
-    reliability,
 )
 from helpers.evaluation.predictions import StoredPredictions
 
@@ -33,14 +34,27 @@ def drawn(n=4000, temperature=1.0, seed=0, classes=3):
 
 def test_bins_and_error_by_hand():
     probabilities = torch.tensor([[0.9, 0.1], [0.95, 0.05], [0.6, 0.4], [0.45, 0.55]])
-    bins = reliability(probabilities, torch.tensor([0, 1, 0, 0]), bins=10)
+    bins = equal_width_bins(probabilities, torch.tensor([0, 1, 0, 0]), bins=10)
     assert [(b.photos, b.correct) for b in bins] == [(2, 1), (1, 1), (1, 0)]
     # 0.55 and 0.6 share the bin (0.5, 0.6]: mean 0.575, one of two right. 0.9 is right, 0.95 is wrong.
     assert expected_calibration_error(bins) == pytest.approx((abs(0.55 + 0.6 - 1) + abs(0.9 - 1) + 0.95) / 4)
 
 
 def test_a_probability_of_one_belongs_to_the_last_bin():
-    assert reliability(torch.tensor([[1.0, 0.0]]), torch.tensor([0])) == (Bin(14 / 15, 1.0, 1, 1, 1.0),)
+    assert equal_width_bins(torch.tensor([[1.0, 0.0]]), torch.tensor([0])) == (Bin(14 / 15, 1.0, 1, 1, 1.0),)
+
+
+@pytest.mark.parametrize(("photos", "counts"), [(7, [7]), (45, [23, 22]), (322, [33, 33] + [32] * 8)])
+def test_bins_of_a_diagram_hold_equally_many_photos(photos, counts):
+    logits, labels = drawn(n=photos)
+    probabilities = logits.softmax(1)
+    bins = equal_count_bins(probabilities, labels)
+    assert [each.photos for each in bins] == counts
+    assert sum(each.correct for each in bins) == int((probabilities.argmax(1) == labels).sum())
+    edges = [edge for each in bins for edge in (each.low, each.high)]
+    assert edges == sorted(edges)
+    assert edges[-1] == probabilities.max().item()
+    assert all(each.low <= each.confidence <= each.high for each in bins)
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
