@@ -13,6 +13,7 @@ SUB ?=
 ROSTER ?=
 OUT ?=
 QUICK ?=
+FORCE ?=
 ARGS ?=
 
 .DEFAULT_GOAL := help
@@ -99,11 +100,13 @@ lab: setup ## open the notebook in JupyterLab (127.0.0.1 only, with a token)
 	$(BIN)/jupyter lab --ip=127.0.0.1 $(if $(filter 0,$(shell id -u)),--allow-root) \
 		--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/$(NOTEBOOK)
 
-notebook: setup ## re-execute the committed notebooks in place, after a change to them or to the helpers
+notebook: setup ## re-execute and store the committed notebooks; refused if the training takes twice its time (FORCE=1)
 	rm -rf work_dir/refresh
 	for notebook in $(NOTEBOOKS); do \
-		FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute --inplace \
-			--ExecutePreprocessor.record_timing=False --ExecutePreprocessor.timeout=-1 $$notebook || exit 1; done
+		FLOWERS_WORK_DIR=work_dir/refresh $(BIN)/jupyter nbconvert --log-level=ERROR --to notebook --execute \
+			--output-dir work_dir/refresh --ExecutePreprocessor.record_timing=False \
+			--ExecutePreprocessor.timeout=-1 $$notebook || exit 1; done
+	@$(BIN)/python -m helpers publish --refreshed work_dir/refresh $(if $(FORCE),--force)
 
 lock: setup ## compile requirements.in into requirements.txt, for every platform
 	$(BIN)/python -m venv .venv/lock && .venv/lock/bin/pip install --quiet uv

@@ -1,25 +1,33 @@
 """Publish a finished run: ``python -m helpers publish work_dir/<run>``.
 
 Copies its numbers and its executed notebook into ``report/results/<run>``: neither weights nor photos, so that the
-folder is small and can be shared.
+folder is small and can be shared. With --refreshed, the notebooks that ``make notebook`` has executed replace those in
+``notebooks/``, unless their training took more than twice the time of the published demo run.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 NUMBERS = ("recipe.json", "environment.json", "split.csv", "history.csv", "predictions.csv", "best_model.json")
 NOTEBOOK, RESULTS, CHANGES = "flower_classification.ipynb", "results.json", "changes.json"
 OF_PHOTOS = ("class_samples", "augmentation", "black_border")  # figures that show photos of the data set
+DEMO, SLOWER = "demo-mobilenet_v2", 2  # the run of the stored notebooks; times its training's duration
 WITHHELD = "*(This figure shows photos of the data set, which are not in this repository: run the cell to see it.)*"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", nargs="?", help="folder of a finished run, or its name in work_dir; default: the newest")
     parser.add_argument("--output", type=Path, default=Path("report/results"), help="default: %(default)s")
+    parser.add_argument("--refreshed", type=Path, metavar="FOLDER", help="store the notebooks executed there")
+    parser.add_argument("--force", action="store_true", help="with --refreshed: however long the training took")
 
 
 def run(options: argparse.Namespace) -> int:
+    if options.refreshed:
+        return store_notebooks(options.refreshed, options.output / DEMO, Path("notebooks"), options.force)
+
     from helpers.common.errors import RunError
     from helpers.common.files import read_bytes, write_atomically
     from helpers.runs.finished import read_run
@@ -46,8 +54,30 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def write_notebook(source: Path, target: Path) -> None:
-    """Copy an executed notebook without pictures of photos, and without what papermill says of this machine."""
+def store_notebooks(executed: Path, published: Path, target: Path, force: bool = False) -> int:
+    """Store the notebooks of a folder if their training took about as long as the published run's, which texts quote.
+
+    Raises RunError: it took more than twice as long.
+    """
+    from helpers.common.errors import RunError
+    from helpers.common.text import duration
+    from helpers.runs.results import read_run_results
+
+    seconds, quoted = (read_run_results(folder)["training_seconds"] for folder in (executed / DEMO, published))
+    print(f"training took {duration(seconds)}; the published run's, which the README quotes, {duration(quoted)}")
+    if seconds > SLOWER * quoted and not force:
+        raise RunError(
+            f"nothing is stored: that is more than {SLOWER} times as long. End what else runs on this machine and "
+            "say make notebook again, or FORCE=1 to store it all the same"
+        )
+    for path in sorted(executed.glob("*.ipynb")):
+        write_notebook(path, target / path.name, withheld=())
+        print(target / path.name)
+    return 0
+
+
+def write_notebook(source: Path, target: Path, withheld: Sequence[str] = OF_PHOTOS) -> None:
+    """Copy an executed notebook without these figures, and without what papermill and warnings say of this machine."""
     import nbformat
 
     from helpers.common.files import write_atomically
@@ -57,7 +87,7 @@ def write_notebook(source: Path, target: Path) -> None:
     for cell in notebook.cells:
         cell.metadata.pop("papermill", None)
         cell.source = cell.source.rstrip()
-        if any(f'save_figure(figure, "{name}")' in cell.source for name in OF_PHOTOS):
+        if any(f'save_figure(figure, "{name}")' in cell.source for name in withheld):
             cell.outputs = [_withheld(each) for each in cell.outputs]
         if "outputs" in cell:  # warnings name files of this machine
             cell.outputs = [each for each in cell.outputs if each.get("name") != "stderr"]

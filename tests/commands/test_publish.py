@@ -1,12 +1,16 @@
 """A run published: its numbers and its notebook, no weights, no photos, no path of the machine."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
+import nbformat
 import pytest
 
-from helpers.commands import main, publish
+from helpers.commands import _parser, main, publish
 from tests.conftest import ROOT
+from tests.tiny import tiny_results
 
 
 @pytest.fixture
@@ -50,3 +54,51 @@ def test_edited_unfinished_and_local_runs_are_refused(copied, tmp_path, capsys):
     assert main(command) == 1
     assert "not finished" in capsys.readouterr().err
     assert not (tmp_path / "results").exists()
+
+
+@pytest.fixture
+def refreshed(tmp_path, monkeypatch):
+    """Notebooks executed as ``make notebook`` does, and the stored ones; the published training took 10 s."""
+    monkeypatch.chdir(tmp_path)
+    for folder in (f"refresh/{publish.DEMO}", f"report/results/{publish.DEMO}", "notebooks"):
+        (tmp_path / folder).mkdir(parents=True)
+    v4 = nbformat.v4
+    streams = [v4.new_output("stream", name=name, text=name) for name in ("stdout", "stderr")]
+    picture = v4.new_output("display_data", {"image/jpeg": "x"})
+    cell = v4.new_code_cell(f'run.save_figure(figure, "{publish.OF_PHOTOS[0]}")', outputs=[*streams, picture])
+    nbformat.write(v4.new_notebook(cells=[cell]), tmp_path / "refresh" / "a.ipynb")
+    (tmp_path / "notebooks" / "a.ipynb").write_text("stored before")
+
+    def command(seconds, *options):
+        for place, took in (("refresh", seconds), ("report/results", 10.0)):
+            results = json.dumps(tiny_results(training_seconds=took))
+            (tmp_path / place / publish.DEMO / "results.json").write_text(results)
+        return main(["publish", "--refreshed", "refresh", *options])
+
+    return command, tmp_path / "notebooks" / "a.ipynb"
+
+
+def test_a_refreshed_notebook_is_stored_without_warnings_and_with_its_pictures(refreshed, capsys):
+    command, stored = refreshed
+    assert command(19.0) == 0
+    assert "training took 19.0 s; the published run's, which the README quotes, 10.0 s" in capsys.readouterr().out
+    (cell,) = nbformat.read(stored, as_version=4).cells
+    assert [each.get("name", "picture") for each in cell.outputs] == ["stdout", "picture"]
+
+
+def test_a_training_of_twice_the_stated_time_is_stored_only_by_force(refreshed, capsys):
+    command, stored = refreshed
+    assert command(21.0) == 1
+    assert "nothing is stored: that is more than 2 times as long" in capsys.readouterr().err
+    assert stored.read_text() == "stored before"
+    assert command(21.0, "--force") == 0
+    assert stored.read_text() != "stored before"
+
+
+def test_make_notebook_executes_beside_the_stored_notebooks_and_stores_by_this_command():
+    (recipe,) = re.findall(r"^notebook: .*\n((?:\t.*\n)+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert "--inplace" not in recipe
+    assert "--output-dir work_dir/refresh" in recipe
+    (words,) = re.findall(r"-m helpers (.*) \$\(if \$\(FORCE\),(--force)\)", recipe)
+    options = _parser("publish", publish).parse_args(" ".join(words).split()[1:])
+    assert (options.refreshed, options.force) == (Path("work_dir/refresh"), True)
