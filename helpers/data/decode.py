@@ -1,4 +1,4 @@
-"""Decode photos to upright 8-bit RGB, whatever their format."""
+"""Decode photos to upright 8-bit sRGB, whatever their format."""
 
 import functools
 import importlib.util
@@ -12,23 +12,21 @@ from PIL import Image
 from helpers.common.errors import PhotosError
 from helpers.common.files import regular
 from helpers.data.image_folder import CAMERA_SUFFIXES
-from helpers.data.pixels import FORMATS, upright_rgb
+from helpers.data.pixels import FORMATS, MAX_PIXELS, open_photo
 
-MAX_PIXELS = 100_000_000  # a file of kilobytes can claim gigapixels; no camera of today has as many
-MAX_ASPECT = 50  # longer strips, scaled until their shorter side fits the network, would fill the memory
 LARGE = 25_000_000  # pixels; larger photos are decoded one at a time: in several threads they would need gigabytes
 
 
 def load_photo(path: Path | str) -> Image.Image:
-    """Decode a photo to upright 8-bit RGB.
+    """Decode a photo to upright 8-bit sRGB.
 
-    EXIF orientation is applied, 16-bit values are scaled, transparency is shown on white, and of an
-    animation the first frame is taken.
+    EXIF orientation and colour profile are applied, 16-bit values are scaled, transparency is shown on white, and of
+    an animation the first frame is taken.
 
     Raises:
         PhotosError: the file is missing, damaged, not a photo, or larger than ``MAX_PIXELS``.
     """
-    return _load(path, MAX_PIXELS)
+    return _load(path)
 
 
 def decode_each(
@@ -48,7 +46,7 @@ def decode_each(
     """
     problems, large = {}, []
 
-    def one(item: tuple[int, Path], most: int) -> None:
+    def one(item: tuple[int, Path], most: int = 0) -> None:
         row, path = item
         try:
             photo = _load(path, most)
@@ -68,23 +66,15 @@ def decode_each(
         for _ in pool.map(lambda item: one(item, LARGE), paths):
             pass  # Pillow decodes and resizes without holding the interpreter's lock
         for item in large:  # in this thread: glibc keeps what a thread has freed for that thread
-            one(item, MAX_PIXELS)
+            one(item)
     return problems
 
 
-def _load(path: Path | str, most: int) -> Image.Image | None:
-    """Decode a photo; None if it has more than ``most`` pixels, but at most ``MAX_PIXELS``."""
+def _load(path: Path | str, most: int = 0) -> Image.Image | None:
+    """Decode a photo; None if it has more than ``most`` pixels, where that is not 0."""
     try:
-        with open(path, "rb", opener=regular) as file, Image.open(file, formats=readable_formats()) as photo:
-            if photo.width * photo.height > MAX_PIXELS:
-                raise PhotosError(f"{path}: {photo.width} × {photo.height} is more than {MAX_PIXELS:,} pixels")
-            if max(photo.size) > MAX_ASPECT * min(photo.size):
-                raise PhotosError(f"{path}: {photo.width} × {photo.height} px is a line, not a photo")
-            if photo.width * photo.height > most:
-                return None
-            return upright_rgb(photo)
-    except PhotosError:
-        raise
+        with open(path, "rb", opener=regular) as file:
+            return open_photo(file, readable_formats(), most)
     except FileNotFoundError as error:
         raise PhotosError(f"{path} does not exist: check the path") from error
     except Exception as error:  # damaged files make Pillow raise OSError, SyntaxError, ValueError, struct.error …

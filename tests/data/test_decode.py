@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import threading
 import warnings
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from helpers.common.errors import PhotosError
-from helpers.data import decode
+from helpers.data import decode, pixels
 
 
 def left_red_right_blue(size=(8, 4)):
@@ -40,7 +41,7 @@ def test_exif_orientation_is_undone(tmp_path, orientation):
         ("LA", (0, 0), (255, 255, 255)),
         ("I;16", 32768, (128, 128, 128)),
         ("I;16", 65535, (255, 255, 255)),
-        ("I;16", 200, (1, 1, 1)),
+        ("I;16", 3000, (187, 187, 187)),  # as 16 bits it would be nearly black: it is 12 bits of a camera
     ],
 )
 def test_modes_become_rgb(tmp_path, mode, colour, expected):
@@ -105,10 +106,29 @@ def test_files_that_are_no_photos_are_refused_with_the_reason(tmp_path, content,
 
 
 def test_a_decompression_bomb_is_refused_unopened(tmp_path, monkeypatch):
-    monkeypatch.setattr(decode, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(pixels, "MAX_PIXELS", 1000)
     Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
     with pytest.raises(PhotosError, match="40 × 30 is more than 1,000 pixels"):
         decode.load_photo(tmp_path / "a.png")
+
+
+def test_a_line_is_refused_before_it_is_scaled_up(tmp_path):
+    Image.new("RGB", (510, 10)).save(tmp_path / "a.png")
+    with pytest.raises(PhotosError, match="510 × 10 px is a line, not a photo"):
+        decode.load_photo(tmp_path / "a.png")
+
+
+def test_large_photos_follow_one_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(decode, "LARGE", 100)
+    sides, seen = [20, 4, 30, 5], []
+    for side in sides:
+        Image.new("RGB", (side, side)).save(tmp_path / f"{side}.png")
+    decode.decode_each(
+        [(side, tmp_path / f"{side}.png") for side in sides],
+        lambda row, photo: seen.append((row, threading.current_thread() is threading.main_thread())),
+    )
+    assert sorted(seen[:2]) == [(4, False), (5, False)]
+    assert seen[2:] == [(20, True), (30, True)]
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from helpers.data.decode import decode_each
 from helpers.data.loading.array_cache import Arrays, Shapes
 
 # To be raised whenever the same photo gives other rows.
-VERSION = f"decoded photos 3, Pillow {PIL.__version__}"
+VERSION = f"decoded photos 4, Pillow {PIL.__version__}"
 
 
 @dataclass(frozen=True, eq=False)

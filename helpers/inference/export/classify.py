@@ -14,7 +14,7 @@ import numpy as np
 import onnxruntime
 from PIL import Image
 
-from helpers.data.pixels import FORMATS, upright_rgb  # an export has the source of these in this line's place
+from helpers.data.pixels import open_photo  # an export has the source of these in this line's place
 
 
 def open_model(path):
@@ -27,7 +27,8 @@ def preprocess(path, steps):
     """Load and preprocess a photo: float32 (1, 3, side, side)."""
     if not os.path.isfile(path):
         raise FileNotFoundError("no such file")  # a pipe would keep its reader for ever
-    photo = upright_rgb(Image.open(path, formats=FORMATS))
+    with open(path, "rb") as file:
+        photo = open_photo(file)
     short, side = steps["resize"]["shorter_side"], steps["crop"]["size"]
     width, height = (int(short * each / min(photo.size)) for each in photo.size)
     left, top = round((width - side) / 2), round((height - side) / 2)

@@ -42,7 +42,7 @@ def _steps(resize: int, side: int, mean: list[float], std: list[float]) -> dict[
     """List the preprocessing steps in their order."""
     return {
         "orientation": "upright, according to the photo's EXIF tag",
-        "colour": "RGB, 8 bits; transparent pixels on white",
+        "colour": "sRGB, 8 bits, converted from the photo's profile if it has one; transparent pixels on white",
         "resize": {
             "shorter_side": resize,
             "longer_side": "int(shorter_side * longer / shorter)",

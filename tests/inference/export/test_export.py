@@ -32,6 +32,7 @@ from helpers.recipe import Recipe
 from helpers.runs.finished import read_run
 from helpers.runs.saving import load_best_model
 from tests.conftest import ROOT, colourful
+from tests.data.pictures import PICTURES
 from tests.finished_run import finished_run
 
 CLASSES = ("rose", "tulip", "weed")
@@ -182,28 +183,13 @@ def test_classify_py_needs_neither_torch_nor_this_project(run, done, tmp_path):
         assert [float(probabilities[each]) for each in CLASSES] == pytest.approx(row, abs=3e-6)
 
 
-def gradient(dtype, low, high):
-    return np.linspace(low, high, 90 * 60).reshape(60, 90).astype(dtype)
-
-
-GREYS = {
-    "16 bit": (gradient(np.uint16, 0, 65535), {}),
-    "white is zero": (gradient(np.uint8, 0, 255), {"tiffinfo": {262: 0}}),
-    "float": (gradient(np.float32, 0, 1), {}),
-    "large float": (gradient(np.float32, -5, 90_000), {}),
-    "signed": (gradient(np.int32, -40_000, 40_000), {}),
-}
-
-
-@pytest.mark.parametrize("kind", GREYS)
+@pytest.mark.parametrize("kind", PICTURES)
 def test_classify_py_sees_the_pixels_that_the_project_sees(done, run, tmp_path, kind):
     """Executed from the exported file, whose copy of ``data.pixels`` must be complete."""
-    values, options = GREYS[kind]
-    Image.fromarray(values).save(tmp_path / "grey.tif", **options)
+    path = PICTURES[kind](tmp_path)
     classify = runpy.run_path(str(done[0] / "classify.py"))
-    recipe = read_run(run[0]).recipe
-    ours = val_transform(recipe)(load_photo(tmp_path / "grey.tif")).numpy()
-    theirs = classify["preprocess"](tmp_path / "grey.tif", done[2]["preprocessing"])[0]
+    ours = val_transform(read_run(run[0]).recipe)(load_photo(path)).numpy()
+    theirs = classify["preprocess"](path, done[2]["preprocessing"])[0]
     np.testing.assert_allclose(theirs, ours, atol=1e-6)
 
 
