@@ -185,7 +185,7 @@ def readme(run: FinishedRun, facts: ModelFacts, student: str, name: str) -> str:
 - `report.pdf`: the report.
 
 Best validation accuracy: {results["best_val_accuracy"]:.6f} ({results["best_val_correct"]} of
-{results["val_photos"]} photos), trained on {results["photos"] - results["val_photos"]} photos. The run was made with
+{results["val_photos"]} photos), trained on {results["train_photos"]} photos. The run was made with
 the project's own training loop, which does what `main.py` does; random numbers differ, so `main.py` reaches a slightly
 different accuracy.
 """

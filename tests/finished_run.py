@@ -60,5 +60,5 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
     predictions = predict(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
     detector = fit_ood_detector(tested, audit, split, feeds, run)
-    run.save_results(summarize(run, audit, History([best]), predictions, [1.0]))
+    run.save_results(summarize(run, audit, split, History([best]), predictions, [1.0]))
     return run.folder, photos, detector

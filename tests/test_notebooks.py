@@ -150,11 +150,12 @@ def test_papermill_leaves_every_file_and_repeats_a_headless_run_bit_identically(
     assert done.returncode == 0, done.stderr[-2000:]
     folder = tmp_path / "runs" / PARAMETERS["run"]
     expected = {"recipe.json", "environment.json", "split.csv", "history.csv", "best_model.pth", "best_model.json"}
-    expected |= {"last.ckpt", "results.json", "predictions.csv", "figures"}
+    expected |= {"last.ckpt", "results.json", "predictions.csv", "test_predictions.csv", "figures"}
     for each in (folder, headless_run):
         assert expected <= {path.name for path in each.iterdir()}
         results = json.loads((each / "results.json").read_text())
-        assert (results["epochs"], results["val_photos"], results["demo"]) == (PARAMETERS["epochs"], 30, True)
+        assert (results["epochs"], results["val_photos"], results["demo"]) == (PARAMETERS["epochs"], 24, True)
+        assert (results["train_photos"], results["test"]["photos"], results["test"]["evaluations"]) == (96, 30, 1)
     assert digests(folder) == digests(headless_run)
 
 

@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
     audit = open_dataset(next(iter(recipes.values())), root)  # decodes at the size that will be compared
     seeds, only, rows = tuple(range(options.seeds)), tuple(options.only or ()), []
     for share in options.shares or [1.0]:
-        protocol = Protocol(audit, root, options.folds, seeds, only, share)
+        protocol = Protocol(audit, root, options.folds, seeds, only, share, published.test_fraction)
         found, results = compare(recipes, protocol, folder, cost=f"{size} px, {epochs} epochs")
         rows += found
         if options.output and rows:

@@ -87,6 +87,9 @@ def outcome(folder: Path) -> str:
 
     r, where = read_run_results(folder), Path(os.path.relpath(folder))
     photos = r["val_photos"]
+    test = ""
+    if "test" in r:
+        test = f"\n          {r['test']['accuracy']:.2%} of {r['test']['photos']} test photos"
     demo = "  (drawn demo photos, not real flowers)" if r["demo"] else ""
     return f"""
 notebook  {where / "flower_classification.ipynb"}
@@ -94,7 +97,7 @@ figures   {where / "figures"}
 model     {where / "best_model.pth"}
 accuracy  {r["best_val_accuracy"]:.2%} of {photos} validation photos in the best epoch ({r["best_epoch"]}){demo}
           95 % interval {r["interval_low"]:.1%} to {r["interval_high"]:.1%}
-          {r["last_five_mean"]:.2%} on average over the last five epochs
+          {r["last_five_mean"]:.2%} on average over the last five epochs{test}
 training  {duration(r["training_seconds"])}
 look      make look RUN={where}"""
 

@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
     base = scaled_down(base, options.image_size / base.image_size, options.epochs)
     folder = root / base.work_dir / options.name
     study = open_study(folder, base.seed)
-    search(study, base, Protocol(open_dataset(base, root), root, options.folds), folder, options.trials)
+    protocol = Protocol(open_dataset(base, root), root, options.folds, test_fraction=base.test_fraction)
+    search(study, base, protocol, folder, options.trials)
     write_trials(study, folder, base)
     if not any(trial.state.name == "COMPLETE" for trial in study.trials):
         raise RunError(f"{folder}: no trial is finished: raise --trials")

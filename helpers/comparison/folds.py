@@ -20,7 +20,7 @@ from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.loading.loaders import make_loaders
 from helpers.data.near_duplicates import group_scenes
-from helpers.data.split import Split, stratified_folds
+from helpers.data.split import Split, set_test_aside, stratified_folds
 from helpers.evaluation.predictions import Predictions, predict
 from helpers.models.averaging import with_tta
 from helpers.models.weights import weights_digest
@@ -47,6 +47,7 @@ class Protocol:
     seeds: tuple[int, ...] = (0,)
     only: tuple[int, ...] = ()  # run these folds alone; empty: all
     share: float = 1.0  # of the other folds' photos, how many to train on, in (0, 1]; for learning curves
+    test_fraction: float = 0.0  # of all photos, how many are kept for a test: no fold has them, nor those in test/
 
     def __post_init__(self) -> None:
         if not isinstance(self.folds, int) or self.folds < 2:
@@ -61,12 +62,15 @@ class Protocol:
 
     @cached_property
     def fold(self) -> np.ndarray:
-        """The fold that holds each photo out, int64 ``(n,)``: scenes whole, classes in equal shares."""
-        return stratified_folds(self.audit, self.scenes, self.folds)
+        """The fold that holds each photo out, int64 ``(n,)``: scenes whole, classes in equal shares; -1: test photo."""
+        fold = np.full(len(self.audit.photos), -1)
+        rows = list(set_test_aside(self.audit, self.test_fraction)[1])
+        fold[rows] = stratified_folds(self.audit.photos.subset(rows), self.scenes[rows], self.folds)
+        return fold
 
     def split(self, k: int, seed: int) -> Split:
         """Return the photos to train on, and those of fold ``k``, which are held out."""
-        training, held_out = np.flatnonzero(self.fold != k), np.flatnonzero(self.fold == k)
+        training, held_out = np.flatnonzero((self.fold != k) & (self.fold >= 0)), np.flatnonzero(self.fold == k)
         if self.share < 1:  # of each class alike; a smaller share is part of a larger one
             order = np.random.default_rng(derive_seed(seed, "share", k)).permutation(training)
             labels = np.array(self.audit.photos.labels)[order]

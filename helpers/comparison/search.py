@@ -139,7 +139,11 @@ def bind_study(
     Raises ParameterError: it is another one's.
     """
     settings = {name: value for name, value in base.to_dict().items() if name not in IRRELEVANT_SETTINGS}
-    about = {"settings": settings, "photos": protocol.audit.fingerprint, "folds": [protocol.folds, FOLD_RULE]}
+    about = {
+        "settings": settings,
+        "photos": protocol.audit.fingerprint,
+        "folds": [protocol.folds, FOLD_RULE, protocol.test_fraction],
+    }
     if "about" not in study.user_attrs:
         study.set_user_attr("about", about)
         if start:

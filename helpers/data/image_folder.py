@@ -1,7 +1,8 @@
 """Find photos and their classes in the usual folder layouts.
 
-Two layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<class>/``, ``val/<class>/``,
-with optional ``classes.txt`` (their order), ``train.txt`` and ``val.txt`` (lines ``rose/a.jpg 2``).
+Two layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<class>/``, and ``val/<class>/`` or
+``test/<class>/`` or both, with optional ``classes.txt`` (their order), and ``train.txt``, ``val.txt`` and ``test.txt``
+(lines ``rose/a.jpg 2``).
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class PhotoSet:
     classes: tuple[str, ...]  # a label is a position in it
     names: tuple[str, ...]  # (n,) paths below root, with forward slashes
     labels: tuple[int, ...]  # (n,)
-    subsets: tuple[str | None, ...]  # (n,) train or val where the layout says so
+    subsets: tuple[str | None, ...]  # (n,) train, val or test where the layout says so
     notes: tuple[str, ...] = ()  # what of the folder is not used
 
     def __len__(self) -> int:
@@ -90,9 +91,9 @@ def _read_layout(root: Path) -> PhotoSet:
     train, val, test = (_part(folders.values(), names) for names in (TRAIN_NAMES, VAL_NAMES, TEST_NAMES))
     rest = [folder for folder in folders.values() if folder not in (train, val, test) and _folders(folder)]
     if train and (val or (test and not rest and not _photos(train))):
-        photos = _imagenet(root, train, val) if val else _read_layout(train)
-        left = ", ".join(f"{folder.name}/" for folder in (test, *rest) if folder)
-        return replace(photos, notes=(f"used neither for training nor for validation: {left}",) if left else ())
+        photos = _imagenet(root, {"train": train, "val": val, "test": test})
+        left = ", ".join(f"{folder.name}/" for folder in rest)
+        return replace(photos, notes=(f"used for nothing: {left}",) if left else ())
     _refuse_nested(root, list(folders.values()))
     classes = tuple(folders)
     _refuse_no_problem(root, classes)
@@ -107,29 +108,32 @@ def _part(folders: Iterable[Path], names: tuple[str, ...]) -> Path | None:
     return next((found[name] for name in names if name in found), None)
 
 
-def _imagenet(root: Path, train: Path, val: Path) -> PhotoSet:
-    for part in (train, val):
+def _imagenet(root: Path, parts: dict[str, Path | None]) -> PhotoSet:
+    """Read the parts ``train``, ``val`` and ``test``; without a ``val``, validation photos are drawn from ``train``."""
+    parts = {subset: part for subset, part in parts.items() if part}
+    train = parts["train"]
+    for part in parts.values():
         _refuse_nested(part, _folders(part))
     found = {folder.name for folder in _folders(train)}
-    if unknown := [folder.name for folder in _folders(val) if folder.name not in found]:
-        raise PhotosError(
-            f"{val} has a class {unknown[0]!r} that {train} has not: nothing could learn it. "
-            f"Add it to {train.name}/, rename it, or remove it"
-        )
-    lists = {part: _listing(root, subset, part) for subset, part in (("train", train), ("val", val))}
+    for part in parts.values():
+        if unknown := [folder.name for folder in _folders(part) if folder.name not in found]:
+            raise PhotosError(
+                f"{part} has a class {unknown[0]!r} that {train} has not: nothing could learn it. "
+                f"Add it to {train.name}/, rename it, or remove it"
+            )
+    lists = {subset: _listing(root, subset, part) for subset, part in parts.items()}
     classes = listed_classes(root / "classes.txt", found) or classes_in_order(filter(None, lists.values()), found)
     _refuse_no_problem(train, classes)
     entries = []
-    for subset, part in (("train", train), ("val", val)):
-        if lists[part]:
-            entries += [(path, label, subset) for path, label in listed_photos(lists[part], part, classes, PART_NAMES)]
+    for subset, part in parts.items():
+        if lists[subset]:
+            rows = listed_photos(lists[subset], part, classes, PART_NAMES)
         else:
-            entries += [(p, label, subset) for label, c in enumerate(classes) for p in _photos(part / c)]
-    photos = _photo_set(root, classes, entries)
-    for subset, part in (("train", train), ("val", val)):
-        if subset not in photos.subsets:
-            raise PhotosError(f"{part} holds no photos: a train and a val folder need photos both")
-    return photos
+            rows = [(path, label) for label, name in enumerate(classes) for path in _photos(part / name)]
+        if not rows:
+            raise PhotosError(f"{part} holds no photos: add some, or remove the folder")
+        entries += [(path, label, subset if subset == "test" or "val" in parts else None) for path, label in rows]
+    return _photo_set(root, classes, entries)
 
 
 def _listing(root: Path, subset: str, part: Path) -> Path | None:

@@ -1,4 +1,4 @@
-"""Training and validation photos: seeded, stratified, near-duplicates on one side."""
+"""Training, validation and test photos: seeded, stratified, near-duplicates on one side."""
 
 import csv
 from collections import Counter
@@ -15,8 +15,10 @@ from helpers.data.image_folder import PhotoSet
 from helpers.data.near_duplicates import group_scenes
 from helpers.recipe import Recipe
 
+SUBSETS = ("train", "val", "test")
 
-def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
+
+def stratified_folds(photos: PhotoSet, scenes: np.ndarray, folds: int, seed: int = 0) -> np.ndarray:
     """Assign a fold to every photo, int64 ``(n,)``: classes in equal shares, scenes whole.
 
     Raises:
@@ -24,8 +26,8 @@ def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0
     """
     from sklearn.model_selection import StratifiedGroupKFold  # takes most of a second; few commands need it
 
-    labels = np.array(audit.photos.labels)
-    for label, name in enumerate(audit.photos.classes):
+    labels = np.array(photos.labels)
+    for label, name in enumerate(photos.classes):
         if (n := len(np.unique(scenes[labels == label]))) < folds:
             raise ParameterError(f"folds = {folds}: class {name!r} has {n} different photos, choose at most as many")
     maker = StratifiedGroupKFold(folds, shuffle=True, random_state=derive_seed(seed, "folds") % 2**32)
@@ -37,32 +39,58 @@ def stratified_folds(audit: Audit, scenes: np.ndarray, folds: int, seed: int = 0
 
 @dataclass(frozen=True)
 class Split:
-    """The positions of training and validation photos in a PhotoSet, ascending."""
+    """The positions of training, validation and test photos in a PhotoSet, ascending."""
 
     train: tuple[int, ...]
     val: tuple[int, ...]
+    test: tuple[int, ...] = ()  # evaluated once, at the end
     notes: tuple[str, ...] = field(default=(), compare=False)  # remarks for the reader; not in split.csv
 
 
-def split_photos(audit: Audit, train_fraction: float, seed: int) -> Split:
-    """Draw ``int(train_fraction * n)`` training photos, every class in the same proportion, scenes on one side.
+def split_photos(audit: Audit, train_fraction: float, seed: int, test_fraction: float = 0.0) -> Split:
+    """Set the test photos aside (``set_test_aside``), and draw the training photos from the rest.
 
-    Scenes of several photos go to the training side first: validation then counts every scene once, and none under two
-    labels. Both numbers are met as nearly as scenes allow; where these leave no split (one scene is most of a class),
-    only identical files are kept together, and a note says so. Where the layout brings its own split, that is used;
-    of an identical photo on both of its sides the training copy is left out.
+    ``int(train_fraction * n)`` of ``n`` are drawn, every class in the same proportion, scenes on one side. Scenes of
+    several photos go to the training side first: validation then counts every scene once, and none under two labels.
+    Both numbers are met as nearly as scenes allow; where these leave no split (one scene is most of a class), only
+    identical files are kept together, and a note says so. Where the layout brings its own split, that is used; of an
+    identical photo in two parts, the copy in the test set is kept, then that in validation.
 
     Raises:
+        ParameterError: ``test_fraction`` is set, and the layout brings its own split.
         PhotosError: a class would have no photo on one of the sides.
     """
     photos = audit.photos
-    given = any(photos.subsets)
-    split = _given_split(audit) if given else _drawn_split(audit, train_fraction, seed)
+    test, rest, notes = set_test_aside(audit, test_fraction)
+    given = any(photos.subsets[i] for i in rest)
+    split = _given_split(audit, rest) if given else _drawn_split(audit, rest, train_fraction, seed)
     if absent := _absent(photos, split):
         name, side = absent
         remedy = f"add one to {side}/{name}" if given else "add photos, or change train_fraction"
         raise PhotosError(f"class {name!r} has no photo on the {side} side: {remedy}")
-    return split
+    return replace(split, test=test, notes=(*notes, *split.notes))
+
+
+def set_test_aside(audit: Audit, fraction: float = 0.0) -> tuple[tuple[int, ...], tuple[int, ...], tuple[str, ...]]:
+    """Return the test photos, those that may be learned and chosen from, and notes on the photos in neither.
+
+    The test photos are those of the layout's ``test/``, or ``int(fraction * n)`` drawn with scenes whole. The draw is
+    the same for every ``seed`` of a recipe, so that no run learns from what another one is tested on.
+
+    Raises ParameterError: ``fraction`` is set, and the layout brings its own split.
+    """
+    photos, everything = audit.photos, tuple(range(len(audit.photos)))
+    if fraction:
+        if any(photos.subsets):
+            raise ParameterError(
+                f"test_fraction = {fraction}: {photos.root} brings its own split. Put test photos into test/, "
+                "or set test_fraction back to 0"
+            )
+        drawn = _divide(photos, group_scenes(audit), len(photos) - int(fraction * len(photos)), derive_seed(0, "test"))
+        return drawn.val, drawn.train, ()
+    test = tuple(i for i in everything if photos.subsets[i] == "test")
+    rest, notes = _without_copies(audit, tuple(sorted({*everything} - {*test})), test, "test")
+    return test, rest, notes
 
 
 def open_split(path: Path, audit: Audit, recipe: Recipe) -> Split:
@@ -71,9 +99,9 @@ def open_split(path: Path, audit: Audit, recipe: Recipe) -> Split:
     Raises:
         PhotosError: as ``read_split`` and ``split_photos``.
     """
-    split = split_photos(audit, recipe.train_fraction, recipe.seed)
+    split = split_photos(audit, recipe.train_fraction, recipe.seed, recipe.test_fraction)
     if path.exists() and (kept := read_split(path, audit.photos)) != split:
-        left_out = len(audit.photos) - len(kept.train) - len(kept.val)
+        left_out = len(audit.photos) - len(kept.train) - len(kept.val) - len(kept.test)
         return replace(kept, notes=(f"the split is that of {path}; photos that it does not name: {left_out}",))
     write_split(path, audit.photos, split)
     return split
@@ -81,7 +109,7 @@ def open_split(path: Path, audit: Audit, recipe: Recipe) -> Split:
 
 def write_split(path: Path, photos: PhotoSet, split: Split) -> None:
     """Write ``split.csv``: a row (name, class, subset) per photo, in the PhotoSet's order."""
-    side = {i: name for name in ("train", "val") for i in getattr(split, name)}
+    side = {i: name for name in SUBSETS for i in getattr(split, name)}
     rows = [[photos.names[i], photos.classes[photos.labels[i]], side[i]] for i in sorted(side)]
     write_atomically(path, csv_text([["name", "class", "subset"], *rows]).encode())
 
@@ -93,7 +121,7 @@ def read_split(path: Path, photos: PhotoSet) -> Split:
         PhotosError: the file is missing or not a split, or a photo in it is missing, of another class, or listed twice.
     """
     position = {name: i for i, name in enumerate(photos.names)}
-    sides: dict[str, list[int]] = {"train": [], "val": []}
+    sides: dict[str, list[int]] = {name: [] for name in SUBSETS}
     for row in read_split_rows(path):
         i = position.pop(row["name"], None)
         if i is None:
@@ -102,7 +130,7 @@ def read_split(path: Path, photos: PhotoSet) -> Split:
         if row["class"] != photos.classes[photos.labels[i]] or row["subset"] not in sides:
             raise PhotosError(f"{path}: {row['name']!r} as {row['class']!r}, {row['subset']!r} does not fit the photos")
         sides[row["subset"]].append(i)
-    return Split(tuple(sorted(sides["train"])), tuple(sorted(sides["val"])))
+    return Split(*(tuple(sorted(sides[name])) for name in SUBSETS))
 
 
 def read_split_rows(path: Path) -> list[dict[str, str]]:
@@ -120,25 +148,32 @@ def read_split_rows(path: Path) -> list[dict[str, str]]:
         raise PhotosError(f"{path} cannot be read as a split ({error}): make a new one") from error
 
 
-def _given_split(audit: Audit) -> Split:
-    photos = audit.photos
-    val = [i for i, subset in enumerate(photos.subsets) if subset == "val"]
-    examined = {audit.hashes[i] for i in val}
-    train = [i for i, subset in enumerate(photos.subsets) if subset == "train"]
-    leaked = [i for i in train if audit.hashes[i] in examined]
-    notes = tuple(f"{photos.names[i]} is in val/ too: left out of training" for i in leaked)
-    return Split(tuple(i for i in train if i not in set(leaked)), tuple(val), notes)
+def _given_split(audit: Audit, rest: tuple[int, ...]) -> Split:
+    subsets = audit.photos.subsets
+    val = tuple(i for i in rest if subsets[i] == "val")
+    train, notes = _without_copies(audit, tuple(i for i in rest if subsets[i] == "train"), val, "val")
+    return Split(train, val, notes=notes)
 
 
-def _drawn_split(audit: Audit, train_fraction: float, seed: int) -> Split:
-    photos = audit.photos
-    total = int(train_fraction * len(photos))
-    split = _divide(photos, group_scenes(audit), total, seed)
+def _without_copies(
+    audit: Audit, rows: tuple[int, ...], of: tuple[int, ...], part: str
+) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Return the rows without identical copies of photos that are held out, and a note on each copy."""
+    held_out = {audit.hashes[i] for i in of}
+    copies = [i for i in rows if audit.hashes[i] in held_out]
+    use = {i: "validation" if audit.photos.subsets[i] == "val" else "training" for i in copies}
+    notes = tuple(f"{audit.photos.names[i]} is in {part}/ too: left out of {use[i]}" for i in copies)
+    return tuple(i for i in rows if i not in set(copies)), notes
+
+
+def _drawn_split(audit: Audit, rest: tuple[int, ...], train_fraction: float, seed: int) -> Split:
+    photos, rows = audit.photos.subset(rest), np.array(rest)
+    total, notes = int(train_fraction * len(photos)), ()
+    split = _divide(photos, group_scenes(audit)[rows], total, seed)
     if _absent(photos, split) or abs(len(split.train) - total) > 0.1 * len(photos):
-        split = _divide(photos, np.unique(audit.hashes, return_inverse=True)[1], total, seed)
-        note = "near-duplicates may be on both sides: kept together, they leave no split of this size"
-        return replace(split, notes=(note,))
-    return split
+        split = _divide(photos, np.unique(audit.hashes, return_inverse=True)[1][rows], total, seed)
+        notes = ("near-duplicates may be on both sides: kept together, they leave no split of this size",)
+    return Split(*(tuple(rows[list(side)].tolist()) for side in (split.train, split.val)), notes=notes)
 
 
 def _divide(photos: PhotoSet, group: np.ndarray, total: int, seed: int) -> Split:

@@ -78,7 +78,18 @@ def _optimism(r: dict[str, Any]) -> str:
     return (
         "The best epoch was chosen on the validation photos themselves, so its accuracy is optimistic. The mean over "
         f"{_last_epochs(r)} is {r['last_five_mean']:.2%}, which is {100 * lead:.2f} points "
-        f"({lead * r['val_photos']:.1f} photos) lower, and the better number to compare with others."
+        f"({lead * r['val_photos']:.1f} photos) lower, and the better number to compare with others.{_test(r)}"
+    )
+
+
+def _test(r: dict[str, Any]) -> str:
+    if not (t := r.get("test")):
+        return ""
+    times = "once" if t["evaluations_of_all_runs"] == 1 else f"{t['evaluations_of_all_runs']} times"
+    return (
+        f" The test photos were kept out of every choice until the end, and evaluated {times}: {t['correct']} of "
+        f"{t['photos']} are classified correctly, {t['accuracy']:.2%} (95 % interval {t['interval_low']:.1%} to "
+        f"{t['interval_high']:.1%})."
     )
 
 

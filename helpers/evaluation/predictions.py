@@ -77,13 +77,15 @@ class StoredPredictions:
         return Predictions(self.probabilities.clamp_min(1e-12).log().float(), self.labels)
 
 
-def save_predictions(folder: Path, predictions: Predictions, names: Sequence[str], classes: tuple[str, ...]) -> None:
+def save_predictions(
+    folder: Path, predictions: Predictions, names: Sequence[str], classes: tuple[str, ...], file: str = FILE
+) -> None:
     """Write ``predictions.csv``: a row per photo with its true class, predicted class and probabilities."""
     rows = [["name", "class", "predicted", *classes]]
     columns = (predictions.labels, predictions.predicted, predictions.probabilities)
     for name, label, predicted, row in zip(names, *(column.tolist() for column in columns), strict=True):
         rows.append([name, classes[label], classes[predicted], *(f"{p:.6g}" for p in row)])
-    write_atomically(folder / FILE, csv_text(rows).encode())
+    write_atomically(folder / file, csv_text(rows).encode())
 
 
 def read_predictions(folder: Path) -> StoredPredictions:

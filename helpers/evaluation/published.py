@@ -72,12 +72,13 @@ def are_the_flowers(classes: Sequence[str]) -> bool:
 def paper_table(results: dict[str, Any]) -> str:
     """Return the run's numbers beside the paper's, as aligned text."""
     ours, theirs = result_rows(results), result_rows(PAPER)
-    return align([("", "the paper", "this run"), *((name, theirs[name], ours[name]) for name in ours)])
+    return align([("", "the paper", "this run"), *((name, theirs.get(name, "not given"), ours[name]) for name in ours)])
 
 
 def result_rows(r: dict[str, Any]) -> dict[str, str]:
     """Put the numbers of ``results.json``, or the paper's, into words; validation accuracies with 95 % intervals."""
     n = r["val_photos"]
+    test = {"test accuracy": with_interval(r["test"]["accuracy"], r["test"]["photos"])} if "test" in r else {}
     return {
         "network": written_name(r["backbone"]),
         "photos": f"{r['photos']:,}",
@@ -94,4 +95,5 @@ def result_rows(r: dict[str, Any]) -> dict[str, str]:
         "last epoch: val. accuracy": with_interval(r["last_val_accuracy"], n),
         "last epoch: val. loss": f"{r['last_val_loss']:.4f}",
         "mean of last five epochs": with_interval(r["last_five_mean"], n) if "last_five_mean" in r else "not given",
+        **test,
     }

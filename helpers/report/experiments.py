@@ -65,9 +65,10 @@ def _data(facts: Facts) -> Block:
     found = (
         f"{unreadable} and {groups}" if r["duplicate_groups"] + crossing else f"{unreadable} and no identical photos"
     )
+    test = f", {facts.split['test'].total():,} for the test" if facts.split["test"] else ""
     return paragraph(
         f"{source}: {counted(r['photos'], 'readable photo')} in {spelled(len(r['classes']))} classes, "
-        f"{facts.train_photos:,} for training and {r['val_photos']:,} for validation (<tab-photos>).",
+        f"{facts.train_photos:,} for training and {r['val_photos']:,} for validation{test} (<tab-photos>).",
         facts.origin,
         f"The audit found {found}.",
     )

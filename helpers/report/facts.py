@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 from helpers.common.errors import RunError
 from helpers.common.text import spelled
 from helpers.comparison.results import Row
-from helpers.data.split import read_split_rows
+from helpers.data.split import SUBSETS, read_split_rows
 from helpers.evaluation.published import are_the_flowers, name_and_paper
 from helpers.evaluation.statistics import with_interval
 from helpers.models import count_parameters, describe_head, original_head
@@ -44,7 +44,7 @@ class Facts:
         self.weights_file = "" if r["weights"] in ("none", "imagenet") else file_name(r["weights"])
         torchvisions = rf"{re.escape(r['backbone'])}-[0-9a-f]{{8}}\.pth|.*imagenet.*"
         self.imagenet = r["weights"] == "imagenet" or bool(re.fullmatch(torchvisions, self.weights_file.lower()))
-        self.split = self._split()  # photos per class for training (``train``) and validation (``val``)
+        self.split = self._split()  # photos per class for training (``train``), validation (``val``) and the ``test``
         self.origin = _origin(run.environment["data_fingerprint"])
         self.train_photos = self.split["train"].total()
         self.last_epochs = f"last {spelled(min(5, r['epochs']))} epochs"  # what ``last_five_mean`` averages over
@@ -54,10 +54,9 @@ class Facts:
     def _split(self) -> dict[str, Counter[str]]:
         path = self.run.folder / "split.csv"
         rows = literal(read_split_rows(path))
-        sides = {side: Counter(row["class"] for row in rows if row["subset"] == side) for side in ("train", "val")}
+        sides = {side: Counter(row["class"] for row in rows if row["subset"] == side) for side in SUBSETS}
         train, val = sides["train"].total(), sides["val"].total()
-        # A photo on both sides of a given split is dropped from training, but counted in train_photos.
-        if val != self.results["val_photos"] or train > self.results["train_photos"]:
+        if (val, train) != (self.results["val_photos"], self.results["train_photos"]):
             results = f"{self.results['train_photos']} and {self.results['val_photos']}"
             raise RunError(
                 f"{path} has {train} training and {val} validation photos, results.json {results}: run again"

@@ -7,6 +7,7 @@ from typing import Any
 
 from helpers.common.text import counted, duration, listed, spelled
 from helpers.evaluation.discussion import paragraphs, poor_result
+from helpers.evaluation.statistics import with_interval
 from helpers.report.comparison import in_brief
 from helpers.report.experiments import experiments
 from helpers.report.facts import Facts
@@ -156,6 +157,9 @@ def related_work(facts: Facts) -> list[Block]:
 def _conclusion(facts: Facts) -> Block:
     r, width = facts.results, 100 * (facts.results["interval_high"] - facts.results["interval_low"])
     also = f", and {facts.mean} on average over the {facts.last_epochs}" if r["epochs"] > 1 else ""
+    if test := r.get("test"):
+        also += f"; of the {test['photos']} test photos, which no choice has touched, "
+        also += with_interval(test["accuracy"], test["photos"])
     step = (
         f"With an interval of {width:.1f} points, another single split could hardly show that a recipe is better; that "
         "takes cross-validation. What the accuracy does not tell is how the network does on photos from elsewhere."

@@ -71,16 +71,17 @@ def _plain(value: bool | int | float | str) -> str:
 
 
 def photos_table(facts: Facts) -> Block:
-    """Count the photos of each class for training and validation."""
-    train, val = facts.split["train"], facts.split["val"]
+    """Count the photos of each class for training, validation and test, if there is one."""
+    sides = {side: counts for side, counts in facts.split.items() if counts or side != "test"}
     names = facts.results["classes"]
-    counts = [(short(name), train[name], val[name]) for name in names[:ROWS]]
+    counts = [(short(name), *(side[name] for side in sides.values())) for name in names[:ROWS]]
     if rest := names[ROWS:]:
-        counts.append((f"{len(rest)} more", *(sum(side[name] for name in rest) for side in (train, val))))
-    counts.append(("total", train.total(), val.total()))
-    rows = [(name, f"{n:,}", f"{m:,}", f"{n + m:,}") for name, n, m in counts]
+        counts.append((f"{len(rest)} more", *(sum(side[name] for name in rest) for side in sides.values())))
+    counts.append(("total", *(side.total() for side in sides.values())))
+    rows = [(name, *(f"{n:,}" for n in numbers), f"{sum(numbers):,}") for name, *numbers in counts]
     caption = f"Number of {'drawn ' if facts.demo else ''}photos per class."
-    return tabular("tab-photos", caption, ("class", "training", "validation", "total"), rows, total=True)
+    heads = {"train": "training", "val": "validation", "test": "test"}
+    return tabular("tab-photos", caption, ("class", *(heads[side] for side in sides), "total"), rows, total=True)
 
 
 def scores_table(facts: Facts) -> Block:

@@ -1,10 +1,11 @@
 """A run's folder: opened, written, read back, and compared with others.
 
-Read ``run`` (``open_run``, and what a run saves), ``saving`` (the best model), ``finished`` (everything read back),
-``table`` and ``table_text`` (runs side by side). Each file has one module that writes and reads it: ``recipe_file``,
-``environment``, ``history``, ``saving``, ``results``; ``predictions.csv`` is ``evaluation.predictions``'s, and
-``split.csv`` ``data.split``'s. ``changes`` are those made by hand in the notebook; ``leakage`` refuses a teacher that
-has seen the photos held out; ``locks`` keep two processes out of one folder.
+Read ``run`` (``open_run``, and what a run saves), ``saving`` (the best model), ``test_set`` (evaluated once, at the
+end), ``finished`` (everything read back), ``table`` and ``table_text`` (runs side by side). Each file has one module
+that writes and reads it: ``recipe_file``, ``environment``, ``history``, ``saving``, ``results``; ``predictions.csv`` is
+``evaluation.predictions``'s, and ``split.csv`` ``data.split``'s. ``changes`` are those made by hand in
+the notebook; ``leakage`` refuses a teacher that has seen the photos held out; ``locks`` keep two processes out of one
+folder.
 """
 
 from helpers.runs.finished import read_run
@@ -14,6 +15,8 @@ from helpers.runs.run import open_run, work_folder
 from helpers.runs.saving import load_best_model, save_best_model
 from helpers.runs.table import load_run_table, run_folders
 from helpers.runs.table_text import format_text
+from helpers.runs.test_set import describe_test, evaluate_test_set
 
-__all__ = ["analysis_numbers", "format_text", "load_best_model", "load_run_table", "open_run"]
-__all__ += ["random_weights_history", "read_run", "run_folders", "save_best_model", "summarize", "work_folder"]
+__all__ = ["analysis_numbers", "describe_test", "evaluate_test_set", "format_text", "load_best_model", "load_run_table"]
+__all__ += ["open_run", "random_weights_history", "read_run", "run_folders", "save_best_model", "summarize"]
+__all__ += ["work_folder"]

@@ -1,4 +1,4 @@
-"""Leakage: a model that was trained on photos which this run validates on may not be its teacher, or its start."""
+"""Leakage: a model that was trained on photos which this run holds out may not be its teacher, or its start."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def check_unseen(run: Run, setting: str, model: Path) -> None:
     if seen:
         raise ParameterError(
             f"{setting} = {getattr(run.recipe, setting)!r} was trained on {len(seen)} of the {len(held_out)} photos "
-            f"that this run validates on, such as {seen[0]}: its accuracy would mean nothing. Train it with seed = "
+            f"that this run holds out, such as {seen[0]}: its accuracy would mean nothing. Train it with seed = "
             f"{run.recipe.seed} and train_fraction = {run.recipe.train_fraction}, or choose another"
         )
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from helpers.common.errors import RunError
 from helpers.common.files import file_digest, read_json, write_json
 from helpers.data.audit import Audit
+from helpers.data.split import Split
 from helpers.evaluation import predictions as predictions_file
 from helpers.evaluation.calibration import calibrate
 from helpers.evaluation.label_errors import suspected_labels
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 FILE = "results.json"
 CHECKSUMS = "checksums"  # the key
 FIRST = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")  # of the first epoch
-SOURCES = (history_file.FILE, predictions_file.FILE)  # the files that the numbers are computed from
+TEST_PREDICTIONS = "test_predictions.csv"
+TEST_NUMBERS = ("photos", "correct", "accuracy", "interval_low", "interval_high", "macro_f1")
+TEST_NUMBERS += ("evaluations", "evaluations_of_all_runs")
+SOURCES = (history_file.FILE, predictions_file.FILE, TEST_PREDICTIONS)  # the files that the numbers are computed from
 NEEDED = {
     **dict.fromkeys(("run", "dataset", "backbone"), str),
     **dict.fromkeys(("photos", "val_photos", "epochs"), int),
@@ -38,7 +42,7 @@ NEEDED = {
 
 
 def summarize(
-    run: Run, audit: Audit, history: History, predictions: Predictions, epoch_seconds: list[float]
+    run: Run, audit: Audit, split: Split, history: History, predictions: Predictions, epoch_seconds: list[float]
 ) -> dict[str, Any]:
     """Summarize the run in numbers. ``predictions`` are those of the best model on the validation photos.
 
@@ -60,7 +64,7 @@ def summarize(
         "unreadable_files": len(audit.unreadable),
         "duplicate_groups": len(audit.duplicates),
         "cross_class_duplicate_groups": len(audit.cross_class_duplicates),
-        "train_photos": len(audit.photos) - len(predictions.labels),
+        "train_photos": len(split.train),
         "val_photos": len(predictions.labels),
         "epochs": len(history),
         "best_epoch": best.epoch,
@@ -116,6 +120,10 @@ def read_run_results(folder: Path) -> dict[str, Any]:
         values = results[name] if kind is list and isinstance(results[name], list) else ()
         if not isinstance(results[name], kind) or not all(isinstance(value, str) for value in values):
             raise RunError(f"{folder / FILE} is damaged: {name} = {str(results[name])[:40]!r}; run again")
+    if "test" in results:
+        test = results["test"] if isinstance(results["test"], dict) else {}
+        if wrong := [name for name in TEST_NUMBERS if not isinstance(test.get(name), (int, float))]:
+            raise RunError(f"{folder / FILE} is damaged: {wrong[0]!r} of the test set is no number; run again")
     return results
 
 

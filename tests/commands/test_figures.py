@@ -57,7 +57,7 @@ def finished(tmp_path_factory):
     run.save_best(model.state_dict(), history.best, audit.photos.classes)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)
     numbers = analysis_numbers(read_predictions(run.folder))
-    run.save_results(summarize(run, audit, history, predictions, [1.0]) | numbers)
+    run.save_results(summarize(run, audit, split, history, predictions, [1.0]) | numbers)
     return run.folder
 
 

@@ -19,6 +19,7 @@ from helpers.comparison.folds import Protocol, plan, run_fold
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import make_loaders
+from helpers.data.split import set_test_aside
 from helpers.evaluation.predictions import predict
 from helpers.runs.history import Epoch
 from helpers.runs.saving import load_best_model
@@ -196,3 +197,13 @@ def test_another_recipes_models_are_not_evaluated(copied, protocol):
     with pytest.raises(RunError, match=r"published.fold-0-seed-0 holds another recipe \(lr = 0\.001, now 0\.5\)"):
         quietly(small(lr=0.5, **INFERENCE), protocol, copied / "flip", reuse=copied / "published")
     assert not (copied / "flip" / "fold-0-seed-0" / "fold.json").exists()
+
+
+def test_test_photos_are_in_no_fold(protocol, grow):
+    with_folder = audit_photos(find_photos(grow({f"{p}/{c}": n for p, n in (("train", 3), ("test", 1)) for c in "ab"})))
+    for own, fraction, number in ((protocol.audit, 0.2, 5), (with_folder, 0.0, 2)):
+        apart = Protocol(own, ROOT, 2, test_fraction=fraction)
+        test = set(set_test_aside(own, fraction)[0])
+        assert len(test) == number
+        used = [{*split.train, *split.val} for split in (apart.split(0, 0), apart.split(1, 0))]
+        assert used == 2 * [set(range(len(own.photos))) - test]

@@ -1,6 +1,7 @@
 """Layouts that people have, and the ones that would train the wrong thing."""
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -212,22 +213,32 @@ def test_the_real_photos_in_the_imagenet_layout(real_folder, tmp_path):
 @pytest.mark.parametrize(
     "parts", [("Train", "Val", "TEST"), ("training_set", "dev", "testing"), ("train", "val-set", "test")]
 )
-def test_parts_have_any_case_and_the_usual_names_and_the_test_photos_are_not_used(grow, parts):
+def test_parts_have_any_case_and_the_usual_names(grow, parts):
     train, val, test = parts
     photos = find_photos(grow({f"{part}/{name}": 2 for part in parts for name in ("rose", "tulip")}))
     assert photos.classes == ("rose", "tulip")
     assert {name.split("/")[0]: subset for name, subset in zip(photos.names, photos.subsets, strict=True)} == {
         train: "train",
         val: "val",
+        test: "test",
     }
-    assert photos.notes == (f"used neither for training nor for validation: {test}/",)
-    assert photos.subset([0]).notes == photos.notes
 
 
 def test_beside_a_test_folder_alone_the_training_photos_are_split(grow):
     photos = find_photos(grow({"train/rose": 2, "train/tulip": 2, "test/rose": 1, "test/tulip": 1}))
-    assert (len(photos), set(photos.subsets), photos.root.name) == (4, {None}, "train")
-    assert "test/" in photos.notes[0]
+    assert Counter(photos.subsets) == {None: 4, "test": 2}
+    for name, part in zip(photos.names, photos.subsets, strict=True):
+        assert name.startswith("test/") == (part == "test")
+
+
+def test_a_test_folder_with_other_classes_is_refused_and_a_folder_that_is_no_part_named(grow):
+    root = grow({"train/rose": 2, "train/tulip": 2, "val/rose": 1, "val/tulip": 1, "extra/old": 1})
+    photos = find_photos(root)
+    assert photos.notes == ("used for nothing: extra/",)
+    assert photos.subset([0]).notes == photos.notes
+    grow({"test/rose": 1, "test/lily": 1}, root)
+    with pytest.raises(PhotosError, match=r"test has a class 'lily' that .*train has not.* rename it, or remove it"):
+        find_photos(root)
 
 
 def test_folders_that_systems_leave_are_no_classes(grow):

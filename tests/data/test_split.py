@@ -200,7 +200,7 @@ def test_a_given_split_comes_back_from_its_csv(tmp_path, grow):
         (None, "cannot be read as a split"),
         ("a,b\n1,2\n", "is no split: its first line must be name,class,subset"),
         ("name,class,subset\nrose/000.jpg,tulip,train\n", "'rose/000.jpg' as 'tulip', 'train' does not fit"),
-        ("name,class,subset\nrose/000.jpg,rose,test\n", "'rose/000.jpg' as 'rose', 'test' does not fit"),
+        ("name,class,subset\nrose/000.jpg,rose,held\n", "'rose/000.jpg' as 'rose', 'held' does not fit"),
         ("name,class,subset\nrose/000.jpg,rose,val\nrose/000.jpg,rose,train\n", "names 'rose/000.jpg', twice"),
     ],
 )
@@ -222,20 +222,20 @@ def with_copy(grow):
 @pytest.mark.parametrize("number", [2, 3, 5])
 def test_folds_have_every_class_in_equal_shares_and_scenes_whole(with_copy, number):
     scenes = group_scenes(with_copy)
-    fold = stratified_folds(with_copy, scenes, number)
+    fold = stratified_folds(with_copy.photos, scenes, number)
     labels = np.array(with_copy.photos.labels)
     for label in range(3):
         counts = np.bincount(fold[labels == label], minlength=number)
         assert counts.max() - counts.min() <= 2
     assert np.ptp(np.bincount(fold, minlength=number)) <= 3
     assert all(len(set(fold[scenes == scene])) == 1 for scene in set(scenes))
-    assert np.array_equal(fold, stratified_folds(with_copy, scenes, number))
-    assert not np.array_equal(fold, stratified_folds(with_copy, scenes, number, seed=1))
+    assert np.array_equal(fold, stratified_folds(with_copy.photos, scenes, number))
+    assert not np.array_equal(fold, stratified_folds(with_copy.photos, scenes, number, seed=1))
 
 
 def test_real_folds_are_even(real_folder):
     audit = audit_photos(find_photos(real_folder))
-    fold = stratified_folds(audit, group_scenes(audit), 5)
+    fold = stratified_folds(audit.photos, group_scenes(audit), 5)
     labels = np.array(audit.photos.labels)
     for label in range(5):
         assert np.ptp(np.bincount(fold[labels == label])) <= 2
@@ -243,4 +243,54 @@ def test_real_folds_are_even(real_folder):
 
 def test_more_folds_than_photos_are_refused(with_copy):
     with pytest.raises(ParameterError, match="folds = 8: class 'daisy' has 6 different photos"):
-        stratified_folds(with_copy, group_scenes(with_copy), 8)
+        stratified_folds(with_copy.photos, group_scenes(with_copy), 8)
+
+
+def test_a_drawn_test_set_has_its_share_and_is_the_same_for_every_seed():
+    audit = paper_audit(duplicates=[(0, 1), (10, 11, 12)], alike=[(20, 21)])
+    first, other = (split_photos(audit, 0.8, seed, test_fraction=0.1) for seed in (0, 1))
+    assert (len(first.test), len(first.train), len(first.val)) == (284, 2051, 513)
+    assert sorted(first.test + first.train + first.val) == list(range(2848))
+    assert first.test == other.test
+    assert first.train != other.train
+    counts = audit.photos.subset(first.test).counts()
+    assert all(abs(count - 0.1 * PUBLISHED[name]) < 2 for name, count in counts.items())
+    for group in ((0, 1), (10, 11, 12), (20, 21)):
+        assert len({i in first.test for i in group}) == 1
+
+
+def with_copies(grow, *parts):
+    """Parts of three photos per class, in which copies of held-out photos lie in the parts before them."""
+    root = grow({f"{part}/{name}": 3 for part in parts for name in ("rose", "tulip")})
+    for number, part in enumerate(parts):
+        for before in parts[:number]:
+            shutil.copy(root / part / "rose" / "000.jpg", root / before / "rose" / f"{part}.jpg")
+    return audit_photos(find_photos(root))
+
+
+def test_copies_of_held_out_photos_are_left_out_of_what_is_learned_and_chosen_from(grow):
+    audit = with_copies(grow, "train", "val", "test")
+    split = split_photos(audit, 0.8, 0)
+    names = {side: [audit.photos.names[i] for i in getattr(split, side)] for side in ("train", "val", "test")}
+    assert all(len(each) == 6 and all(name.startswith(side) for name in each) for side, each in names.items())
+    assert not [name for each in names.values() for name in each if name.endswith(("test.jpg", "val.jpg"))]
+    assert split.notes == (
+        "train/rose/test.jpg is in test/ too: left out of training",
+        "val/rose/test.jpg is in test/ too: left out of validation",
+        "train/rose/val.jpg is in val/ too: left out of training",
+    )
+
+
+def test_beside_a_test_folder_alone_validation_is_drawn_from_the_rest(grow, tmp_path):
+    audit = with_copies(grow, "train", "test")
+    split = split_photos(audit, 0.5, 0)
+    assert {audit.photos.names[i].split("/")[0] for i in (*split.train, *split.val)} == {"train"}
+    assert (len(split.train), len(split.val), len(split.test)) == (3, 3, 6)
+    write_split(tmp_path / "split.csv", audit.photos, split)
+    assert read_split(tmp_path / "split.csv", audit.photos) == split
+    assert open_split(tmp_path / "split.csv", audit, Recipe(train_fraction=0.5)).notes == split.notes
+
+
+def test_a_test_fraction_beside_a_split_of_the_photos_own_is_refused(grow):
+    with pytest.raises(ParameterError, match=r"test_fraction = 0.1: .* Put test photos into test/"):
+        split_photos(with_copies(grow, "train", "test"), 0.8, 0, test_fraction=0.1)

@@ -22,6 +22,7 @@ EPOCHS = 14
 PARAMETERS = {
     "epochs": EPOCHS,
     "demo_photos": 30,
+    "test_fraction": 0.2,
     "image_size": 32,
     "val_resize": 36,
     "backbone": "squeezenet1_1",

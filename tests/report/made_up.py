@@ -57,10 +57,9 @@ def finished_run(folder, recipe, classes=FLOWERS, right=18, each=20, train=80, a
     (run.folder / "environment.json").write_text(json.dumps(environment))
     run.save_history(history)
     run.save_predictions(predictions, names, tuple(classes))
-    run.save_results(
-        summarize(run, audit, history, predictions, [61.0] * len(rows))
-        | _analysis(run.folder, tuple(classes), right, each)
-    )
+    sides = SimpleNamespace(train=range(train * len(classes)))
+    numbers = summarize(run, audit, sides, history, predictions, [61.0] * len(rows))
+    run.save_results(numbers | _analysis(run.folder, tuple(classes), right, each))
     return run.folder
 
 

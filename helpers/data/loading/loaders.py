@@ -131,8 +131,9 @@ def make_loaders(
 
 def derived_for(recipe: Recipe, photos: int) -> list[Derived]:
     """Return what the recipe's loaders keep of so many photos; nothing if they stream."""
-    train = int(recipe.train_fraction * photos)
-    if _choose_pipeline(recipe, train, photos - train, pick_device(recipe.device))[0] == "stream":
+    learned = photos - int(recipe.test_fraction * photos)
+    train = int(recipe.train_fraction * learned)
+    if _choose_pipeline(recipe, train, learned - train, pick_device(recipe.device))[0] == "stream":
         return []
     return [train_arrays(recipe), val_arrays(recipe)] if recipe.augmentation else [val_arrays(recipe)]
 
