@@ -2,13 +2,14 @@
 
 import json
 import textwrap
+from collections.abc import Sequence
 from typing import Any
 
 from helpers.common.files import csv_text
 from helpers.common.text import align, duration
 from helpers.runs.table import RunRow, Table
 
-WIDTH = 120  # characters of a terminal's line
+WIDTH, LONGEST = 100, 24  # characters of a line, and of a setting's value
 COLUMNS = ("run", "photos", "backbone", "epochs", "best", "95 % interval", "last 5", "time", "device", "to the first")
 
 
@@ -76,31 +77,37 @@ def _explanations(table: Table) -> str:
 
 
 def _settings(table: Table) -> str:
-    """List the settings that are not the same in all runs: a line each, a column per run if that fits."""
+    """Return the settings that differ: a row each, a column per run, numbered if their names are too long."""
     if len(table.rows) < 2:
         return ""
     if not table.differing:
         return "The runs have the same recipe."
-    title = "settings that differ"
-    rows = [(title, *(row.name for row in table.rows))]
-    rows += [(name, *(_value(row.settings.get(name)) for row in table.rows)) for name in table.differing]
-    text = align(rows)
+    title, names = "settings that differ", [row.name for row in table.rows]
+    values = [(name, [_value(row.settings.get(name)) for row in table.rows]) for name in table.differing]
+    rows = [(name, first, *("·" if each == first else each for each in others)) for name, (first, *others) in values]
+    text = align([(title, *names), *rows])
     if max(map(len, text.splitlines())) > WIDTH:
-        text = "\n".join([title, *(_by_value(name, table.rows) for name in table.differing)])
-    return text
+        numbers = [str(i + 1) for i in range(len(names))]
+        legend = ", ".join(f"{number}: {name}" for number, name in zip(numbers, names, strict=True))
+        blocks = "\n\n".join(map(align, _blocks([(title, *numbers), *rows])))
+        text = f"{blocks}\n{textwrap.fill(legend, WIDTH, break_long_words=False)}"
+    return f"{text}\n· as the first run"
 
 
-def _by_value(name: str, rows: tuple[RunRow, ...]) -> str:
-    """List each value of the setting with the runs that have it."""
-    runs: dict[str, list[str]] = {}
-    for row in rows:
-        runs.setdefault(_value(row.settings.get(name)), []).append(row.name)
-    text = "; ".join(f"{value}: {', '.join(names)}" for value, names in runs.items())
-    return textwrap.fill(f"{name:<16}  {text}", WIDTH, subsequent_indent=" " * 18, break_long_words=False)
+def _blocks(rows: Sequence[tuple[str, ...]]) -> list[list[tuple[str, ...]]]:
+    """Divide a table's columns into tables that fit into a line, each with the first column."""
+    titles, *columns = zip(*rows, strict=True)
+    blocks = [[titles]]
+    for column in columns:
+        if sum(max(map(len, each)) + 2 for each in (*blocks[-1], column)) > WIDTH + 2:
+            blocks.append([titles])
+        blocks[-1].append(column)
+    return [list(zip(*block, strict=True)) for block in blocks]
 
 
 def _value(value: Any) -> str:
     """Format a setting; of a path only its end, since folders lie elsewhere on every machine."""
     if value is None:
         return "–"
-    return str(value).replace("\\", "/").rstrip("/").rpartition("/")[2] or "none"
+    text = str(value).replace("\\", "/").rstrip("/").rpartition("/")[2] or "none"
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -171,12 +171,24 @@ def test_the_table_is_aligned_and_says_what_the_runs_are(tmp_path):
     assert "lr                    0.05      0.5" in lines
 
 
-def test_of_too_many_runs_each_setting_is_a_sentence(tmp_path):
-    for i in range(14):
-        made(tmp_path, f"run-{i:02}", [1, 0], lr=0.5 if i % 2 else 0.05)
-    text = table_text.format_text(load_run_table(run_folders(tmp_path)))
-    assert "lr                0.05: run-00, run-02, run-04" in text
-    assert max(len(line) for line in text.split("settings that differ")[1].splitlines()) <= table_text.WIDTH
+def test_only_what_is_not_as_in_the_first_run_is_shown(tmp_path):
+    for name, lr in (("a", 0.05), ("b", 0.5), ("c", 0.05)):
+        made(tmp_path, name, [1, 0], lr=lr)
+    lines = table_text.format_text(load_run_table(run_folders(tmp_path))).splitlines()
+    assert lines[-3:] == ["settings that differ  a     b    c", "lr                    0.05  0.5  ·", "· as the first run"]
+
+
+@pytest.mark.parametrize("name", ["run-{:02}", "a-run-with-a-name-that-is-rather-long-{:02}"])
+def test_many_runs_are_numbered_in_tables_that_fit_a_line(tmp_path, name):
+    for i in range(40):
+        made(tmp_path, name.format(i), [1, 0], lr=(0.05, 0.5, 0.25)[i % 3], weights="x" * 50 if i == 1 else "none")
+    text = "settings" + table_text.format_text(load_run_table(run_folders(tmp_path))).split("\n\nsettings", 1)[1]
+    assert max(map(len, text.splitlines())) <= table_text.WIDTH
+    blocks = text.split("settings that differ")[1:]
+    assert [number for block in blocks for number in block.splitlines()[0].split()] == [str(i + 1) for i in range(40)]
+    values = [value for block in blocks for line in block.splitlines() if line[:3] == "lr " for value in line.split()[1:]]
+    assert values == ["0.05", *["0.5", "0.25", "·"] * 13]
+    assert f" {name.format(39)}" in text
 
 
 def test_csv_and_json_hold_the_same_numbers(tmp_path, monkeypatch, capsys):
