@@ -14,6 +14,7 @@ from importlib import import_module
 from types import ModuleType
 
 from helpers.common.errors import UserError
+from helpers.common.progress import in_terminal, working
 from helpers.common.text import align, did_you_mean
 
 COMMANDS = {
@@ -48,6 +49,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     command = import_module(f"helpers.commands.{name}")
     options = _parser(name, command).parse_args(rest)
+    if in_terminal():
+        with working("loading PyTorch: some seconds"):
+            import_module("torch")
     return _guarded(lambda: command.run(options), getattr(command, "WHEN_INTERRUPTED", ""))
 
 

@@ -13,15 +13,17 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import nbformat
 import psutil
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
 from helpers.common.errors import ParameterError, RunError, UserError
 from helpers.common.files import inside, make_folder
+from helpers.common.progress import CLEAR, TERMINAL, in_terminal, working
 from helpers.common.text import duration
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
@@ -35,17 +37,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     folder = execute(options.notebook, parameters_of(options))
-    from helpers.commands.page import write_page
+    with working("web page and report: some seconds"):
+        from helpers.commands.page import write_page
+        from helpers.report.build import build
 
-    write_page(folder / options.notebook.name)
-    print(outcome(folder))
-
-    from helpers.report.build import build
-
-    try:
-        print(f"report    {os.path.relpath(build(folder, folder / 'report.pdf').path)}")
-    except UserError as error:  # the run is complete without it
-        print(f"no report: {error}", file=sys.stderr)
+        write_page(folder / options.notebook.name)
+        try:
+            report = f"report    {os.path.relpath(build(folder, folder / 'report.pdf').path)}"
+        except UserError as error:  # the run is complete without it
+            report = f"no report: {error}"
+    print(f"{outcome(folder)}\n{report}")
     return 0
 
 
@@ -111,6 +112,8 @@ def run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root
     target = inside(folder, notebook.name)
     os.environ.setdefault("PYTHONWARNINGS", "ignore:IProgress not found")  # bars are text here
     os.environ.setdefault("PYDEVD_DISABLE_FILE_VALIDATION", "1")  # a debugger's warning in every kernel's log
+    if in_terminal() and os.name != "nt":
+        os.environ[TERMINAL] = os.ttyname(sys.stdout.fileno())
     os.environ.setdefault("FLOWERS_PROGRESS", "0")  # a kernel started from a JupyterLab cell would think it is watched
     import papermill
     from nbclient.exceptions import DeadKernelError
@@ -118,7 +121,7 @@ def run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     for name in ("papermill", "papermill.translators", "traitlets", "asyncio"):
         logging.getLogger(name).setLevel(logging.INFO if name == "papermill" else logging.ERROR)
-    logging.getLogger("papermill").addFilter(EpochLines())
+    logging.getLogger("papermill").addFilter(EpochLines(_sections(notebook)))
     try:
         with _interrupts_for_the_kernel():
             papermill.execute_notebook(
@@ -151,19 +154,36 @@ def run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root
     return target
 
 
-class EpochLines(logging.Filter):
-    """Lets through what a person waits for: a line per epoch, and notices. The notebook holds everything else."""
+def _sections(notebook: Path) -> list[str]:
+    """List the section in which each cell stands, with the cell that papermill adds below the parameters."""
+    title, titles = "starting", []
+    for cell in nbformat.read(notebook, as_version=4).cells:
+        if found := re.search(r"^## (.+?)( \(graded\))?$", cell.source, re.MULTILINE):
+            title = found[1]
+        titles += [title] * (1 + ("parameters" in cell.metadata.get("tags", [])))
+    return [*titles, title]
 
+
+class EpochLines(logging.Filter):
+    """Lets through what a person waits for: a line per epoch, and notices. The notebook holds everything else.
+
+    In a terminal, the section that is being executed is shown until the next line.
+    """
+
+    CELL = re.compile(r"Executing Cell (\d+)")
     EPOCH = re.compile(r"Epoch (\d+)/(\d+)|train Loss: \S+ Acc: (\S+)|val Loss: \S+ Acc: (\S+)")
     NOTICES = ("resuming", "linear probe", "SIGTERM", "drawing", "flower_photos", "downloading")
 
-    def __init__(self) -> None:
+    def __init__(self, sections: Sequence[str] = ()) -> None:
         super().__init__()
+        self.sections, self.terminal = sections, bool(os.environ.get(TERMINAL))
         self.epoch, self.last, self.train, self.start, self.done = 0, 0, 0.0, 0.0, 0
 
     def filter(self, record: logging.LogRecord) -> bool:
         lines = [line for text in record.getMessage().splitlines() for line in self._lines(text)]
-        record.msg, record.args = "\n".join(lines), ()
+        if self.terminal and (cell := self.CELL.match(record.getMessage())):
+            print(f"{CLEAR}{self.sections[int(cell[1]) - 1]} …", end="", flush=True)
+        record.msg, record.args = CLEAR * self.terminal + "\n".join(lines), ()
         return bool(lines)
 
     def _lines(self, text: str) -> list[str]:

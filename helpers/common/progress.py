@@ -1,11 +1,16 @@
 """Progress bars, only where a person watches."""
 
+import contextlib
+import functools
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 from tqdm import tqdm
+
+TERMINAL = "FLOWERS_TERMINAL"  # environment: the path of the terminal in which a person watches
+CLEAR = "\r\x1b[K"  # a terminal's line
 
 
 def watched() -> bool:
@@ -19,9 +24,50 @@ def watched() -> bool:
     return "JPY_SESSION_NAME" in os.environ or "VSCODE_PID" in os.environ or sys.stdout.isatty()
 
 
+def _stream() -> TextIO | None:
+    """Return where bars are drawn; None if nobody watches.
+
+    A notebook executed by a command in a terminal has its bars there (``TERMINAL``), not in its outputs.
+    """
+    if path := os.environ.get(TERMINAL):
+        with contextlib.suppress(OSError):
+            return _opened(path)
+    return sys.stdout if watched() else None
+
+
+@functools.cache
+def _opened(path: str) -> TextIO:
+    return open(path, "w", encoding="utf-8")
+
+
+def in_terminal() -> bool:
+    """Tell whether a person watches this command in a terminal, where a line can be drawn again."""
+    return os.environ.get("FLOWERS_PROGRESS") != "0" and sys.stdout.isatty()
+
+
+def bar(**options: Any) -> tqdm:
+    """Make a progress bar, which disappears at the end, if a person watches."""
+    stream = _stream()
+    options = {"leave": False, "dynamic_ncols": True} | options
+    return tqdm(file=stream or sys.stdout, disable=stream is None, **options)
+
+
 def progress(iterable: Iterable, total: int, description: str) -> Iterator:
     """Iterate over the items, with a bar that disappears at the end if a person watches."""
-    return iter(tqdm(iterable, description, total, leave=False, file=sys.stdout, disable=not watched()))
+    return iter(bar(iterable=iterable, total=total, desc=description))
+
+
+@contextlib.contextmanager
+def working(what: str) -> Iterator[None]:
+    """Say what is being done, and about how long it takes, until it is done, if a person watches."""
+    stream = _stream()
+    if stream:
+        print(f"\r{what} …", end="", file=stream, flush=True)
+    try:
+        yield
+    finally:
+        if stream:
+            print(f"\r{' ' * (len(what) + 2)}\r", end="", file=stream, flush=True)
 
 
 class TrainingBar:
@@ -37,8 +83,7 @@ class TrainingBar:
         done = epoch * self.photos + photos
         if self.bar is None:  # rate and time left count from here: an interrupted training has a part behind it
             form = "{desc} |{bar}| {rate_fmt}, {remaining} left{postfix}"
-            options = {"initial": done, "unit": " photos", "leave": False, "file": sys.stdout, "bar_format": form}
-            self.bar = tqdm(total=self.epochs * self.photos, disable=not watched(), **options)
+            self.bar = bar(total=self.epochs * self.photos, initial=done, unit=" photos", bar_format=form)
         if not self.bar.disable and epoch < self.epochs:
             self.bar.set_description_str(f"epoch {epoch}/{self.epochs - 1}, step {step}/{self.steps}", refresh=False)
             if best is not None:
@@ -51,7 +96,7 @@ class TrainingBar:
 
     def above(self, show: Callable[[Any], None], value: Any) -> None:
         """Show something above the line, which is taken away and drawn again below."""
-        with tqdm.external_write_mode(file=sys.stdout):
+        with tqdm.external_write_mode(file=self.bar.fp if self.bar else sys.stdout):
             show(value)
 
     def close(self) -> None:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import regular
+from helpers.common.progress import progress
 from helpers.data.image_folder import CAMERA_SUFFIXES
 from helpers.data.pixels import FORMATS, MAX_PIXELS, open_photo
 
@@ -44,7 +45,7 @@ def decode_each(
     Raises:
         PhotosError: the system cannot read a file, or has too little memory.
     """
-    problems, large = {}, []
+    paths, problems, large = list(paths), {}, []
 
     def one(item: tuple[int, Path], most: int = 0) -> None:
         row, path = item
@@ -63,8 +64,8 @@ def decode_each(
     # and threads would restore each other's.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
-        for _ in pool.map(lambda item: one(item, LARGE), paths):
-            pass  # Pillow decodes and resizes without holding the interpreter's lock
+        # Pillow decodes and resizes without holding the interpreter's lock.
+        list(progress(pool.map(lambda item: one(item, LARGE), paths), len(paths), "decoding photos"))
         for item in large:  # in this thread: glibc keeps what a thread has freed for that thread
             one(item)
     return problems

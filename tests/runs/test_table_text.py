@@ -175,7 +175,11 @@ def test_only_what_is_not_as_in_the_first_run_is_shown(tmp_path):
     for name, lr in (("a", 0.05), ("b", 0.5), ("c", 0.05)):
         made(tmp_path, name, [1, 0], lr=lr)
     lines = table_text.format_text(load_run_table(run_folders(tmp_path))).splitlines()
-    assert lines[-3:] == ["settings that differ  a     b    c", "lr                    0.05  0.5  ·", "· as the first run"]
+    assert lines[-3:] == [
+        "settings that differ  a     b    c",
+        "lr                    0.05  0.5  ·",
+        "· as the first run",
+    ]
 
 
 @pytest.mark.parametrize("name", ["run-{:02}", "a-run-with-a-name-that-is-rather-long-{:02}"])
@@ -186,7 +190,9 @@ def test_many_runs_are_numbered_in_tables_that_fit_a_line(tmp_path, name):
     assert max(map(len, text.splitlines())) <= table_text.WIDTH
     blocks = text.split("settings that differ")[1:]
     assert [number for block in blocks for number in block.splitlines()[0].split()] == [str(i + 1) for i in range(40)]
-    values = [value for block in blocks for line in block.splitlines() if line[:3] == "lr " for value in line.split()[1:]]
+    values = [
+        value for block in blocks for line in block.splitlines() if line[:3] == "lr " for value in line.split()[1:]
+    ]
     assert values == ["0.05", *["0.5", "0.25", "·"] * 13]
     assert f" {name.format(39)}" in text
 

@@ -1,18 +1,15 @@
 """Download one large file: with progress, resumed after a break, and checked."""
 
 import http.client
-import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
-from tqdm import tqdm
-
 from helpers.common.errors import PhotosError
 from helpers.common.files import file_digest
-from helpers.common.progress import watched
+from helpers.common.progress import bar
 
 BLOCK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
@@ -86,12 +83,11 @@ def _continue(url: str, partial: Path, log: Callable[[str], None]) -> None:
 def _copy(answer, sink, done: int, total: int, log: Callable[[str], None]) -> None:
     """Copy with a progress bar, or with a line per tenth where nobody watches."""
     tenth = done * 10 // total if total else 0
-    bar = tqdm(total=total or None, initial=done, unit="B", unit_scale=True, file=sys.stdout, disable=not watched())
-    with bar:
+    with bar(total=total or None, initial=done, unit="B", unit_scale=True, leave=True) as shown:
         while block := answer.read(BLOCK):
             sink.write(block)
-            bar.update(len(block))
+            shown.update(len(block))
             done += len(block)
-            if total and done * 10 // total > tenth and bar.disable:
+            if total and done * 10 // total > tenth and shown.disable:
                 tenth = done * 10 // total
                 log(f"  {done / 1e6:.0f} of {total / 1e6:.0f} MB")

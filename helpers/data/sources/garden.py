@@ -16,9 +16,11 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from helpers.common.errors import PhotosError
+from helpers.common.progress import progress
 from helpers.data.sources.garden_flowers import SPECIES
 from helpers.data.sources.garden_photo import draw_photo
 
+DRAWING = "drawing the demo photos"
 VERSION = 2  # raise it when the drawing changes: gardens on disk are then redrawn
 
 
@@ -134,12 +136,12 @@ def _draw_all(folder: Path, photos_per_class: int, seed: int, workers: int | Non
         try:
             spawn = multiprocessing.get_context("spawn")  # a fork would copy torch's threads and locks
             with ProcessPoolExecutor(workers, mp_context=spawn, initializer=_end_with_parent) as pool:
-                for _ in pool.map(_draw_chunk, chunks, [folder] * len(chunks), [seed] * len(chunks)):
-                    pass
+                done = pool.map(_draw_chunk, chunks, [folder] * len(chunks), [seed] * len(chunks))
+                list(progress(done, len(chunks), DRAWING))
             return
         except BrokenProcessPool:
             pass  # spawning needs a main module that can be imported; without one, draw here
-    for chunk in chunks:
+    for chunk in progress(chunks, len(chunks), DRAWING):
         _draw_chunk(chunk, folder, seed)
 
 

@@ -14,6 +14,7 @@ import torch
 
 from helpers.common.errors import RunError
 from helpers.common.files import file_digest, inside, write_atomically, write_json
+from helpers.common.progress import working
 from helpers.data import pixels
 from helpers.inference.export import formats, timing, verify
 from helpers.inference.export.formats import DeployedModel, InferenceFn
@@ -58,12 +59,15 @@ def export_run(
     try:
         with tempfile.TemporaryDirectory() as name:
             aside = Path(name)
-            engines = _write(aside, model, run.recipe.val_size, facts, onnx)
-            photos = verify.sample_photos(run, root or project_root(), data)
-            report = _verify(aside, engines, pytorch, photos, facts, log)
+            with working(f"exporting: {'a minute' if onnx else 'half a minute'} or less"):
+                engines = _write(aside, model, run.recipe.val_size, facts, onnx)
+            with working("comparing with PyTorch on validation photos"):
+                photos = verify.sample_photos(run, root or project_root(), data)
+                report = _verify(aside, engines, pytorch, photos, facts, log)
             if measure_speed:
                 timed = {"PyTorch": pytorch} | {ENGINES[name]: engine for name, engine in engines.items()}
-                measured = timing.measure(timed, photos.images)
+                with working("measuring the speed: half a minute"):
+                    measured = timing.measure(timed, photos.images)
                 write_json(aside / "timing.json", measured)
                 log(timing.timing_table(measured))
             write_json(aside / "preprocessing.json", facts | report)
