@@ -35,7 +35,11 @@ class Recipe:
     preset: str = _setting("published", "named recipe that the other settings start from", role="name")
 
     # Photos
-    dataset: str = _setting("flower_photos", "demo, flower_photos, or the path of a folder or archive", role="data")
+    dataset: str = _setting(
+        "flower_photos",
+        "demo, flower_photos, or the path of a folder or archive: class folders, or photos and a CSV of labels",
+        role="data",
+    )
     demo_photos: int = _setting(160, "photos drawn per class", role="data", low=2, high=100_000)
     train_fraction: float = _setting(0.8, "share of the photos to train on", role="data", above=0, below=1)
     test_fraction: float = _setting(0.0, "share to test on, set aside before the others", role="data", low=0, below=1)

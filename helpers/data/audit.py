@@ -47,8 +47,13 @@ class Audit:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Return the SHA-256 of the names and contents of the readable photos."""
-        return _sha256(sorted(_lines(self.photos.names, self.hashes)))
+        """Return the SHA-256 of the names, classes and contents of the readable photos."""
+        photos = self.photos
+        told = (
+            name if f"/{photos.classes[label]}/" in f"/{name}" else f"{name}\t{photos.classes[label]}"
+            for name, label in zip(photos.names, photos.labels, strict=True)
+        )
+        return _sha256(sorted(_lines(told, self.hashes)))
 
     @cached_property
     def duplicates(self) -> tuple[Group, ...]:
@@ -75,14 +80,18 @@ class Audit:
         """
         labels = np.array(self.photos.labels)
         rows = [("class", "photos", "unreadable", "twice", "elsewhere", "smallest", "median", "largest")]
-        rows += [self._row(name, labels == label, name) for label, name in enumerate(self.photos.classes)]
-        return [*rows, self._row("together", labels >= 0, None)]
+        counts = self.found.counts()
+        rows += [self._row(name, labels == label, counts[name]) for label, name in enumerate(self.photos.classes)]
+        return [*rows, self._row("together", labels >= 0, len(self.found))]
 
-    def _row(self, title: str, chosen: np.ndarray, name: str | None) -> tuple[str, ...]:
-        unreadable = sum(name is None or name in Path(file).parent.parts for file, _ in self.unreadable)
+    def _row(self, title: str, chosen: np.ndarray, found: int) -> tuple[str, ...]:
         groups = self.duplicates, self.cross_class_duplicates
         twice, elsewhere = (sum(bool(chosen[i]) for group in each for i in group) for each in groups)
-        return (title, *map(str, (chosen.sum(), unreadable, twice, elsewhere)), *map(_size, _three(self.sizes[chosen])))
+        return (
+            title,
+            *map(str, (chosen.sum(), found - chosen.sum(), twice, elsewhere)),
+            *map(_size, _three(self.sizes[chosen])),
+        )
 
     def __str__(self) -> str:
         """Summarize in a table, then list unreadable and duplicate files."""
@@ -184,7 +193,7 @@ def _missing_entries(recipe: Recipe | None, photos: int, key: str, cache: Path) 
     return {entry: derived for entry, derived in entries.items() if not entry.exists()}
 
 
-def _lines(names: Sequence[str], hashes: Sequence[str]) -> list[str]:
+def _lines(names: Iterable[str], hashes: Sequence[str]) -> list[str]:
     return [f"{name}\t{digest}\n" for name, digest in zip(names, hashes, strict=True)]
 
 

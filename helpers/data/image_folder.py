@@ -1,8 +1,9 @@
 """Find photos and their classes in the usual folder layouts.
 
-Two layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<class>/``, and ``val/<class>/`` or
+Three layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<class>/``, and ``val/<class>/`` or
 ``test/<class>/`` or both, with optional ``classes.txt`` (their order), and ``train.txt``, ``val.txt`` and ``test.txt``
-(lines ``rose/a.jpg 2``).
+(lines ``rose/a.jpg 2``). A table: photos in one folder or several, and beside them ``labels.csv`` (lines
+``a.jpg,rose``, or ``a.jpg,rose,val``).
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import regular
-from helpers.common.text import did_you_mean_path, printable
-from helpers.data.listings import classes_in_order, listed_classes, listed_photos
+from helpers.common.text import did_you_mean_path, listed, printable
+from helpers.data.listings import Labelled, classes_in_order, labelled_photos, listed_classes, listed_photos
 from helpers.data.pixels import FORMATS
 
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", ".gif", ".tif", ".tiff"}
@@ -31,6 +32,7 @@ SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Informati
 TRAIN_NAMES = ("train", "training", "train_set", "training_set")
 VAL_NAMES = ("val", "valid", "validation", "val_set", "validation_set", "dev")
 TEST_NAMES = ("test", "testing", "test_set")
+PARTS = {"train": TRAIN_NAMES, "val": VAL_NAMES, "test": TEST_NAMES}
 PART_NAMES = {*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES}
 
 
@@ -71,7 +73,7 @@ class PhotoSet:
 
 
 def find_photos(root: Path | str) -> PhotoSet:
-    """Find the photos below ``root``, in either layout.
+    """Find the photos below ``root``, in any of the layouts.
 
     Raises:
         PhotosError: the folder does not exist, cannot be read, holds fewer than two classes, or holds
@@ -79,7 +81,8 @@ def find_photos(root: Path | str) -> PhotoSet:
             for classes, and were stuck at an accuracy of 79.99 %.
     """
     try:
-        return _read_layout(_unwrapped(_existing(Path(root))))
+        base = _existing(Path(root))
+        return _labelled(base) or _read_layout(_unwrapped(base))
     except OSError as error:
         raise PhotosError(
             f"{error.filename or root} cannot be read ({error.strerror}): check its permissions"
@@ -99,6 +102,42 @@ def _read_layout(root: Path) -> PhotoSet:
     _refuse_no_problem(root, classes)
     entries = [(path, label, None) for label, name in enumerate(classes) for path in _photos(folders[name])]
     return _photo_set(root, classes, entries)
+
+
+def _labelled(root: Path) -> PhotoSet | None:
+    """Read photos that a table beside them labels; None without one, or where folders are the classes."""
+    for _ in range(8):
+        folders, tables = _folders(root), [p for p in _files(root) if p.suffix.lower() in (".csv", ".tsv")]
+        below = [photo for folder in folders for photo in _photos(folder)] if tables else []
+        classes = {photo.parent.name for photo in below if photo.parent.name.lower() not in PART_NAMES}
+        if tables and len(classes) < 2 and not any(map(_folders, folders)):
+            names = [photo.relative_to(root).as_posix() for photo in (*_photos(root), *below)]
+            found = {table: rows for table in tables if (rows := labelled_photos(table, names, PARTS))}
+            if len(found) > 1:
+                raise PhotosError(f"{listed([str(table) for table in found])} label photos: keep the one that is meant")
+            for table, rows in found.items():
+                return _of_table(root, table, names, rows)
+        if len(folders) != 1:
+            break
+        root = folders[0]
+    return None
+
+
+def _of_table(root: Path, table: Path, names: list[str], rows: dict[str, Labelled]) -> PhotoSet:
+    subsets = {row.subset for row in rows.values()}
+    if not subsets & {"train", None}:
+        raise PhotosError(f"{table} has no photo for training: write train into the third column of some")
+    classes = tuple(sorted({row.label for row in rows.values()}))
+    _refuse_no_problem(root, classes)
+    entries = [
+        (root / name, classes.index(row.label), row.subset if row.subset == "test" or "val" in subsets else None)
+        for name, row in rows.items()
+    ]
+    left = [name for name in names if name not in rows]
+    note = (
+        f"photos that {table.name} does not name, left out: {len(left)} ({', '.join(left[:3])}{' …' * (len(left) > 3)})"
+    )
+    return replace(_photo_set(root, classes, entries), notes=(printable(note),) if left else ())
 
 
 def _part(folders: Iterable[Path], names: tuple[str, ...]) -> Path | None:
@@ -210,7 +249,10 @@ def _class_root(folder: Path) -> Path:
 
 def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
     if len(classes) == 0:
-        raise PhotosError(f"{root} holds no class folders: it should look like {root}/rose/photo.jpg")
+        raise PhotosError(
+            f"{root} holds no class folders: it should look like {root}/rose/photo.jpg, or hold photos and a CSV file "
+            "with the columns image and label"
+        )
     if named := [printable(name) for name in classes if printable(name) != name]:
         raise PhotosError(f"{root}: the folder name {named[0]!r} is not plain UTF-8 text: rename the folder")
     alike: dict[str, str] = {}
@@ -219,7 +261,7 @@ def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
         if other != name:
             raise PhotosError(
                 f"{root}: {other!r} and {name!r} differ in case or spaces alone. If they are one class, put their "
-                "photos into one folder; if they are two, give one another name"
+                "photos under one name; if they are two, give one another name"
             )
     if len(classes) == 1:
         raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
@@ -237,12 +279,16 @@ def _folders(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if p.is_dir() and not is_system_folder(p.name))
 
 
-def _photos(folder: Path) -> list[Path]:
+def _files(folder: Path) -> list[Path]:
+    """List files by name, without hidden ones."""
     if not folder.is_dir():
         return []
     with os.scandir(folder) as entries:
-        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
-    return [folder / name for name in sorted(names) if is_photo(folder / name)]
+        return [folder / name for name in sorted(e.name for e in entries if not e.name.startswith(".") and e.is_file())]
+
+
+def _photos(folder: Path) -> list[Path]:
+    return [path for path in _files(folder) if is_photo(path)]
 
 
 def is_photo(path: Path) -> bool:

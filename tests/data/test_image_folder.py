@@ -183,8 +183,12 @@ def test_a_file_is_no_folder(tmp_path):
 def test_a_folder_that_cannot_be_read_is_named(grow, monkeypatch):
     root = grow({"rose": 1, "tulip": 1})
 
+    original = os.scandir
+
     def locked(path):
-        raise PermissionError(13, "Permission denied", str(path))
+        if Path(path).name == "rose":
+            raise PermissionError(13, "Permission denied", str(path))
+        return original(path)
 
     monkeypatch.setattr("helpers.data.image_folder.os.scandir", locked)
     with pytest.raises(PhotosError, match=r"rose cannot be read \(Permission denied\)"):

@@ -1,9 +1,13 @@
 """Lists of photos and classes as people write them; those that do not fit are in test_image_folder.py."""
 
+import shutil
+
 import pytest
 
 from helpers.common.errors import PhotosError
+from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
+from helpers.data.sources.locate import locate_photos
 
 
 @pytest.fixture
@@ -72,3 +76,199 @@ def test_a_flat_val_folder_with_a_list_is_read(grow):
     (root / "val.txt").write_text("000.jpg 1\n001.jpg 0\n")
     labels = labels_of(find_photos(root))
     assert (labels["val/000.jpg"], labels["val/001.jpg"]) == ("tulip", "rose")
+
+
+# -------------------------------------------------------------------------------------------- tables of labels
+
+ROSES, TULIPS = ("000.jpg", "001.jpg", "002.jpg"), ("003.jpg", "004.jpg", "005.jpg")
+ROWS = [(name, label) for label, names in (("rose", ROSES), ("tulip", TULIPS)) for name in names]
+
+
+@pytest.fixture
+def flat(grow):
+    """A folder of six photos without class folders."""
+    return grow({"": 6})
+
+
+def table(root, text, name="labels.csv", encoding="utf-8"):
+    (root / name).write_bytes(text.encode(encoding))
+
+
+def lines(*header, rows=ROWS, mark=","):
+    return "\n".join(mark.join(row) for row in (*header, *rows)) + "\n"
+
+
+TABLES = {
+    "image": lines(("image", "label")),
+    "filename": lines(("filename", "label")),
+    "File and Class": lines(("File", "Class")),
+    "id, without suffixes": lines(("id", "label"), rows=[(name[:3], label) for name, label in ROWS]),
+    "another order": lines(("Label", "x", "IMAGE"), rows=[(label, "7", name) for name, label in ROWS]),
+    "no header": lines(),
+    "an unknown header": lines(("foto", "soort")),
+    "semicolons": lines(("image", "label"), mark=";"),
+    "tabs": lines(("image", "label"), mark="\t"),
+    "Windows": lines(("image", "label")).replace("\n", "\r\n"),
+    "quotes and spaces": lines(("image", "label"), rows=[(f'"{name}"', f" {label} ") for name, label in ROWS]),
+    "another machine": lines(("image", "label"), rows=[(f"C:\\data\\{name}", label) for name, label in ROWS]),
+    "empty lines": "\n" + lines(("image", "label")).replace("\n", "\n\n,\n"),
+    "a line twice": lines(("image", "label")) + "000.jpg,rose\n",
+}
+
+
+@pytest.mark.parametrize("text", TABLES.values(), ids=TABLES)
+def test_a_table_labels_photos_without_class_folders(flat, text):
+    table(flat, text)
+    photos = find_photos(flat)
+    assert labels_of(photos) == dict(ROWS)
+    assert (photos.classes, set(photos.subsets), photos.notes) == (("rose", "tulip"), {None}, ())
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gbk"])
+def test_tables_in_other_encodings_are_read(flat, encoding):
+    table(flat, lines(("image", "label")).replace("rose", "玫瑰"), encoding=encoding)
+    assert find_photos(flat).classes == ("tulip", "玫瑰")
+
+
+@pytest.mark.parametrize("name", ["images/{}", "flowers/images/{}", "{}"])
+@pytest.mark.parametrize("tree", ["images", "flowers/images"])
+def test_photos_may_be_in_a_folder_below_the_table(grow, tree, name):
+    root = grow({tree: 6})
+    table(root / tree.removesuffix("images"), lines(("image", "label"), rows=[(name.format(n), c) for n, c in ROWS]))
+    photos = find_photos(root)
+    assert {path.split("/")[-1]: label for path, label in labels_of(photos).items()} == dict(ROWS)
+    assert all(photos.path(i).is_file() for i in range(6))
+
+
+def test_an_archive_of_photos_and_a_table_is_read(flat, tmp_path):
+    table(flat, TABLES["image"])
+    archive = shutil.make_archive(tmp_path / "a", "xztar", flat)
+    found = find_photos(locate_photos(archive, tmp_path / "cache", root=tmp_path))
+    assert labels_of(found) == dict(ROWS)
+
+
+def test_the_table_alone_is_answered_with_what_to_give(flat, tmp_path):
+    table(flat, TABLES["image"])
+    with pytest.raises(PhotosError, match="a table of labels: give the folder that holds it"):
+        locate_photos(str(flat / "labels.csv"), tmp_path / "cache", root=tmp_path)
+
+
+REFUSED = [
+    ("image,label\nx.jpg,rose\ny.jpg,tulip\n", r"line 2: there is no photo 'x\.jpg' \(nor .* 1 other"),
+    (lines() + "../photos/000.jpg,rose\n", "line 7: there is no photo '../photos/000.jpg'"),
+    (lines() + "000.jpg,tulip\n", r"line 7: '000.jpg' is 'tulip', but 'rose' in line 1: keep one of the lines"),
+    (lines() + "000,tulip\n", r"line 7: '000' is 'tulip', but 'rose' in line 1"),
+    (lines(rows=ROWS[1:]) + "000.jpg,tullip\n", "line 6: class 'tullip' has this one photo only: did you mean"),
+    (lines(rows=ROWS[1:]) + "000.jpg,oak\n", "class 'oak' has this one photo only: add photos, or remove the line"),
+    (lines(rows=ROWS[1:]) + "000.jpg,\n", "line 6: the label '' is not a plain name"),
+    (lines(rows=ROWS[1:]) + "000.jpg\n", "line 6: the label '' is not a plain name"),
+    (lines(rows=ROWS[1:]) + "000.jpg,a/b\n", "line 6: the label 'a/b' is not a plain name: write a word"),
+    (lines(rows=ROWS[1:]) + "000.jpg,a\\b\n", "is not a plain name"),
+    (lines(rows=ROWS[1:]) + "000.jpg,..\n", r"the label '\.\.' is not a plain name"),
+    (lines(rows=ROWS[1:]) + "000.jpg,\x1b[31mred\n", r"the label '\\x1b\[31mred' is not a plain name"),
+    (lines(rows=ROWS[1:]) + f"000.jpg,{'a' * 101}\n", "is not a plain name"),
+    (lines(rows=ROWS[:3]), "one class only, 'rose'"),
+    (lines().replace("rose\n", "Tulip\n"), "'Tulip' and 'tulip' differ in case or spaces alone"),
+    (lines(("image", "price", "x", "y")), "holds no class folders"),
+    ("image,label\n", "holds no class folders"),
+    ("", "holds no class folders"),
+    ('image,label\n000.jpg,"' + "a" * 140_000, "line 2 cannot be read"),
+    (lines(("image", "label", "split"), rows=[(*row, "training2") for row in ROWS]), "'training2' is no part"),
+    (lines(("image", "label", "split"), rows=[(*row, "test") for row in ROWS]), "no photo for training: write train"),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), REFUSED, ids=[message for _, message in REFUSED])
+def test_tables_that_do_not_fit_are_named_with_the_line(flat, text, message):
+    table(flat, text)
+    with pytest.raises(PhotosError, match=message) as error:
+        find_photos(flat)
+    assert str(flat) in str(error.value)
+    assert "\x1b" not in str(error.value)
+
+
+def test_a_name_that_may_be_two_photos_is_a_question(grow):
+    root = grow({"train": 6, "test": 6})
+    table(root, lines())
+    with pytest.raises(PhotosError, match=r"'000\.jpg' may be test/000\.jpg or train/000\.jpg: write its folder"):
+        find_photos(root)
+    table(root, lines(rows=[(f"train/{name}", label) for name, label in ROWS]))
+    assert set(labels_of(find_photos(root))) == {f"train/{name}" for name, _ in ROWS}
+    shutil.rmtree(root / "train")
+    with pytest.raises(PhotosError, match=r"line 1: there is no photo 'train/000\.jpg'"):
+        find_photos(root)
+
+
+def test_a_photo_beside_the_table_goes_before_one_of_its_name_elsewhere(grow):
+    root = grow({"": 6, "more": 6})
+    table(root, lines())
+    assert set(labels_of(find_photos(root))) == {name for name, _ in ROWS}
+
+
+def test_photos_that_the_table_does_not_name_are_listed(flat):
+    table(flat, lines(rows=ROWS[:2] + ROWS[3:5]))
+    photos = find_photos(flat)
+    assert len(photos) == 4
+    assert photos.notes == ("photos that labels.csv does not name, left out: 2 (002.jpg, 005.jpg)",)
+    assert photos.notes[0] in str(audit_photos(photos))
+
+
+def test_notes_show_odd_names_harmlessly(flat):
+    (flat / "002.jpg").rename(flat / "\x1b[2J.jpg")
+    table(flat, lines(rows=ROWS[:2] + ROWS[3:]))
+    assert find_photos(flat).notes == (r"photos that labels.csv does not name, left out: 1 (\x1b[2J.jpg)",)
+
+
+def test_two_tables_are_a_question_and_other_tables_are_none(flat):
+    table(flat, lines())
+    table(flat, "a,b\n1,2\n", "prices.csv")
+    assert len(find_photos(flat)) == 6
+    table(flat, lines(), "more.tsv")
+    with pytest.raises(PhotosError, match=r"labels\.csv and .*more\.tsv label photos: keep the one"):
+        find_photos(flat)
+
+
+def test_beside_class_folders_a_table_is_not_needed(grow):
+    root = grow({"rose": 3, "tulip": 3})
+    table(root, lines(rows=[(f"rose/{name}", "lily") for name in ROSES]))
+    assert find_photos(root).classes == ("rose", "tulip")
+    wrapped = grow({"photos/train/rose": 3, "photos/train/tulip": 3, "photos/val/rose": 3, "photos/val/tulip": 3})
+    table(wrapped / "photos", lines(rows=[("000.jpg", "lily")]))
+    assert find_photos(wrapped / "photos").classes == ("rose", "tulip")
+
+
+def test_a_third_column_may_say_the_split(flat):
+    parts = ["Train", "valid", "test"] * 2
+    rows = [(name, label, part) for (name, label), part in zip(ROWS, parts, strict=True)]
+    table(flat, lines(("image", "label", "split"), rows=rows))
+    photos = find_photos(flat)
+    assert photos.subsets == ("train", "val", "test") * 2
+    assert photos.notes == ()
+    table(flat, lines(rows=[(name, label, part.replace("valid", "train")) for name, label, part in rows]))
+    assert find_photos(flat).subsets == (None, None, "test") * 2  # validation photos are drawn
+    table(flat, lines(rows=[*rows, ("000.jpg", "rose", "val")]))
+    with pytest.raises(PhotosError, match=r"line 7: '000\.jpg' is 'rose' in val, but 'rose' in train in line 1"):
+        find_photos(flat)
+
+
+def test_the_order_of_the_rows_does_not_matter(flat):
+    table(flat, lines())
+    before = find_photos(flat)
+    table(flat, lines(rows=ROWS[::-1]))
+    assert find_photos(flat) == before
+
+
+def test_other_labels_are_another_data_set(flat):
+    """A run that is resumed compares the fingerprint."""
+    table(flat, lines())
+    before = audit_photos(find_photos(flat)).fingerprint
+    table(flat, lines().replace("tulip", "lily"))
+    assert audit_photos(find_photos(flat)).fingerprint != before
+
+
+def test_unreadable_photos_are_counted_by_their_label(flat):
+    (flat / "000.jpg").write_bytes(b"no photo")
+    table(flat, lines())
+    assert [row[:3] for row in audit_photos(find_photos(flat)).table()[1:]] == [
+        ("rose", "2", "1"), ("tulip", "3", "0"), ("together", "5", "1")
+    ]  # fmt: skip

@@ -125,10 +125,11 @@ folders = st.sampled_from(
     ["", "train", "val", "rose", "tulip", "train/rose", "train/tulip", "val/rose", "val/tulip", "a/b/c"]
 )
 files = st.sampled_from(
-    ["1.jpg", "2.jpg", "3.PNG", ".hidden.jpg", "notes.txt", "train.txt", "val.txt", "classes.txt", "x"]
+    ["1.jpg", "2.jpg", "3.PNG", ".hidden.jpg", "notes.txt", "train.txt", "val.txt", "classes.txt", "labels.csv", "x"]
 )
 odd = st.text(st.characters(exclude_characters="/\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
 contents = st.sampled_from([PHOTO.getvalue(), PHOTO.getvalue()[:90], b"", b"rose/1.jpg 0\n", b"rose\ntulip\n"])
+contents |= st.just(b"image,label\n1.jpg,rose\n2,rose\n")
 
 
 @fuzz(0.2)
@@ -162,6 +163,21 @@ def test_lists(content, name):
         with works_or_raises(PhotosError, naming=[name, str(home / "train"), str(home / "val"), "class "]):
             photos = find_photos(home)
             assert photos.classes in (("rose", "tulip"), ("tulip", "rose"))
+
+
+@fuzz(0.1)
+@given(
+    st.binary(max_size=50) | st.text('image,label;split\t12.jpgrostuval"\n\\é', max_size=80).map(str.encode),
+    st.sampled_from([b"", b"image,label\n", b"1.jpg,a\n2.jpg,a\n3.jpg,b\n4.jpg,b\n", b"id;split;class\n1;val;a\n"]),
+)
+def test_tables_of_labels(content, before):
+    with folder() as home:
+        for i in range(1, 5):
+            (home / f"{i}.jpg").write_bytes(PHOTO.getvalue())
+        (home / "labels.csv").write_bytes(before + content)
+        with works_or_raises(PhotosError, naming=["labels.csv", str(home)]):
+            photos = find_photos(home)
+            assert min(photos.counts().values()) >= 2
 
 
 # --------------------------------------------------------------------------------------------------- files

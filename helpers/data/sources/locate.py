@@ -57,6 +57,8 @@ def locate_photos(
     path = root / _expanded(dataset)
     if path.is_dir():
         return path
+    if path.is_file() and path.suffix.lower() in (".csv", ".tsv"):
+        raise PhotosError(f"dataset = {dataset!r} is a table of labels: give the folder that holds it and the photos")
     if path.is_file():
         return unpack(path, cache)
     raise PhotosError(_explanation(dataset, path))
