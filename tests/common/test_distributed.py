@@ -46,13 +46,26 @@ def environment(folder):
 
 
 @pytest.fixture(scope="module")
-def findings(tmp_path_factory):
-    command = [BIN / "accelerate", *TOGETHER, *QUIET, ROOT / "tests" / "common" / "two_processes.py"]
-    done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, env=environment(tmp_path_factory.mktemp("runs")), cwd=ROOT
-    )
+def runs(tmp_path_factory):
+    """Train the same recipe by one process and by two, which compare single steps before."""
+    folder = tmp_path_factory.mktemp("runs")
+    (folder / "small.yaml").write_text(PARAMETERS + "epochs: 2\n")
+    threads = torch.get_num_threads()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("FLOWERS_WORK_DIR", str(folder))
+        torch.set_num_threads(1)
+        assert main(["train", "-f", str(folder / "small.yaml"), "-p", "run", "alone", "--no-notebook"]) == 0
+        torch.set_num_threads(threads)
+    together = [BIN / "accelerate", *TOGETHER, *QUIET, ROOT / "tests" / "common" / "two_processes.py"]
+    together += ["train", "-f", folder / "small.yaml", "-p", "run", "together"]
+    done = subprocess.run(together, capture_output=True, text=True, timeout=400, env=environment(folder), cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return folder, done.stdout
+
+
+@pytest.fixture(scope="module")
+def findings(runs):
+    return json.loads(runs[1].splitlines()[0])
 
 
 @pytest.mark.parametrize("photos", ["even", "ragged", "lonely"])
@@ -109,24 +122,6 @@ def test_alone_nothing_is_shared():
     network = torch.nn.Linear(1, 1)
     assert distributed.wrap_ddp(network) is network
     assert [float(value) for value in distributed.all_reduce_sum(torch.tensor(3), 0.5)] == [3.0, 0.5]
-
-
-@pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The same recipe trained by one process and by two."""
-    folder = tmp_path_factory.mktemp("runs")
-    (folder / "small.yaml").write_text(PARAMETERS + "epochs: 2\n")
-    threads = torch.get_num_threads()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("FLOWERS_WORK_DIR", str(folder))
-        torch.set_num_threads(1)
-        assert main(["train", "-f", str(folder / "small.yaml"), "-p", "run", "alone", "--no-notebook"]) == 0
-        torch.set_num_threads(threads)
-    together = [BIN / "accelerate", *TOGETHER, *QUIET, "-m", "helpers", "train"]
-    together += ["-f", folder / "small.yaml", "-p", "run", "together"]
-    done = subprocess.run(together, capture_output=True, text=True, timeout=400, env=environment(folder), cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
 
 
 def test_two_processes_reach_the_weights_of_one(runs):

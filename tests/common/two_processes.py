@@ -1,4 +1,4 @@
-"""Compare steps that two processes share with those of one, for test_distributed.py. Prints JSON."""
+"""Compare steps that two processes share with those of one, print JSON, and then run a command of the helpers."""
 
 import json
 import sys
@@ -8,6 +8,7 @@ import torch.distributed as dist
 from torch import nn
 from torchvision.models import resnet18
 
+from helpers import commands
 from helpers.common import distributed
 from helpers.common.errors import ParameterError
 from helpers.data.loading.loaders import InMemoryLoader, make_loaders
@@ -100,9 +101,8 @@ def main():
     dist.all_gather_object(everyone, findings["agreed"])
     findings["agreed"] = everyone
     if distributed.is_main():
-        print(json.dumps(findings))
-    dist.destroy_process_group()
-    return 0
+        print(json.dumps(findings), flush=True)
+    return commands.main()
 
 
 if __name__ == "__main__":

@@ -3,6 +3,8 @@
 import json
 import subprocess
 import sys
+import threading
+import time
 
 import optuna
 import pytest
@@ -115,14 +117,17 @@ def test_a_trial_that_diverges_is_pruned_and_the_search_continues(protocol, tmp_
     assert [(row["trial"], row["state"]) for row in rows] == [(1, "complete"), (0, "diverged")]
 
 
-def test_two_processes_share_one_study(grow, tmp_path):
+def test_two_processes_share_one_study(grow, tmp_path, capsys):
     root = grow({"rose": 8, "tulip": 8})
-    command = [sys.executable, "-m", "helpers", "search", "--data", str(root), "--trials", "1", "--folds", "2"]
-    command += ["--image-size", "32", "--epochs", "1", "-p", "work_dir", str(tmp_path)]
-    command += ["-p", "backbone", "squeezenet1_1", "-p", "weights", "none"]
+    command = ["search", "--data", str(root), "--trials", "1", "--folds", "2", "--image-size", "32", "--epochs", "1"]
+    command += ["-p", "work_dir", str(tmp_path), "-p", "backbone", "squeezenet1_1", "-p", "weights", "none"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, cwd=ROOT, **pipes) for _ in "ab"]
-    said = [process.communicate(timeout=300) for process in processes]
+    other = subprocess.Popen([sys.executable, "-m", "helpers", *command], cwd=ROOT, **pipes)
+    while not (tmp_path / "study" / search.STUDY_LOCK).exists():  # its imports take seconds
+        assert other.poll() is None, other.communicate()
+        time.sleep(0.01)
+    main(command)
+    said = [other.communicate(timeout=300), capsys.readouterr()]
     trials = search.open_study(tmp_path / "study").trials
     assert sorted(trial.number for trial in trials) == [0, 1], said
     assert {trial.state.name for trial in trials} == {"COMPLETE"}
@@ -187,8 +192,10 @@ def test_a_lock_that_a_killed_process_left_stops_nobody(tmp_path):
     """optuna's own lock is a link to the study's old place: with the folder moved, it would wait for ever."""
     (tmp_path / "study.log.lock").symlink_to(tmp_path / "moved" / "study.log")
     (tmp_path / "study.log.filelock").touch()
-    code = "import sys, pathlib; from helpers.comparison import search; search.open_study(pathlib.Path(sys.argv[1]))"
-    subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, timeout=100)
+    opening = threading.Thread(target=search.open_study, args=(tmp_path,), daemon=True)
+    opening.start()
+    opening.join(20)
+    assert not opening.is_alive()
     assert (tmp_path / "study.log").exists()
 
 

@@ -23,6 +23,7 @@ from helpers.data.sources.garden_flowers import SPECIES
 from helpers.data.sources.garden_photo import SIZES, draw_photo
 
 ROOT = Path(__file__).parents[3]
+EACH = 60  # photos of a species, of the 160 by default
 
 
 def photo_bytes(folder):
@@ -31,9 +32,9 @@ def photo_bytes(folder):
 
 @pytest.fixture(scope="module")
 def garden(tmp_path_factory):
-    """The default garden and the seconds of processor time that drawing it took, workers included."""
+    """A part of the default garden and the seconds of processor time that drawing it took, workers included."""
     before = os.times()
-    folder = plant_garden(tmp_path_factory.mktemp("photos") / "garden")
+    folder = plant_garden(tmp_path_factory.mktemp("photos") / "garden", EACH)
     return folder, sum(os.times()[:4]) - sum(before[:4])
 
 
@@ -59,10 +60,8 @@ def test_same_seed_same_bytes_whoever_draws(tmp_path):
     assert len(set(alone.values())) == 35  # no photo twice: a duplicate could straddle the split
 
 
-def test_a_larger_garden_begins_with_the_smaller_one(tmp_path):
-    small = photo_bytes(plant_garden(tmp_path / "small", 2, workers=0))
-    large = photo_bytes(plant_garden(tmp_path / "large", 3, workers=0))
-    assert small.items() <= large.items()
+def test_a_larger_garden_begins_with_the_smaller_one(garden, whole):
+    assert whole.items() <= photo_bytes(garden[0]).items()
 
 
 def test_layout_sizes_and_manifest(garden):
@@ -71,19 +70,19 @@ def test_layout_sizes_and_manifest(garden):
     sizes = set()
     for species in SPECIES:
         names = sorted(p.name for p in (folder / species).iterdir())
-        assert names == [f"{species}_{i:04d}.jpg" for i in range(1, 161)]
+        assert names == [f"{species}_{i:04d}.jpg" for i in range(1, EACH + 1)]
         for name in names:
             with Image.open(folder / species / name) as photo:
                 assert (photo.format, photo.mode) == ("JPEG", "RGB")
                 sizes.add(photo.size)
     assert sizes == set(SIZES)
     manifest = json.loads((folder / "garden.json").read_text())
-    assert (manifest["version"], manifest["seed"], manifest["photos_per_class"]) == (VERSION, 0, 160)
+    assert (manifest["version"], manifest["seed"], manifest["photos_per_class"]) == (VERSION, 0, EACH)
     assert [p.name for p in folder.parent.iterdir()] == ["garden"]  # nothing left beside it
 
 
-def test_the_default_garden_is_drawn_in_time(garden):
-    assert garden[1] < 90  # 12 on a free machine, so 6 s on two cores; an older or busy one took over 40
+def test_the_garden_is_drawn_in_time(garden):
+    assert garden[1] < 40  # 5 on a free machine; an older or busy one took over 15
 
 
 def test_a_complete_garden_is_reused(tmp_path):
@@ -95,9 +94,13 @@ def test_a_complete_garden_is_reused(tmp_path):
     assert photo.stat().st_mtime == 1
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    return photo_bytes(plant_garden(tmp_path_factory.mktemp("photos") / "whole", 2, workers=1))
+
+
 @pytest.mark.parametrize("damage", ["cut", "missing photo", "missing class", "manifest", "seed", "size"])
-def test_a_damaged_or_different_garden_is_redrawn(tmp_path, damage):
-    whole = photo_bytes(plant_garden(tmp_path / "whole", 2, workers=1))
+def test_a_damaged_or_different_garden_is_redrawn(tmp_path, whole, damage):
     seed, size = int(damage == "seed"), 2 + (damage == "size")
     folder = plant_garden(tmp_path / "garden", size, seed=seed, workers=1)
     photo = folder / "rose" / "rose_0002.jpg"
@@ -171,7 +174,7 @@ def test_colour_alone_does_not_tell_the_species(garden):
     folds = StratifiedKFold(5, shuffle=True, random_state=0)
     models = [LogisticRegression(C=c, max_iter=500) for c in (1, 10, 100)]
     best = max(cross_val_score(model, x, y, cv=folds).mean() for model in models)
-    assert 0.3 < best <= 0.6  # 0.2 is chance: the histogram is a real attempt
+    assert 0.3 < best <= 0.55  # 0.2 is chance: the histogram is a real attempt
 
 
 def test_nearly_all_near_duplicates_are_retakes_of_a_scene(garden):
@@ -179,10 +182,10 @@ def test_nearly_all_near_duplicates_are_retakes_of_a_scene(garden):
     # An odd index may be a retake of the photo before.
     retakes = [pair for pair in pairs if pair.second - pair.first == 1 and pair.second % 2]
     others = [pair for pair in pairs if pair not in retakes]
-    assert len(retakes) >= 8
+    assert len(retakes) >= 4
     assert all(pair.bits <= 8 for pair in retakes)
     assert sum(pair.bits <= 8 for pair in others) <= 1  # two single dandelions in the middle
-    assert len(others) <= 10  # which only look alike, as some of the real photos do at 12 bits
+    assert len(others) <= 5  # which only look alike, as some of the real photos do at 12 bits
 
 
 DRAWING = """
