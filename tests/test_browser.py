@@ -49,10 +49,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture
-def lab(tmp_path):
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
     """JupyterLab on a copy of the notebook with a short training, and with settings and runs of its own."""
-    folder = SHOTS / "notebook"
+    folder, tmp_path = SHOTS / "notebook", tmp_path_factory.mktemp("lab")
     shutil.rmtree(SHOTS, ignore_errors=True)
     folder.mkdir(parents=True)
     write_short_copy(folder / NOTEBOOK)
