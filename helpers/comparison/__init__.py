@@ -8,14 +8,3 @@ from helpers.comparison.cross_validation import compare, photo_rows, rows_text
 from helpers.comparison.folds import Protocol
 from helpers.comparison.recipes import read_parameters, scaled_down
 from helpers.comparison.results import mistakes_by_class, read_results
-
-__all__ = [
-    "Protocol",
-    "compare",
-    "mistakes_by_class",
-    "photo_rows",
-    "read_parameters",
-    "read_results",
-    "rows_text",
-    "scaled_down",
-]

@@ -21,7 +21,6 @@ _MODULES = {  # imported when first used: finding and splitting photos work with
     "val_transform": "augmentation",
     "write_split": "split",
 }
-__all__ = list(_MODULES)
 
 
 def __getattr__(name: str):

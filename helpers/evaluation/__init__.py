@@ -16,26 +16,3 @@ from helpers.evaluation.predictions import predict, read_predictions
 from helpers.evaluation.published import paper_table
 from helpers.evaluation.saliency import explain
 from helpers.evaluation.statistics import wilson_interval
-
-__all__ = [
-    "calibrate",
-    "class_intervals",
-    "class_scores",
-    "classified_photos",
-    "confident_mistakes",
-    "confusion_matrix",
-    "discuss",
-    "evenly_spaced",
-    "explain",
-    "extract_features",
-    "interval_table",
-    "least_certain",
-    "mistakes_and_correct",
-    "paper_table",
-    "pca",
-    "predict",
-    "read_predictions",
-    "suspected_labels",
-    "tsne",
-    "wilson_interval",
-]

@@ -10,5 +10,3 @@ from helpers.inference.input_photos import expand_paths
 from helpers.inference.out_of_distribution import fit_ood_detector
 from helpers.inference.predictor import open_predictor
 from helpers.inference.summary import prediction_table
-
-__all__ = ["expand_paths", "fit_ood_detector", "open_predictor", "photo_figure", "prediction_table"]

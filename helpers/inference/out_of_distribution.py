@@ -131,18 +131,15 @@ def load(folder: Path, features: int) -> ViM:
     return vim
 
 
-def fit_ood_detector(
-    model: nn.Module, audit: Audit, split: Split, loaders: Loaders, run: Run, cache: Path | None = None
-) -> ViM:
+def fit_ood_detector(model: nn.Module, audit: Audit, split: Split, loaders: Loaders, run: Run) -> ViM:
     """Fit ViM to training photos without augmentation and to the validation photos; save it in the run's folder.
 
     Training photos pass through the validation photos' transform.
 
     Args:
         model: as it is used after training, ``with_tta``.
-        cache: folder that keeps decoded photos from run to run; None keeps nothing.
     """
-    train = training_photos(audit, split, loaders, run, cache)
+    train = training_photos(audit, split, loaders, run)
     vim = fit_vim(
         *(
             collect_activations(model, progress(loader.epoch(), len(loader), description), run.precision)
@@ -153,9 +150,7 @@ def fit_ood_detector(
     return vim
 
 
-def training_photos(
-    audit: Audit, split: Split, loaders: Loaders, run: Run, cache: Path | None
-) -> InMemoryLoader | StreamingLoader:
+def training_photos(audit: Audit, split: Split, loaders: Loaders, run: Run) -> InMemoryLoader | StreamingLoader:
     """Load training photos the way validation photos are loaded; of many, ``MAX_TRAIN_PHOTOS``, evenly spaced."""
     count = min(MAX_TRAIN_PHOTOS, len(split.train))
     rows = [split.train[i] for i in np.linspace(0, len(split.train) - 1, count).astype(int)]
@@ -163,5 +158,5 @@ def training_photos(
         transform = loaders.val.dataset.transform
         return StreamingLoader(audit.photos, tuple(rows), transform, run.recipe, run.device, shuffle=False)
     labels = torch.tensor([audit.photos.labels[i] for i in rows], device=run.device)
-    pictures = val_pictures(audit, rows, run.recipe, cache).to(run.device)
+    pictures = val_pictures(audit, rows, run.recipe).to(run.device)
     return InMemoryLoader(pictures, labels, val_batch_size(run.device))

@@ -9,5 +9,3 @@ from helpers.models.averaging import with_tta
 from helpers.models.build import build_backbone, count_parameters, original_head
 from helpers.models.freezing import freeze
 from helpers.models.head import describe_head, replace_head
-
-__all__ = ["build_backbone", "count_parameters", "describe_head", "freeze", "original_head", "replace_head", "with_tta"]

@@ -6,5 +6,3 @@ Closed means that pyplot no longer holds it, so a notebook shows it once, as the
 """
 
 from helpers.plots import evaluation, photos, predictions, training
-
-__all__ = ["evaluation", "photos", "predictions", "training"]

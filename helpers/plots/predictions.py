@@ -53,10 +53,11 @@ def photo_prediction(photo: Image.Image, probabilities: torch.Tensor, classes: S
     return finalize(figure)
 
 
-def saliency(explanations: Sequence[Explanation], columns: int = 3) -> Figure:
+def saliency(explanations: Sequence[Explanation]) -> Figure:
     """Draw for each photo the picture, and the parts that raise the score of the predicted class and of another."""
     if not explanations:
         return notice("no predictions to explain")
+    columns = 3
     rows = -(-len(explanations) // columns)
     widths = [1, 1, 1, 0.12] * columns
     figure, grid = panels(rows, len(widths) - 1, rows * (WIDTH / columns / 3.2 + 0.42), widths[:-1])

@@ -16,7 +16,3 @@ from helpers.runs.saving import load_best_model, save_best_model
 from helpers.runs.table import load_run_table, run_folders
 from helpers.runs.table_text import format_text
 from helpers.runs.test_set import describe_test, evaluate_test_set
-
-__all__ = ["analysis_numbers", "describe_test", "evaluate_test_set", "format_text", "load_best_model", "load_run_table"]
-__all__ += ["open_run", "random_weights_history", "read_run", "run_folders", "save_best_model", "summarize"]
-__all__ += ["work_folder"]

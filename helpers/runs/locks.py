@@ -49,11 +49,11 @@ def release(folder: Path, name: str = "run") -> None:
         _held.pop(path).release()
 
 
-def wait_until_free(folder: Path, name: str = "run", patience: float = 10.0) -> None:
-    """Wait for a process that is just ending. Raises RunError: the lock is still held after ``patience`` seconds."""
-    if (folder / f".{name}.lock").exists():
-        hold(folder, name, patience)
-        release(folder, name)
+def wait_until_free(folder: Path) -> None:
+    """Wait for a training that is just ending. Raises RunError: the lock is still held after ten seconds."""
+    if (folder / ".run.lock").exists():
+        hold(folder, patience=10)
+        release(folder)
 
 
 def left_behind(folder: Path, name: str) -> bool:

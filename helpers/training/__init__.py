@@ -9,14 +9,3 @@ process or several).
 from helpers.training.loop import fit, train_one_epoch
 from helpers.training.optimization import class_weights, learning_rates, make_loss, make_optimizer, make_schedule
 from helpers.training.setup import assemble
-
-__all__ = [
-    "assemble",
-    "class_weights",
-    "fit",
-    "learning_rates",
-    "make_loss",
-    "make_optimizer",
-    "make_schedule",
-    "train_one_epoch",
-]

@@ -5,5 +5,3 @@ file must know), ``verify`` (same predictions as PyTorch), ``timing`` (speed) an
 """
 
 from helpers.inference.export.export import export_run
-
-__all__ = ["export_run"]
