@@ -1,8 +1,11 @@
 """A training that takes a moment: 21 pictures of 16 px, a network of four channels."""
 
+import contextlib
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import torch
@@ -12,6 +15,7 @@ from helpers.data.loading.canvases import canvas_sides
 from helpers.data.loading.loaders import AugmentingLoader, InMemoryLoader, Loaders
 from helpers.models import build_backbone, freeze, replace_head
 from helpers.recipe import Recipe
+from helpers.runs import locks
 from helpers.runs.run import Run
 from helpers.training import fit, make_loss, make_optimizer, make_schedule
 
@@ -90,6 +94,48 @@ def stop_at(step, number=signal.SIGINT):
             signal.raise_signal(number)
 
     return after_step
+
+
+def forked(work):
+    """Do the work in a process of its own, within a moment; return its exit code, or minus the signal, and its result.
+
+    A new Python would first have to import torch, which takes seconds.
+    """
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        torch.set_num_threads(1)  # a forked process has none of its parent's threads
+        with contextlib.suppress(BaseException):
+            for number, handler in {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}.items():
+                signal.signal(number, handler)
+            os.write(writer, str(work()).encode())
+            os._exit(0)
+        os._exit(1)
+    os.close(writer)
+    with open(reader) as result:
+        said = result.read()
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said
+
+
+@contextlib.contextmanager
+def held_elsewhere(folder, name="run"):
+    """Hold a lock of the folder in another process, which is killed at the end; yields its number."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        with contextlib.suppress(BaseException):
+            locks.hold(folder, name)
+            os.write(writer, b"held")
+            time.sleep(60)
+        os._exit(1)
+    assert os.read(reader, 4) == b"held"
+    try:
+        yield child
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        os.close(reader)
+        os.close(writer)
 
 
 def start_python(code, *arguments, **options):

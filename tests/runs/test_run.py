@@ -3,9 +3,6 @@
 import dataclasses
 import json
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -15,8 +12,8 @@ from helpers.common.errors import ParameterError, RunError
 from helpers.recipe import Recipe
 from helpers.runs import environment, locks
 from helpers.runs.run import default_name, open_run, plan_run, project_root
+from tests.tiny import held_elsewhere
 
-ROOT = Path(__file__).parents[2]
 DEMO = Recipe.from_preset("demo", device="cpu")
 
 
@@ -147,15 +144,10 @@ def test_a_file_with_the_name_of_the_run_is_left_alone(tmp_path):
 def test_a_finished_run_whose_notebook_came_to_no_end_is_continued_and_not_made_anew(tmp_path):
     """As when a headless run is killed, or refuses a photo, in the notebook's last cells."""
     folder = open_run(DEMO, tmp_path).folder
-    hold = "import sys, pathlib; from helpers.runs import locks; locks.hold(pathlib.Path(sys.argv[1]), 'notebook')"
-    command = [sys.executable, "-c", f"{hold}; print('held', flush=True); sys.stdin.read()", str(folder)]
-    holder = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert holder.stdout.readline() == "held\n"
     locks.release(folder)
-    files.write_json(folder / "results.json", {"done": True})
-    assert plan_run(DEMO, tmp_path).name == "demo-mobilenet_v2-2"  # its command is still at work
-    holder.kill()
-    holder.communicate()
+    with held_elsewhere(folder, "notebook"):
+        files.write_json(folder / "results.json", {"done": True})
+        assert plan_run(DEMO, tmp_path).name == "demo-mobilenet_v2-2"  # its command is still at work
     assert plan_run(DEMO, tmp_path) == folder
     locks.hold(folder, "notebook")
     locks.release(folder, "notebook")

@@ -16,7 +16,7 @@ from helpers.common.errors import RunError
 from helpers.models.head import find_head
 from helpers.training import checkpointing, make_optimizer, make_schedule, setup
 from tests.faults.kills import digests, kill_often
-from tests.tiny import Tiny, a_run, start_python, stop_at, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
+from tests.tiny import Tiny, a_run, forked, start_python, stop_at, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
 
 
 def make_checkpointer(folder, recipe):
@@ -162,30 +162,24 @@ def test_resuming_on_another_machine_or_with_less_memory_is_logged(tmp_path):
     assert "photos in memory" in now
 
 
-FULL = """
-import resource, sys
-from pathlib import Path
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]), int(sys.argv[2])))
-from tests.tiny import tiny_fit, tiny_recipe
-from helpers.common.errors import RunError
-try:
-    tiny_fit(Path(sys.argv[1]), tiny_recipe(epochs=6, checkpoint_steps=1))
-except RunError as error:
-    print(error)
-    sys.exit(3)
-"""
-
-
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits of file sizes as on Linux")
 def test_a_quota_stops_the_training_with_path_and_need_and_leaves_the_last_good_files(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         tiny_fit(tmp_path, tiny_recipe(epochs=6), after_step=stop_at(7))
     before = digests(tmp_path)
-    process = start_python(FULL, tmp_path, 2000)
-    output, errors = process.communicate(timeout=100)
-    assert process.returncode == 3, errors
-    assert str(tmp_path) in output
-    assert "bytes needed" in output
+
+    def over_quota():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+        with pytest.raises(RunError) as refused:
+            tiny_fit(tmp_path, tiny_recipe(epochs=6, checkpoint_steps=1))
+        return refused.value
+
+    code, said = forked(over_quota)
+    assert code == 0
+    assert str(tmp_path) in said
+    assert "bytes needed" in said
     assert digests(tmp_path) == before
     tiny_fit(tmp_path, tiny_recipe(epochs=6))
     tiny_fit(tmp_path / "whole", tiny_recipe(epochs=6))
@@ -263,12 +257,16 @@ for name in ("a", "b"):
 
 
 def test_two_runs_in_each_of_two_processes_are_bit_identical(tmp_path):
-    processes = [
-        start_python(TWICE, tmp_path / str(seed), env=os.environ | {"PYTHONHASHSEED": str(seed)}) for seed in (1, 2)
-    ]
-    for process in processes:
-        assert process.wait(300) == 0, process.stderr.read()
-    first, *others = (digests(tmp_path / str(seed) / name) for seed in (1, 2) for name in ("a", "b"))
+    other, threads = (
+        start_python(TWICE, tmp_path / "other", env=os.environ | {"PYTHONHASHSEED": "1"}),
+        torch.get_num_threads(),
+    )
+    torch.set_num_threads(2)
+    for name in ("a", "b"):
+        tiny_fit(tmp_path / "this" / name, tiny_recipe())
+    torch.set_num_threads(threads)
+    assert other.wait(300) == 0, other.stderr.read()
+    first, *others = (digests(tmp_path / process / name) for process in ("this", "other") for name in ("a", "b"))
     assert all(other == first for other in others)
 
 
@@ -341,20 +339,9 @@ def test_the_linear_probe_is_not_repeated_when_a_run_resumes(tmp_path, monkeypat
     assert len(calls) == 3
 
 
-TERMINATED = """
-import signal, sys
-from pathlib import Path
-import torch
-torch.set_num_threads(1)
-from tests.tiny import stop_at, tiny_fit, tiny_recipe
-tiny_fit(Path(sys.argv[1]), tiny_recipe(), print, stop_at(4, signal.SIGTERM))
-"""
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGTERM to handle")
 def test_a_terminated_training_saves_the_step_and_ends_by_the_signal(tmp_path):
-    process = start_python(TERMINATED, tmp_path)
-    _, errors = process.communicate(timeout=120)
-    assert process.returncode == -signal.SIGTERM, errors
+    code, _ = forked(lambda: tiny_fit(tmp_path, tiny_recipe(), after_step=stop_at(4, signal.SIGTERM)))
+    assert code == -signal.SIGTERM
     saved = tensors.load_tensors(tmp_path / "last.ckpt")
     assert (len(saved["history"]), saved["meter"][0]) == (1, 2)  # an epoch of three steps, and two more
