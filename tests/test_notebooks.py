@@ -2,11 +2,7 @@
 
 import ast
 import importlib
-import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import nbformat
@@ -19,7 +15,6 @@ from helpers.data import five_augmentations, train_transform
 from helpers.models import replace_head
 from helpers.runs import save_best_model
 from helpers.training import make_loss, make_optimizer, train_one_epoch
-from tests.faults.notebook_kills import PARAMETERS, digests
 
 ROOT = Path(__file__).parent.parent
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -134,36 +129,10 @@ def test_prose_has_no_formulas_that_need_a_network_to_be_set(path):
         assert cell.cell_type == "code" or "$" not in re.sub(r"`[^`]*`", "", cell.source)
 
 
-def papermill(tmp_path, **parameters):
-    """Execute the notebook with the README's plain command, into a folder of its own."""
-    command = [sys.executable, "-m", "papermill", str(DELIVERABLE), str(tmp_path / "out.ipynb"), "-k", "python3"]
-    command += ["--cwd", str(ROOT / "notebooks"), "--no-progress-bar"]
-    for name, value in {"work_dir": str(tmp_path / "runs"), **parameters}.items():
-        command += ["-p", name, str(value)]
-    environment = os.environ | {"PYDEVD_DISABLE_FILE_VALIDATION": "1"}
-    environment.pop("FLOWERS_WORK_DIR", None)
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, env=environment)
-
-
-def test_papermill_leaves_every_file_and_repeats_a_headless_run_bit_identically(tmp_path, headless_run):
-    done = papermill(tmp_path, **PARAMETERS)
-    assert done.returncode == 0, done.stderr[-2000:]
-    folder = tmp_path / "runs" / PARAMETERS["run"]
-    expected = {"recipe.json", "environment.json", "split.csv", "history.csv", "best_model.pth", "best_model.json"}
-    expected |= {"last.ckpt", "results.json", "predictions.csv", "test_predictions.csv", "figures"}
-    for each in (folder, headless_run):
-        assert expected <= {path.name for path in each.iterdir()}
-        results = json.loads((each / "results.json").read_text())
-        assert (results["epochs"], results["val_photos"], results["demo"]) == (PARAMETERS["epochs"], 24, True)
-        assert (results["train_photos"], results["test"]["photos"], results["test"]["evaluations"]) == (96, 30, 1)
-    assert digests(folder) == digests(headless_run)
-
-
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
         ({"epochz": 3}, "ParameterError: parameter 'epochz' is unknown: did you mean 'epochs'?"),
-        ({"dataset": "nowhere"}, "PhotosError: dataset = 'nowhere'"),
         ({"work_dir": "file/runs"}, "RunError: "),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,

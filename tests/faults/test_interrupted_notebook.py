@@ -1,14 +1,20 @@
 """The notebook under papermill: killed, interrupted, started twice; the same command continues."""
 
+import json
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from helpers.commands import main
 from helpers.common import tensors
-from tests.faults.notebook_kills import EPOCHS, HeadlessRun, arguments, digests, stored_cells
+from tests.conftest import ROOT
+from tests.faults.notebook_kills import EPOCHS, NOTEBOOK, HeadlessRun, arguments, digests, stored_cells
 
+FILES = {"recipe.json", "environment.json", "split.csv", "history.csv", "best_model.pth", "best_model.json"}
+FILES |= {"last.ckpt", "results.json", "predictions.csv", "test_predictions.csv", "figures"}
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="signals as on Unix")
 
 
@@ -40,10 +46,18 @@ def test_after_any_interruption_the_same_command_continues_bit_identically(tmp_p
         assert "stopping: the run is being saved" in text
         assert "the same command continues" in text
         assert "Traceback" not in text
-    run = HeadlessRun(home, tmp_path / "log")
-    assert run.finish() == 0, run.output()
-    assert run.output().startswith("mine: continues an unfinished run\n")
-    assert "resuming at" in run.output()
+    # The README's plain command continues it too.
+    notebooks, executed = ROOT / "notebooks", tmp_path / "out.ipynb"
+    command = [sys.executable, "-m", "papermill", notebooks / NOTEBOOK, executed, "-k", "python3", "--cwd", notebooks]
+    environment = {name: value for name, value in os.environ.items() if name != "FLOWERS_WORK_DIR"}
+    done = subprocess.run([*command, *arguments(home)], capture_output=True, text=True, timeout=300, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "resuming at" in executed.read_text()
+    for each in (run.folder, headless_run):
+        assert {path.name for path in each.iterdir()} >= FILES
+        results = json.loads((each / "results.json").read_text())
+        assert (results["epochs"], results["val_photos"], results["demo"]) == (EPOCHS, 24, True)
+        assert (results["train_photos"], results["test"]["photos"], results["test"]["evaluations"]) == (96, 30, 1)
     assert digests(run.folder) == digests(headless_run)
     assert {path.name for path in home.iterdir()} == {"mine", "cache", "photos"}
     assert all(text.startswith("mine: continues") for text in outputs[1:])
