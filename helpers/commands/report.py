@@ -29,20 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from helpers.common.files import inside
-    from helpers.report.build import LIMIT, build
+    from helpers.report.build import LIMIT, TITLE, build
     from helpers.report.comparison import committed_comparison
     from helpers.runs.finished import read_run
     from helpers.runs.run import project_root
 
     root = project_root(Path(__file__).parent)
     comparison = options.comparison or committed_comparison(read_run(options.run), root)
-    names = {
-        name: value
-        for name in ("author", "email", "student_id", "school", "course")
-        if (value := getattr(options, name)) is not None
-    }
+    title = {name: value for name in TITLE if (value := getattr(options, name)) is not None}
     output = options.output or inside(options.run, "report.pdf")
-    report = build(options.run, output, comparison=comparison, force=options.force, **names)
+    report = build(options.run, output, comparison=comparison, force=options.force, **title)
     print(f"{report.path}: {report.main_pages} pages of text, {report.pages} with references")
     if not options.author:
         print('it names no author: add --author "…" --email …')

@@ -9,7 +9,6 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import nn
 from torchvision import models
-from torchvision.transforms import v2
 
 from helpers.common.errors import ParameterError
 from helpers.common.modules import evaluation_mode
@@ -34,18 +33,11 @@ def explain(
     images: Sequence[Image.Image],
     classes: Sequence[str],
     recipe: Recipe,
-    transform: v2.Transform | None = None,
 ) -> list[Explanation]:
-    """Compute Grad-CAM of the photos, whose images are given in the same order.
-
-    Args:
-        transform: that the photos were validated through, if not the recipe's.
-
-    Raises ParameterError: see ``grad_cam``.
-    """
+    """Compute Grad-CAM of the photos, whose images are given in the same order; none where there is nothing to see."""
     if not photos:
         return []
-    transform = transform or val_transform(recipe)
+    transform = val_transform(recipe)
     pictures = torch.stack([transform(image) for image in images])
     on_device = pictures.to(next(model.parameters()).device)
     targets = [photo.predicted for photo in photos], [photo.other[0] for photo in photos]

@@ -27,7 +27,10 @@ from helpers.runs.run import project_root
 LAYOUT = ("report.typ", "references.bib")
 LIMIT = 4  # pages of main text that the assignment allows, references apart
 DEMO = "DEMO: drawn photos, not real flowers"
-COURSE = "ECE371 Neural Networks and Deep Learning, Assignment 1"
+TITLE = {  # what the title page has, and its default
+    **dict.fromkeys(("author", "email", "student_id", "school"), ""),
+    "course": "ECE371 Neural Networks and Deep Learning, Assignment 1",
+}
 
 
 class Report(NamedTuple):
@@ -41,17 +44,14 @@ class Report(NamedTuple):
 def build(
     folder: Path,
     output: Path,
-    author: str = "",
-    email: str = "",
-    student_id: str = "",
-    school: str = "",
-    course: str = COURSE,
     comparison: Path | None = None,
     force: bool = False,
+    **title: str,
 ) -> Report:
     """Write the report of the run in ``folder``. It takes seconds.
 
     Args:
+        title: what the title page has of ``TITLE``.
         comparison: a ``comparison.json``, for a run on real photos.
         force: report a run whose files were changed, too; every page then says so.
 
@@ -64,8 +64,7 @@ def build(
     with damage_named(folder):
         figures = draw_figures(facts)
     try:
-        by = {"author": author, "email": email, "student_id": student_id, "school": school, "course": course}
-        with typesetter(content | by, figures) as compiler:
+        with typesetter(content | TITLE | title, figures) as compiler:
             pdf = compiler.compile(format="pdf")
             main_pages = compiler.query("<main-text>", field="value", one=True)
             pages = compiler.query("<last>", field="value", one=True)

@@ -39,7 +39,7 @@ def test_the_command_writes_the_same_bytes_each_time_and_says_how_many_pages(goo
     first, second = tmp_path / "new" / "a.pdf", tmp_path / "b.pdf"
     assert main(["report", str(good), "--output", str(first), "--author", "#me_$"]) == 0
     assert re.search(r"a\.pdf: [23] pages of text, [34] with references\n$", capsys.readouterr().out)
-    build.build(good, second, "#me_$")
+    build.build(good, second, author="#me_$")
     assert first.read_bytes() == second.read_bytes()
     assert first.read_bytes().startswith(b"%PDF-")
     assert 20_000 < first.stat().st_size < 1_000_000
