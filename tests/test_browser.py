@@ -49,10 +49,10 @@ def free_port():
         return probe.getsockname()[1]
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory):
+@pytest.fixture
+def lab(tmp_path):
     """JupyterLab on a copy of the notebook with a short training, and with settings and runs of its own."""
-    folder, tmp_path = SHOTS / "notebook", tmp_path_factory.mktemp("lab")
+    folder = SHOTS / "notebook"
     shutil.rmtree(SHOTS, ignore_errors=True)
     folder.mkdir(parents=True)
     write_short_copy(folder / NOTEBOOK)
