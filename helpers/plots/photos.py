@@ -39,10 +39,11 @@ def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Fig
         ("together", transformed(train_transform(recipe), photo, derive_seed(seed, "all", 0))),
         ("validation", transformed(val_transform(recipe), photo, seed)),
     ]
-    figure, grid = panels(1, len(pictures), height=1.4)
+    shapes = [np.asarray(picture).shape for _, picture in pictures]
+    ratios = [width / height for height, width, _ in shapes]  # so that pictures of two shapes are equally high
+    figure, grid = panels(1, len(pictures), height=1.2, width_ratios=ratios)
     for axes, (name, picture) in zip(grid[0], pictures, strict=True):
         axes.imshow(picture)
-        axes.set_anchor("S")  # pictures of two shapes stand on one line
         axes.set_xlabel(name)
     return finalize(figure)
 

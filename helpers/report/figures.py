@@ -41,13 +41,13 @@ def draw_figures(facts: Facts) -> dict[str, bytes]:
         rates = training.learning_rate_curve(facts.run.history.column("learning_rate"))
         rates.suptitle(" ")  # as high as the legend, so that the axes stand in a row
         files = {
-            "curves.svg": _svg(curves, (0.7 * PAGE, 1.8)),
-            "rates.svg": _svg(rates, (0.28 * PAGE, 1.8)),
+            "curves.svg": _svg(curves, (0.7 * PAGE, 1.7)),
+            "rates.svg": _svg(rates, (0.28 * PAGE, 1.7)),
             "confusion.svg": _confusion(facts),
         }
         if facts.recipe.augmentation:
             strip = photos.augmentation_strip(draw_photo(*DRAWN), facts.recipe)
-            files["augmentation.svg"] = _svg(strip, (PAGE, 1.05))
+            files["augmentation.svg"] = _svg(strip, (PAGE, 0.9))
     return files
 
 
@@ -58,7 +58,7 @@ def _confusion(facts: Facts) -> bytes:
     if len(names) > SLANTED:
         for label in figure.axes[0].get_xticklabels():
             label.set(rotation=90, verticalalignment="center")
-    side = min(COLUMN, 1.2 + 0.22 * len(names))
+    side = min(COLUMN, 1.0 + 0.22 * len(names))
     return _svg(figure, (min(COLUMN, side * 1.1), side), 7 if len(names) > 12 else SIZE)
 
 

@@ -84,3 +84,12 @@ def test_pairs_stand_side_by_side():
     assert picture[50, -10].tolist() == [0, 0, 255]
     assert figure.axes[0].get_title() == "rose: identical\ntraining"
     assert "no near-duplicates" in photos.pairs([], []).axes[0].texts[0].get_text()
+
+
+def test_the_pictures_of_the_strip_are_equally_high_whatever_their_shape(noise_photo):
+    strip = photos.augmentation_strip(noise_photo, Recipe())
+    strip.canvas.draw()
+    boxes = [axes.get_window_extent() for axes in strip.axes]
+    assert len({round(box.width / box.height, 1) for box in boxes}) == 2
+    for edge in ("y0", "y1"):
+        assert np.ptp([getattr(box, edge) for box in boxes]) < 2  # px
