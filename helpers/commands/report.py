@@ -29,6 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     from helpers.common.files import inside
+    from helpers.common.progress import working
     from helpers.report.build import LIMIT, TITLE, build
     from helpers.report.comparison import committed_comparison
     from helpers.runs.finished import read_run
@@ -38,7 +39,8 @@ def run(options: argparse.Namespace) -> int:
     comparison = options.comparison or committed_comparison(read_run(options.run), root)
     title = {name: value for name in TITLE if (value := getattr(options, name)) is not None}
     output = options.output or inside(options.run, "report.pdf")
-    report = build(options.run, output, comparison=comparison, force=options.force, **title)
+    with working("drawing and typesetting: some seconds"):
+        report = build(options.run, output, comparison=comparison, force=options.force, **title)
     print(f"{report.path}: {report.main_pages} pages of text, {report.pages} with references")
     if not options.author:
         print('it names no author: add --author "…" --email …')
