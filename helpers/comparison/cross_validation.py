@@ -1,6 +1,6 @@
 """Cross-validation of recipes on the same folds: every photo is held out once, and recipes are compared photo by photo.
 
-Counted are the predictions after the last epoch, since the best epoch is chosen on the photos held out.
+The predictions after the last epoch are scored, since the best epoch would be chosen on the photos held out.
 """
 
 import sys
