@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 NUMBERS = ("recipe.json", "environment.json", "split.csv", "history.csv", "predictions.csv", "best_model.json")
-NOTEBOOK, RESULTS, CHANGES = "flower_classification.ipynb", "results.json", "changes.json"
+OPTIONAL = ("changes.json", "test_predictions.csv", "test.json")
+NOTEBOOK, RESULTS = "flower_classification.ipynb", "results.json"
 OF_PHOTOS = ("class_samples", "augmentation", "black_border")  # figures that show photos of the data set
 DEMO, SLOWER = "demo-mobilenet_v2", 2  # the run of the stored notebooks; times its training's duration
 WITHHELD = "*(This figure shows photos of the data set, which are not in this repository: run the cell to see it.)*"
@@ -45,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
         )
     output = options.output / folder.name
     output.mkdir(parents=True, exist_ok=True)
-    optional = [CHANGES] if (folder / CHANGES).is_file() else []
+    optional = [name for name in OPTIONAL if (folder / name).is_file()]
     for name in (*NUMBERS, *optional, RESULTS):
         write_atomically(output / name, read_bytes(folder / name))
     if (folder / NOTEBOOK).is_file():

@@ -62,23 +62,23 @@ def _similar(audit: Audit, photos: np.ndarray) -> np.ndarray:
 
 
 def rank_pairs(pairs: list[Pair], audit: Audit, split: Split) -> list[Pair]:
-    """Sort pairs: those of two classes first, then those with one photo in training and one in validation."""
-    labels, val = audit.photos.labels, set(split.val)
+    """Sort pairs: those of two classes first, then those with photos in two parts of the split."""
+    labels, part = audit.photos.labels, split.parts
 
     def rank(pair: Pair) -> tuple[bool, bool, bool, int]:
         i, j = pair.first, pair.second
-        return labels[i] == labels[j], (i in val) == (j in val), not pair.identical, pair.bits
+        return labels[i] == labels[j], part.get(i) == part.get(j), not pair.identical, pair.bits
 
     return sorted(pairs, key=rank)
 
 
 def in_words(pair: Pair, audit: Audit, split: Split) -> str:
-    """Describe a pair in two lines: classes and distance, and the sides of the split."""
-    photos, side = audit.photos, dict.fromkeys(split.train, "training") | dict.fromkeys(split.val, "validation")
+    """Describe a pair in two lines: classes and distance, and the parts of the split."""
+    photos, part = audit.photos, split.parts
     near = "identical" if pair.identical else f"{pair.bits} of 64 bits differ"
     classes, sides = (
         " and ".join(dict.fromkeys(each(i) for i in (pair.first, pair.second)))
-        for each in (lambda i: photos.classes[photos.labels[i]], lambda i: side.get(i, "unused"))
+        for each in (lambda i: photos.classes[photos.labels[i]], lambda i: part.get(i, "unused"))
     )
     return f"{classes}: {near}\n{sides}"
 

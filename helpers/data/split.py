@@ -46,6 +46,12 @@ class Split:
     test: tuple[int, ...] = ()  # evaluated once, at the end
     notes: tuple[str, ...] = field(default=(), compare=False)  # remarks for the reader; not in split.csv
 
+    @property
+    def parts(self) -> dict[int, str]:
+        """The part that each photo is in, in words."""
+        sides = {"training": self.train, "validation": self.val, "test": self.test}
+        return {i: part for part, side in sides.items() for i in side}
+
 
 def split_photos(audit: Audit, train_fraction: float, seed: int, test_fraction: float = 0.0) -> Split:
     """Set the test photos aside (``set_test_aside``), and draw the training photos from the rest.

@@ -22,7 +22,7 @@ def test_numbers_and_notebook_are_published_without_photos(copied, tmp_path):
     assert main(["publish", str(copied), "--output", str(tmp_path / "results")]) == 0
     folder = tmp_path / "results" / "run"
     names = {path.name for path in folder.iterdir()}
-    assert names == {*publish.NUMBERS, publish.RESULTS, publish.NOTEBOOK}
+    assert names == {*publish.NUMBERS, publish.RESULTS, publish.NOTEBOOK, "test_predictions.csv", "test.json"}
     for name in publish.NUMBERS:
         assert (folder / name).read_bytes() == (copied / name).read_bytes()
     text = (folder / publish.NOTEBOOK).read_text()
