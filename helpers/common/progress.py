@@ -96,7 +96,8 @@ class TrainingBar:
 
     def above(self, show: Callable[[Any], None], value: Any) -> None:
         """Show something above the line, which is taken away and drawn again below."""
-        with tqdm.external_write_mode(file=self.bar.fp if self.bar else sys.stdout):
+        drawn = self.bar is not None and not self.bar.disable  # a disabled bar has no file
+        with tqdm.external_write_mode(file=self.bar.fp if drawn else sys.stdout):
             show(value)
 
     def close(self) -> None:

@@ -84,7 +84,9 @@ def compose(folder: Path, comparison: Path | None = None, force: bool = False) -
     rows = read_comparison(comparison, run) if comparison else ()
     with damage_named(folder):
         changed = check_integrity(run, force)
-        facts = Facts(run, rows, read_directions(comparison) if comparison else {})
+        facts = Facts(
+            run, rows, read_directions(comparison, run.environment.get("weights_sha256")) if comparison else {}
+        )
         content = story(facts) | {
             "notice": " · ".join(filter(None, [changed, DEMO * facts.demo])),
             "source": f"run {facts.results['run']}",

@@ -32,9 +32,10 @@ def committed_comparison(run: FinishedRun, root: Path) -> Path | None:
     environments = [json.loads(each.read_text()) for each in path.parent.glob("published-*/environment.json")]
     if run.environment.get("data_fingerprint") not in [e["data_fingerprint"] for e in environments]:
         return None
-    same = {"photos": run.results["photos"], "weights_sha256": run.environment.get("weights_sha256")}
-    rows = read_rows(path) if path.is_file() else []
-    return path if any(all(row[name] == value for name, value in same.items()) for row in rows) else None
+    weights, rows = run.environment.get("weights_sha256"), read_rows(path) if path.is_file() else []
+    # Photos trained on, and one fold held out, are all photos, however many of the folds were run.
+    sizes = [row["train_photos"] + row["photos"] / row["folds"] for row in rows if row["weights_sha256"] == weights]
+    return path if any(abs(size - run.results["photos"]) < 2 for size in sizes) else None
 
 
 def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
@@ -61,9 +62,13 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
     return tuple(literal(rows))
 
 
-def read_directions(path: Path) -> dict[str, Row | None]:
-    """Find what of further work was measured: the row of a single change, or of a backbone; None if it was not."""
-    results = Results(read_rows(path))
+def read_directions(path: Path, weights_sha256: str | None) -> dict[str, Row | None]:
+    """Find what of further work was measured: the row of a single change, or of a backbone; None if it was not.
+
+    Rows that started from other weights than the run count only where there are no others.
+    """
+    rows = read_rows(path)
+    results = Results([row for row in rows if row["weights_sha256"] == weights_sha256] or rows)
     changes = {row["recipe"].removeprefix("published + "): row for row in results.largest.single_changes}
     backbones = {row["backbone"]: row for each in results.comparisons for row in each.rows}
     found = {name: changes.get(name) for name in DIRECTIONS}

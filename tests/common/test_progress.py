@@ -104,3 +104,13 @@ def test_the_console_has_a_line_per_epoch_and_in_a_terminal_the_section(monkeypa
     *nothing, line = map(shown, texts)
     assert nothing == [None] * 3
     assert re.fullmatch(re.escape(CLEAR) + r"epoch  0/3  training  50\.0%  validation  62\.5%(  .* left)?", line)
+
+
+def test_a_training_that_nobody_watches_logs_its_lines(monkeypatch):
+    monkeypatch.setenv("FLOWERS_PROGRESS", "0")
+    lines = []
+    unseen = progress.TrainingBar(2, 3, 9, lines.append)
+    unseen.show(0, 1, 3, None)
+    unseen.log("epoch 0")
+    unseen.close()
+    assert lines == ["epoch 0"]

@@ -107,7 +107,7 @@ def test_missing_and_damaged_files_are_named(tmp_path):
 def test_committed_results_say_which_folds_they_had():
     found = results.read_results(ROOT / "report" / "results")
     rules = {row["fold_rule"] for row in found.rows} | {found.search["fold_rule"]}
-    assert rules == {"greedy, before StratifiedGroupKFold"}
+    assert rules == {"greedy, before StratifiedGroupKFold", results.FOLD_RULE}
     for comparison in (found.main, found.largest, found.second_backbone):
         assert list(comparison.with_photos.values()) == comparison.rows
         held_out = {row["fold"] for row in comparison.photos if not np.isnan(row["published"])}
