@@ -84,7 +84,7 @@ def where_it_fails(comparison: Comparison, suspects: Sequence[Suspect]) -> str:
     return (
         f"`published` misclassifies {wrong:g} of {total:,} photos ({wrong / total:.1%}), most often {most}, least "
         f"often {least}. All {len(recipes)} recipes get the same {len(never)} photos wrong; the labels of "
-        f"{len(in_doubt)} of these are in doubt (section 10)."
+        f"{len(in_doubt)} of these are in doubt (section 9)."
     )
 
 
@@ -111,22 +111,6 @@ def learning_curve(rows: Sequence[Row]) -> str:
         )
     codes = _commits(rows)
     return "\n".join(lines) + (f"\n\nThe points come from several versions: {', '.join(codes)}." if codes[1:] else "")
-
-
-def cost(rows: Sequence[Row]) -> str:
-    """Name the most accurate recipe, and the cheapest whose interval overlaps its own."""
-    if not rows:
-        return missing("backbones")
-    top = max(rows, key=lambda row: row["accuracy_mean"])
-    rivals = [row for row in rows if row["accuracy_high"] >= top["accuracy_low"]]
-    dear, cheap = (
-        f"**{row['recipe']}** ({row['backbone']}, {row['image_size']} px, {row['epochs']} epochs): "
-        f"{row['accuracy_mean']:.2%} in {row['seconds_per_run']:,.3g} s of training"
-        for row in (top, min(rivals, key=lambda row: row["seconds_per_run"]))
-    )
-    text = f"The most accurate is {dear}. "
-    text += "No cheaper interval overlaps its own." if cheap == dear else f"The cheapest that overlaps it is {cheap}."
-    return text if len({row["backbone"] for row in rows}) > 1 else f"{text}\n\n{missing('backbones')}"
 
 
 def search_summary(search: dict[str, Any]) -> str:

@@ -81,39 +81,20 @@ def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
 
 
 def learning_curves(rows: Sequence[Row]) -> Figure:
-    """Draw accuracy against the number of photos trained on, a line per recipe."""
-    figure, axes = _accuracies(rows, "train_photos", "recipe", linestyle="-")
+    """Draw accuracy with its interval against the number of photos trained on, a line per recipe."""
+    figure, axes = plt.subplots(figsize=(WIDTH * 0.9, 3.8))
+    for name, colour, marker in zip(dict.fromkeys(row["recipe"] for row in rows), COLOURS, MARKERS, strict=False):
+        mine = sorted((row for row in rows if row["recipe"] == name), key=lambda row: row["train_photos"])
+        mean, low, high = _ends(mine, "accuracy")
+        style = {"color": colour, "marker": marker, "linestyle": "-", "capsize": 3, "label": name}
+        axes.errorbar([row["train_photos"] for row in mine], mean, yerr=[mean - low, high - mean], **style)
+    axes.set(xscale="log", xlabel="training photos", ylabel="accuracy of photos held out (%)")
     sizes = sorted({row["train_photos"] for row in rows})
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
     axes.minorticks_off()
-    axes.set_xlabel("training photos")
-    return finalize(figure)
-
-
-def costs(rows: Sequence[Row]) -> Figure:
-    """Draw accuracy against the seconds of a training, a colour per backbone, every point named."""
-    figure, axes = _accuracies(rows, "seconds_per_run", "backbone", linestyle="")
-    for row in rows:
-        text, place = f"{row['recipe']}, {row['image_size']} px", (row["seconds_per_run"], 100 * row["accuracy_mean"])
-        axes.annotate(text, place, xytext=(6, 4), textcoords="offset points", fontsize=8)
-    axes.set_xlabel("seconds per training")
-    axes.xaxis.set_major_formatter("{x:,g}")
-    axes.margins(x=0.18)
-    return finalize(figure)
-
-
-def _accuracies(rows: Sequence[Row], x: str, series: str, linestyle: str) -> tuple[Figure, Axes]:
-    """Draw accuracies with their intervals against one of the rows' numbers, in a series for each value of another."""
-    figure, axes = plt.subplots(figsize=(WIDTH * 0.9, 3.8))
-    for name, colour, marker in zip(dict.fromkeys(row[series] for row in rows), COLOURS, MARKERS, strict=False):
-        mine = sorted((row for row in rows if row[series] == name), key=lambda row: row[x])
-        mean, low, high = _ends(mine, "accuracy")
-        style = {"color": colour, "marker": marker, "linestyle": linestyle, "capsize": 3, "label": name}
-        axes.errorbar([row[x] for row in mine], mean, yerr=[mean - low, high - mean], **style)
-    axes.set(xscale="log", ylabel="accuracy of photos held out (%)")
     _legend_above(axes)
     despine(axes)
-    return figure, axes
+    return finalize(figure)
 
 
 def study_history(search: dict) -> Figure:

@@ -16,7 +16,6 @@ import numpy as np
 from helpers.common import files
 from helpers.common.errors import ParameterError
 from helpers.evaluation.label_errors import Suspect, read_suspects
-from helpers.recipe import PRESETS
 
 Row = dict[str, Any]  # of comparison.json, or of photos.csv
 FOLD_RULE = "StratifiedGroupKFold"  # how data.split makes folds; stored with every row
@@ -104,11 +103,6 @@ class Results:
         first, each = self.largest.conditions, self.comparisons
         alike = [c for c in each if c.conditions.cost == first.cost and c.conditions.backbone != first.backbone]
         return _largest(alike)
-
-    @property
-    def presets(self) -> list[Row]:
-        """The rows of whole presets, of every backbone and cost."""
-        return [row for each in groups(self.rows).values() for row in each if row["recipe"] in PRESETS]
 
     @property
     def learning_curves(self) -> list[Row]:

@@ -147,17 +147,17 @@ def _table(facts: Facts) -> Block:
     clearest = sorted(rows, key=rank)[:SHOWN]
     for row in [row for row in rows if row in clearest]:
         difference = "–" if row is published else _estimate(row, "difference", "+.2f")
-        body.append((row["recipe"], _estimate(row, "accuracy", ".1f"), difference, f"{row['seconds_per_run']:,.0f}"))
+        body.append((row["recipe"], _estimate(row, "accuracy", ".1f"), difference))
     seeds = f" with {published['seeds']} seeds per fold" if published["seeds"] > 1 else ""
     some = f" Of {len(rows)} recipes, the presets and the clearest differences." if len(rows) > SHOWN else ""
     caption = (
-        f"Recipes compared by {published['folds']}-fold cross-validation{seeds}: "
+        f"Recipes compared by cross-validation, {published['folds']} folds held out{seeds}: "
         f"{written_name(published['backbone'])}, {published['photos']:,} photos, {published['image_size']} px, at most "
         f"{published['epochs']} epochs. Accuracy on held-out photos after the last epoch (per cent) and paired "
         f"difference to the published recipe (points), with 95 % bootstrap intervals [efron1979] over scenes.{some}"
     )
     wide = max(len(name) for name, *_ in body) > 12
-    return tabular("tab-comparison", caption, ("recipe", "accuracy", "difference", "training (s)"), body, wide=wide)
+    return tabular("tab-comparison", caption, ("recipe", "accuracy", "difference"), body, wide=wide)
 
 
 def _published(rows: Sequence[Row]) -> Row:

@@ -52,20 +52,6 @@ def test_the_end_of_a_learning_curve(last, words):
     assert f"from several versions: {COMMIT[:7]}, 1234567." in narrative.learning_curve(older)
 
 
-def test_the_better_buy():
-    rows = [
-        row("best", 0.95, epochs=8),
-        row("fast", 0.94, seconds_per_run=5.0),
-        row("published", 0.8, seconds_per_run=1.0),
-    ]
-    text = narrative.cost(rows)
-    assert "most accurate is **best** (mobilenet_v2, 96 px, 8 epochs): 95.00% in 100 s of training" in text
-    assert "overlaps it is **fast** (mobilenet_v2, 96 px, 6 epochs): 94.00% in 5 s of training." in text
-    assert "squeezenet1_1 --rows fast best" in text  # one backbone alone
-    alone = narrative.cost([rows[0], rows[2] | {"backbone": "squeezenet1_1"}])
-    assert alone.endswith("No cheaper interval overlaps its own.")
-
-
 def test_a_search_is_told_with_what_it_is_worth():
     text = narrative.search_summary(SEARCH)
     assert (
@@ -105,7 +91,7 @@ def test_the_conclusion_follows_the_intervals():
 
 def test_what_is_missing_is_named_with_its_command():
     said = [narrative.provenance(Results()), narrative.where_it_fails(Comparison(), []), narrative.learning_curve([])]
-    said += [narrative.cost([]), narrative.search_summary({}), narrative.suspect_table([])]
+    said += [narrative.search_summary({}), narrative.suspect_table([])]
     said += [narrative.conclusion(Results())]
     for text in said:
         assert text.startswith("*This part has not been run yet.*")

@@ -54,13 +54,6 @@ def test_learning_curves_have_a_line_per_recipe_and_intervals():
     assert second.lines[0].get_xdata().tolist() == [100]
 
 
-def test_costs_name_every_point():
-    (axes,) = plots.costs([row("x", 0.9), row("y", 0.8, backbone="b", seconds_per_run=99.0)]).axes
-    assert [text.get_text() for text in axes.texts] == ["x, 96 px", "y, 96 px"]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["mobilenet_v2", "b"]
-    assert axes.get_xscale() == "log"
-
-
 def test_a_search_shows_what_was_given_up_apart_and_not_as_the_best():
     trials = [
         {"trial": n, "state": state, "accuracy": a} for n, state, a in ((2, "pruned", 0.99), (1, "complete", 0.8))

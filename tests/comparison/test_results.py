@@ -38,8 +38,6 @@ def test_rows_of_other_conditions_are_not_mixed():
     assert short not in next(iter(found.values()))
     assert list(results.compared([*other, *ROWS, short]).values()) == [ROWS]
     assert results.compared([row("fast"), row("best")]) == {}
-    presets = Results([*other, *ROWS, short]).presets
-    assert [each["recipe"] for each in presets] == ["published", "fast", "published", "fast"]
 
 
 def test_learning_curves_are_recipes_trained_on_several_numbers_of_photos():
