@@ -10,6 +10,8 @@ from .sections import ORDER_OF_COMMENTS, SECTIONS
 START = re.compile(r"^\s*#[#\s]*(START|BEGIN)\s+SOLUTION", re.IGNORECASE)
 END = re.compile(r"^\s*#[#\s]*END\s+SOLUTION", re.IGNORECASE)
 NUMBER = re.compile(r"\b(?:GRADED|SECTION|BLOCK)\s*([1-6])\b", re.IGNORECASE)
+# More than any solution has. A hand-in with more of them could keep the checks busy for ever.
+LETTERS, LINES, MARKERS = (1_000_000, "letters of code"), (20_000, "lines"), (60, "markers")
 LINE_ENDS = re.compile(r"\r\n|\r|\x0b|\x0c|\x1c|\x1d|\x1e|\x85|\u2028|\u2029")
 
 
@@ -54,11 +56,15 @@ def read_script(name: str, content: bytes) -> Script:
     """Read a script or, if its name ends in .ipynb or it is one, a notebook.
 
     Raises:
-        ValueError: it is a damaged notebook.
+        ValueError: it is a damaged notebook, or far too long.
     """
     text, notes = decode(content)
     if name.lower().endswith(".ipynb") or text.lstrip().startswith('{"cells"'):
         text = notebook_code(text)
+    markers = sum(bool(START.match(line) or END.match(line)) for line in text.split("\n"))
+    for number, most, what in ((len(text), *LETTERS), (text.count("\n"), *LINES), (markers, *MARKERS)):
+        if number > most:
+            raise ValueError(f"it has {number:,} {what}, more than the {most:,} that are read")
     script = Script(text, notes=notes)
     _find_blocks(script)
     return script
@@ -98,7 +104,7 @@ def notebook_code(text: str) -> str:
         joined = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"it is not a notebook ({type(error).__name__}: {error})") from error
-    return "\n\n".join(re.sub(r"(?m)^(\s*)([%!?].*)$", r"\1pass  # \2", source) for source in joined)
+    return "\n\n".join(re.sub(r"(?m)^([^\S\n]*)([%!?].*)$", r"\1pass  # \2", source) for source in joined)
 
 
 def _find_blocks(script: Script) -> None:
@@ -187,7 +193,7 @@ def _labels(script: Script, found: list[tuple[int, int]]) -> list[int]:
 
 
 def _announced(lines: list[str], first: int) -> int:
-    """Read the comments directly above a START marker, and those directly below it."""
+    """Read the comments directly above a START marker."""
     above, number = [], first - 2
     while number > 0 and lines[number - 1].strip().startswith("#") and not END.match(lines[number - 1]):
         above.insert(0, lines[number - 1])

@@ -83,11 +83,17 @@ class Program:
 
 def _alone(code: str) -> list[ast.stmt]:
     """Parse a block without its surroundings, as statements or as the items of a list."""
+    body: list[ast.stmt] = []
     with contextlib.suppress(SyntaxError):
         body = ast.parse(textwrap.dedent(code), FILE).body
-        if not all(isinstance(each, ast.Expr) for each in body):
+    if not all(isinstance(each, ast.Expr) for each in body):
+        return body
+    try:
+        return ast.parse(f"{RETURNED} = [\n{code}\n]", FILE).body
+    except SyntaxError:
+        if body:  # calls, one a line
             return body
-    return ast.parse(f"{RETURNED} = [\n{code}\n]", FILE).body
+        raise
 
 
 def with_blocks(script: Script, keep: set[int], fillers: dict[int, str]) -> str:
