@@ -417,45 +417,36 @@ for fd in range(3, 64):
         pass
 """
 
+# Name → (the code of a block, what is said about it). VICTIM is a folder elsewhere.
 HOSTILE = {
-    "endless loop": (3, answered(3, "while True:\n    pass")),
-    "exit": (3, answered(3, "criterion = nn.CrossEntropyLoss()\nexit()")),
-    "hard exit": (3, answered(3, "os._exit(0)")),
-    "fork bomb": (3, answered(3, "criterion = nn.CrossEntropyLoss()\nwhile True:\n    os.fork()")),
-    "20 GB": (3, answered(3, "criterion = nn.CrossEntropyLoss()\nheavy = torch.ones(20 * 10**9, dtype=torch.uint8)")),
-    "10 GB of output": (
-        3,
-        answered(3, "criterion = nn.CrossEntropyLoss()\nfor _ in range(10_000):\n    print('x' * 10**6)"),
-    ),
-    "deletes files": (3, answered(3, "criterion = nn.CrossEntropyLoss()\nimport shutil\nshutil.rmtree(VICTIM)")),
-    "opens sockets": (
-        3,
-        answered(3, "import socket\ncriterion = nn.CrossEntropyLoss()\nsocket.create_connection(('127.0.0.1', 80))"),
-    ),
-    "reads the tests": (
-        3,
-        answered(
-            3, "import sys\ncriterion = nn.CrossEntropyLoss()\nopen(sys.modules['teaching.checks'].__file__).read()"
-        ),
-    ),
+    "endless loop": ("while True:\n    pass", "did not end"),
+    "exit": ("exit()", "ends the program"),
+    "hard exit": ("os._exit(0)", "ends the process"),
+    "fork bomb": ("while True:\n    os.fork()", "starts other processes"),
+    "20 GB": ("heavy = torch.ones(20 * 10**9, dtype=torch.uint8)", "memory"),
+    "10 GB of output": ("for _ in range(10_000):\n    print('x' * 10**6)", "File too large"),
+    "deletes files": ("import shutil\nshutil.rmtree(VICTIM)", "deletes or changes files outside"),
+    "opens sockets": ("import socket\nsocket.create_connection(('127.0.0.1', 80))", "opens network connections"),
+    "reads the tests": ("import sys\nopen(sys.modules['teaching.checks'].__file__).read()", "reads the tests"),
     "patches torch": (
-        3,
-        answered(
-            3, "criterion = nn.NLLLoss()\ntorch.equal = lambda *_: True\nnn.CrossEntropyLoss.forward = lambda *_: 0"
-        ),
+        "torch.equal = lambda *_: True\nnn.CrossEntropyLoss.forward = lambda *_: 0",
+        "replaces functions",
     ),
     "patches the checks": (
-        3,
-        answered(
-            3, "import sys\nsys.modules['teaching.checks.verdict'].require = lambda *_: None\ncriterion = nn.NLLLoss()"
-        ),
+        "import sys\nsys.modules['teaching.checks.verdict'].require = lambda *_: None",
+        "replaces functions",
     ),
-    "prints full marks": (3, answered(3, FULL_MARKS)),
-    "starts a program": (
-        3,
-        answered(3, "import subprocess\ncriterion = nn.CrossEntropyLoss()\nsubprocess.run(['true'])"),
-    ),
+    "prints full marks": (FULL_MARKS, "spoils its answer"),
+    "starts a program": ("import subprocess\nsubprocess.run(['true'])", "starts other programs"),
 }
+
+
+def hostile(attacks):
+    """Return the solution with an attack in front of the answer of some blocks, as ``{section: name}``."""
+    text = TEXT
+    for section, name in attacks.items():
+        text = answered(section, HOSTILE[name][0] + "\n" + solution_block(section), text)
+    return text
 
 
 def as_notebook(cells):
@@ -484,37 +475,42 @@ OF_ONE_MACHINE = changed(
     ('DATA_DIR = "flower_dataset"', "DATA_DIR = r'D:\\作业\\flower_dataset'"),
     ('SAVE_DIR = "work_dir"', "SAVE_DIR = '/home/xiaoming/ECE371/work_dir'"),
 )
-WITH_GPU = changed(
+ON_GPU = (
     ('torch.device("cuda" if torch.cuda.is_available() else "cpu")', 'torch.device("cuda:0")'),
     ("    model = load_backbone()\n", "    model = load_backbone().cuda()\n"),
 )
-MISSING = "import seaborn as sns\nfrom tqdm_none import tqdm\n" + changed(
-    ("in range(num_epochs)", "in tqdm(range(num_epochs))")
-)
-# Name → (file name, content, sections that are lost).
+MISSING = "import seaborn as sns\nfrom tqdm_none import tqdm\n"
+TQDM = ("in range(num_epochs)", "in tqdm(range(num_epochs))")
+NO_PHOTOS = ("def main():\n", "def main():\n    print(os.listdir(DATA_DIR), open(DATA_DIR + '/classes.txt').read())\n")
+# Name → (file name, content, sections that are lost, a warning).
 ODD = {
-    "no markers": ("main.py", TEXT.replace(START, "").replace(END, "").encode(), {1, 2, 3, 4, 5, 6}),
-    "markers twice": ("main.py", TEXT.replace(START, f"{START}\n{START}").encode(), set()),
-    "markers nested": ("main.py", answered(4, f"{START}\n{solution_block(4)}\n{END}").encode(), set()),
-    "an END missing": ("main.py", changed((f"{LOSS}\n    {END}\n", f"{LOSS}\n")).encode(), set()),
-    "a syntax error": ("main.py", answered(3, "criterion = nn.CrossEntropyLoss((").encode(), {3}),
-    "a syntax error in the first block": ("main.py", answered(1, "train_transform = [").encode(), {1}),
-    "a syntax error in the course's form": ("main.py", answered(1, "transforms.ToTensor(", COURSE).encode(), {1}),
-    "no Python around": ("main.py", ("import torch nn\n" + COURSE).encode(), set()),
-    "Windows line ends": ("main.py", TEXT.replace("\n", "\r\n").encode(), set()),
-    "GBK": ("main.py", CHINESE.encode("gbk"), set()),
-    "a byte order mark": ("main.py", CHINESE.encode("utf-8-sig"), set()),
-    "tabs": ("main.py", TEXT.replace("    ", "\t").encode(), set()),
-    "another name": ("作业1 final(2).py", TEXT.encode(), set()),
-    "a notebook": ("a.ipynb", as_notebook(CELLS), set()),
-    "moved cells": ("a.ipynb", as_notebook(MOVED), set()),
-    "a copied cell": ("a.ipynb", as_notebook(COPIED), set()),
-    "paths of one machine": ("main.py", OF_ONE_MACHINE.encode(), set()),
-    "cuda without a GPU": ("main.py", WITH_GPU.encode(), set()),
-    "a library that is not there": ("main.py", MISSING.encode(), set()),
-    "no photos": (
+    "no markers": ("main.py", TEXT.replace(START, "").replace(END, ""), {1, 2, 3, 4, 5, 6}, "No markers"),
+    "markers twice": ("main.py", TEXT.replace(START, f"{START}\n{START}"), set(), "stands twice"),
+    "markers nested": ("main.py", answered(4, f"{START}\n{solution_block(4)}\n{END}"), set(), "stands twice"),
+    "markers nested below code": (
         "main.py",
-        changed(("def main():\n", "def main():\n    raise OSError('no photos')\n")).encode(),
+        answered(4, f"rate = LR\n{START}\n{solution_block(4)}\n{END}"),
         set(),
+        "are nested",
     ),
+    "an END missing": ("main.py", changed((f"{LOSS}\n    {END}\n", f"{LOSS}\n")), set(), "has no END marker"),
+    "a syntax error": ("main.py", answered(3, "criterion = nn.CrossEntropyLoss(("), {3}, ""),
+    "a syntax error in the first block": ("main.py", answered(1, "train_transform = ["), {1}, ""),
+    "a syntax error in the course's form": ("main.py", answered(1, "transforms.ToTensor(", COURSE), {1}, ""),
+    "no Python around": ("main.py", "import torch nn\n" + COURSE, set(), ""),
+    "Windows line ends": ("main.py", TEXT.replace("\n", "\r\n"), set(), ""),
+    "GBK": ("main.py", CHINESE.encode("gbk"), set(), "encoded as gb18030"),
+    "a byte order mark": ("main.py", CHINESE.encode("utf-8-sig"), set(), ""),
+    "tabs": ("main.py", TEXT.replace("    ", "\t"), set(), ""),
+    "tabs and spaces": ("main.py", changed((STEP, STEP.replace("    ", "\t"))), set(), ""),
+    "another name": ("作业1 final(2).py", TEXT, set(), ""),
+    "a notebook": ("a.ipynb", as_notebook(CELLS), set(), ""),
+    "moved cells": ("a.ipynb", as_notebook(MOVED), set(), ""),
+    "a copied cell": ("a.ipynb", as_notebook(COPIED), set(), "Section 1 is answered in lines"),
+}
+SURROUNDINGS = {
+    "paths of one machine": ("main.py", OF_ONE_MACHINE, set(), "a path of one machine"),
+    "cuda without a GPU": ("main.py", changed(*ON_GPU), set(), "It calls .cuda()"),
+    "a library that is not there": ("main.py", MISSING + changed(TQDM), set(), "tqdm_none is not installed"),
+    "photos that are not there": ("main.py", changed(NO_PHOTOS), set(), "could not be run"),
 }
