@@ -100,7 +100,8 @@ def _add(archive: zipfile.ZipFile, name: str, text: str) -> None:
 def notebook(script: str) -> dict:
     """Return the blank script as a notebook: after each section, a cell that checks it, and that nbgrader grades by."""
     cells = [_cell("markdown", TITLE)]
-    for source in cell_sources(script):
+    # nbgrader takes a line with END SOLUTION for a marker of its own, and removes it.
+    for source in cell_sources(script.replace("END SOLUTION", "END  SOLUTION")):
         graded = re.findall(r"# GRADED (\d) .*", source)
         cells.append(_cell("code", source))
         for number in map(int, graded):

@@ -1,6 +1,7 @@
 """Run one section's block in the replaced world and judge it."""
 
 import copy
+import errno
 import random
 from collections.abc import Callable
 from typing import Any
@@ -68,6 +69,8 @@ def judge(section: int, case: Case) -> Verdict:
     except Exception as error:  # a student's code may raise anything
         if "allocate memory" in str(error):
             return Verdict(False, "the block asks for more memory than there is")
+        if getattr(error, "errno", None) == errno.EFBIG:
+            return Verdict(False, "the block prints or writes more than 64 MB")
         return Verdict(False, f"the block fails: {explained(error)}")
 
 

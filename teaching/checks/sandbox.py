@@ -67,6 +67,7 @@ def check(
         }
         environment |= {"PYTHONPATH": str(package.parents[levels - 1]), "PYTHONDONTWRITEBYTECODE": "1"}
         environment |= {"OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore", "PYTHONUTF8": "1", "TMPDIR": folder}
+        environment |= {"PYTHONSAFEPATH": "1"}  # nothing is imported from the folder of the hand-in
         command = [sys.executable, "-m", f"{__package__}.worker", folder, str(seconds), str(GIGABYTES)]
         process = subprocess.Popen(
             command,

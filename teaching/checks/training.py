@@ -44,7 +44,8 @@ def judge_training(case: Any) -> str:
         if trained and (outcome.error is None or recorder.epoch["train"] > 0) and not outcome.by_block:
             _add_remarks(case, recorder)
             return judge_events(recorder.events)
-        _give_up_if_by_block(outcome)
+        if outcome.by_block:
+            raise outcome.error
     raise Failure(
         f"the training loop does not run: {explained(outcome.error)}" if outcome.error else "nothing is trained"
     )
@@ -61,17 +62,11 @@ def judge_saving(case: Any) -> str:
         if recorder.epoch["val"] >= FEW - 1 and not outcome.by_block:
             block = case.script.blocks[6]
             return judge_saves(recorder, range(block.first, block.last + 1), case.remarks)
-        _give_up_if_by_block(outcome)
+        if outcome.by_block:
+            raise outcome.error
     raise Failure(
         f"the training loop does not run: {explained(outcome.error)}" if outcome.error else "nothing is saved"
     )
-
-
-def _give_up_if_by_block(outcome: Outcome) -> None:
-    if outcome.by_block:
-        if isinstance(outcome.error, SystemExit):
-            raise Failure("the block ends the program (exit)")
-        raise Failure(f"the block fails: {explained(outcome.error)}")
 
 
 def _runs(case: Any, section: int) -> Iterator[Outcome]:

@@ -41,10 +41,10 @@ class PretrainedState(dict):
 
 
 class Remarks(list):
-    """What is worth a warning, each once."""
+    """What is worth a warning, each once, and not more than people read."""
 
     def add(self, text: str) -> None:
-        if text not in self:
+        if len(self) < 20 and text not in self:
             self.append(text)
 
 

@@ -417,6 +417,38 @@ for fd in range(3, 64):
         pass
 """
 
+FORGE = """
+import json
+import sys
+
+def forge(frame):
+    while frame:
+        if "key" in frame.f_locals:
+            lines = [frame.f_locals["key"], "right", "all is well", "", "", ""]
+            os.write(frame.f_locals["send"], "\\n".join(lines).encode())
+            os._exit(0)
+        frame = frame.f_back
+    raise RuntimeError("nothing to forge")
+"""
+GENERATOR = """
+def look():
+    forge(looking.gi_frame)
+    yield
+
+looking = look()
+next(looking)
+"""
+JSON = """
+import json
+dumps = json.dumps
+json.dumps = lambda answer, **_: dumps(answer | {"passed": True})
+os.write = lambda pipe, text: os.writev(pipe, [text.replace(b"\\n\\n", b"\\nright\\n", 1)])
+raise RuntimeError("wrong")
+"""
+NATIVE_PROGRAM = """
+import _posixsubprocess
+_posixsubprocess.fork_exec([b"touch"], [b"/usr/bin/touch"], True, (), None, None, *[-1] * 8, *[False] * 2)
+"""
 # Name → (the code of a block, what is said about it). VICTIM is a folder elsewhere.
 HOSTILE = {
     "endless loop": ("while True:\n    pass", "did not end"),
@@ -424,7 +456,7 @@ HOSTILE = {
     "hard exit": ("os._exit(0)", "ends the process"),
     "fork bomb": ("while True:\n    os.fork()", "starts other processes"),
     "20 GB": ("heavy = torch.ones(20 * 10**9, dtype=torch.uint8)", "memory"),
-    "10 GB of output": ("for _ in range(10_000):\n    print('x' * 10**6)", "File too large"),
+    "10 GB of output": ("for _ in range(10_000):\n    print('x' * 10**6)", "more than 64 MB"),
     "deletes files": ("import shutil\nshutil.rmtree(VICTIM)", "deletes or changes files outside"),
     "opens sockets": ("import socket\nsocket.create_connection(('127.0.0.1', 80))", "opens network connections"),
     "reads the tests": ("import sys\nopen(sys.modules['teaching.checks'].__file__).read()", "reads the tests"),
@@ -437,6 +469,25 @@ HOSTILE = {
         "replaces functions",
     ),
     "prints full marks": (FULL_MARKS, "spoils its answer"),
+    "forges the answer": (FORGE + "forge(sys._getframe())", "looks into the checks"),
+    "forges it from a generator": (FORGE + GENERATOR, "nothing to forge"),
+    "patches what writes the answer": (JSON, "replaces functions"),
+    "patches builtins": ("import builtins\nbuiltins.all = builtins.any = lambda *_: True", "replaces functions"),
+    "patches the guard": (
+        "import sys\nsys.modules['teaching.checks.guard'].Guard._refuse = lambda *_: None",
+        "replaces functions",
+    ),
+    "moves files": ("open('x', 'w').close()\nos.rename('x', VICTIM + '/x')", "deletes or changes files outside"),
+    "writes files by native code": (
+        "torch._C.PyTorchFileWriter(VICTIM + '/x.pt')\nraise OSError('none')",
+        "Permission denied",
+    ),
+    "starts a program by native code": (NATIVE_PROGRAM, "starts other programs"),
+    "reads the memory": ("open('/proc/self/mem', 'rb').seek(4096)", "reads the tests"),
+    "warns without end": (
+        "for i in range(10**5):\n    os.makedirs(f'/srv/{i}')\nraise RuntimeError('enough')",
+        "enough",
+    ),
     "starts a program": ("import subprocess\nsubprocess.run(['true'])", "starts other programs"),
 }
 

@@ -43,7 +43,11 @@ ONE_EACH = (
     "no zero_grad",
     "saved before compared",
 )
-ATTACKS = [name for name in HOSTILE if name != "endless loop"]
+ATTACKS = (
+    *("exit", "fork bomb", "20 GB", "10 GB of output", "deletes files", "opens sockets"),
+    *("reads the tests", "patches torch", "patches the checks", "prints full marks"),
+    *("forges the answer", "patches what writes the answer"),
+)
 
 
 def as_bytes(content):
@@ -96,13 +100,13 @@ def victim(tmp_path):
 
 @pytest.mark.parametrize("start", range(0, len(ATTACKS), len(ALL)))
 def test_attacks_end_themselves_and_are_named(start, victim):
-    attacks = dict(zip(ALL, ATTACKS[start:] + ATTACKS[:start], strict=False))
+    attacks = dict(zip(ALL, ATTACKS[start : start + len(ALL)], strict=True))
     text = hostile(attacks).replace("VICTIM", repr(str(victim)))
     report = check("main.py", text.encode())
     seen = {name: report.sections[section]["seen"] for section, name in attacks.items()}
     assert report.passed == []
     assert {name: text for name, text in seen.items() if HOSTILE[name][1] not in text} == {}
-    assert (victim / "inner").is_dir()
+    assert list(victim.rglob("*")) == [victim / "inner"]
 
 
 def test_an_endless_loop_is_ended_and_the_next_section_judged():
@@ -154,7 +158,7 @@ def test_the_longest_files_are_read_in_a_moment():
     start = time.monotonic()
     read_script("main.py", (("\n" * 600 + START + "\n") * 30).encode())
     read_script("main.py", ("# save the best model\n" * 19_000 + f"{START}\nx = 1\n{END}").encode())
-    assert not _about_log(b"val" * 8_000, "log.txt")
+    assert not _about_log(b"val" * 1_200, "log.txt")
     assert time.monotonic() - start < 5
 
 
@@ -188,4 +192,4 @@ def test_a_hostile_hand_in_ends_only_itself(name, victim):
     report = check("main.py", hostile({3: name}).replace("VICTIM", repr(str(victim))).encode(), seconds=30)
     assert lost(report) == [3], report.sections
     assert HOSTILE[name][1] in report.sections[3]["seen"]
-    assert (victim / "inner").is_dir()
+    assert list(victim.rglob("*")) == [victim / "inner"]
