@@ -3,6 +3,7 @@
 import ast
 import copy
 import re
+from pathlib import Path
 
 import pytest
 import torch
@@ -22,7 +23,6 @@ from helpers.runs.run import Run
 from helpers.training import fit, make_loss, make_optimizer, make_schedule
 from helpers.training.optimization import learning_rates
 from teaching import main as script
-from tests.teaching.cases import TEXT
 from tests.tiny import CPU
 
 
@@ -60,7 +60,11 @@ def settings(monkeypatch):
 
 
 def test_it_imports_nothing_of_the_project():
-    imports = [node for node in ast.walk(ast.parse(TEXT)) if isinstance(node, ast.Import | ast.ImportFrom)]
+    imports = [
+        node
+        for node in ast.walk(ast.parse(Path(script.__file__).read_text("utf-8")))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
     modules = {name.name for node in imports if isinstance(node, ast.Import) for name in node.names}
     modules |= {node.module for node in imports if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in modules} == {"os", "time", "torch", "torchvision"}
