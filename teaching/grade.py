@@ -9,7 +9,7 @@ from typing import Any
 
 from helpers.common.errors import UserError
 from helpers.common.files import csv_text, make_folder, write_atomically, write_json
-from helpers.common.text import printable
+from helpers.common.text import listed, printable
 from teaching.checks.command import POINTS
 from teaching.checks.sandbox import SECONDS, Report, check
 from teaching.checks.sections import SECTIONS
@@ -17,6 +17,7 @@ from teaching.feedback import page
 from teaching.hand_ins import HandIn, Student, find_hand_ins, read_roster
 
 NOTHING = "nothing was handed in"
+ISOLATION = {"network": "the network", "files": "changing files elsewhere"}  # what a report may say it is isolated from
 
 
 @dataclasses.dataclass
@@ -55,6 +56,10 @@ def grade(
         for each in pool.map(lambda hand_in: Grade(hand_in, _checked(hand_in, seconds)), hand_ins):
             grades.append(each)
             log(f"{each.student.number}: {each.report.points} of {POINTS}{_flags(each, ' (', ')')}")
+    isolated = [each.report.isolated for each in grades if each.hand_in.content]
+    missing = [what for name, what in ISOLATION.items() if not all(name in each for each in isolated)]
+    if missing:
+        log(f"This system does not keep hand-ins from {listed(missing)}: grade strangers' code in a container.")
     write_atomically(output / "grades.csv", csv_text(table(grades)).encode("utf-8-sig"))
     taken: set[str] = set()
     for each in grades:

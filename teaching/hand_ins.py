@@ -17,6 +17,7 @@ from teaching.checks.blocks import read_script
 from teaching.checks.sections import SECTIONS
 
 KINDS = (".py", ".ipynb")
+UNREAD = (".rar", ".7z", ".tar", ".gz", ".tgz", ".xz", ".bz2")
 CODE_BYTES, ALL_CODE_BYTES, LARGE, ARCHIVE_ENTRIES = 5 << 20, 50 << 20, 100 << 20, 10_000
 LOGS = (".txt", ".log", ".out", ".ipynb")
 TRAP = re.compile(r"\b(?:0\.79(?:99|82)|0\.80(?:00|18)|79\.99|80\.00)")  # of 570 photos, 456 right
@@ -89,7 +90,7 @@ def find_hand_ins(folder: Path, roster: list[Student]) -> list[HandIn]:
         raise UserError(f"{folder} is no folder: name the folder of all hand-ins, as in make grade SUB=hand-ins")
     entries = [path for path in sorted(folder.iterdir()) if not path.is_symlink()]
     entries = [path for path in entries if not path.name.startswith((".", "__"))]
-    entries = [path for path in entries if path.is_dir() or path.suffix.lower() in (*KINDS, ".zip")]
+    entries = [path for path in entries if path.is_dir() or path.suffix.lower() in (*KINDS, ".zip", *UNREAD)]
     if not entries:
         raise UserError(f"{folder} holds no hand-in: a folder, script, notebook or zip file per student")
     owners = {path: _owner(path.stem if path.is_file() else path.name, roster) for path in entries}
@@ -101,13 +102,14 @@ def find_hand_ins(folder: Path, roster: list[Student]) -> list[HandIn]:
 
 
 def _owner(name: str, roster: list[Student]) -> Student | None:
-    """Find the student whose number, or else whose name, a file's name contains as a whole."""
+    """Find the student whose number, or else whose name, a file's name contains as a whole; none that two share."""
     plain = " ".join(re.split(r"[\W_]+", name.lower()))
     for attribute in ("number", "name"):
-        words = {" ".join(re.split(r"[\W_]+", getattr(each, attribute).lower())): each for each in roster}
-        matches = [key for key in words if key and re.search(rf"(?<![^\W_]){re.escape(key)}(?![^\W_])", plain)]
+        words = [" ".join(re.split(r"[\W_]+", getattr(each, attribute).lower())) for each in roster]
+        own = {key: each for key, each in zip(words, roster, strict=True) if key and words.count(key) == 1}
+        matches = [key for key in own if re.search(rf"(?<![^\W_]){re.escape(key)}(?![^\W_])", plain)]
         if matches:
-            return words[max(matches, key=len)]
+            return own[max(matches, key=len)]
     return None
 
 
@@ -153,7 +155,9 @@ def _scripts(path: Path, warnings: list[str]) -> Iterator[tuple[str, bytes]]:
             continue
         if each.stat().st_size > LARGE:
             warnings.append(f"{inner} is larger than 100 MB.")
-        if kind == ".zip":
+        if kind in UNREAD:
+            warnings.append(f"{inner} is an archive that is not read here: unpack it by hand.")
+        elif kind == ".zip":
             yield from _zipped(each, inner, warnings)
         elif kind == ".pth":
             warnings += _about_weights(each, inner)
@@ -178,7 +182,10 @@ def _zipped(path: Path, name: str, warnings: list[str]) -> Iterator[tuple[str, b
     with archive:
         for entry in archive.infolist()[:ARCHIVE_ENTRIES]:
             inner = printable(f"{name}/{entry.filename}")
-            if PurePosixPath(entry.filename).suffix.lower() not in KINDS or "__MACOSX" in inner:
+            kind = PurePosixPath(entry.filename).suffix.lower()
+            if kind in (".zip", *UNREAD):
+                warnings.append(f"{inner} is an archive in an archive, which is not read: unpack it by hand.")
+            if kind not in KINDS or "__MACOSX" in inner:
                 continue
             try:
                 if entry.file_size < CODE_BYTES and not entry.is_dir():

@@ -47,31 +47,43 @@ def verdict(passed=(), seen="fine", **parts):
     return Report(parts.pop("name", "main.py"), sections, **parts)
 
 
-def test_a_folder_is_graded_into_table_pages_and_results(tmp_path, capsys):
-    write(tmp_path / "in" / "2023001 Li Wei" / "Ex2" / "main.py")
-    zipped(tmp_path / "in" / "2023002.zip", {"Ex2/main.py": MUTANTS["no zero_grad"][1]})
-    write(tmp_path / "in" / "somebody" / "final.py", b"print('hello')\n")
-    roster = write(tmp_path / "roster.csv", "学号,姓名\n2023001,李伟\n2023002,Ann\n2023003,=cmd()\n".encode("gb18030"))
-    out = tmp_path / "out"
-    command = ["grade", str(tmp_path / "in"), "--roster", str(roster), "--output", str(out)]
-    assert main(command) == 0
-    assert "grades.csv: 4 students" in capsys.readouterr().out
+@pytest.fixture(scope="module")
+def graded(tmp_path_factory):
+    """A folder of three hand-ins, graded by the command; several tests look at what it wrote."""
+    root = tmp_path_factory.mktemp("grading")
+    write(root / "in" / "2023001 Li Wei" / "Ex2" / "main.py")
+    zipped(root / "in" / "2023002.zip", {"Ex2/main.py": MUTANTS["no zero_grad"][1]})
+    write(root / "in" / "<b>somebody" / "final.py", b"print('hello')\n")
+    roster = "学号,姓名\n2023001,李伟\n2023002,<i>Ann\n2023003,=cmd()\n".encode("gb18030")
+    command = ["grade", str(root / "in"), "--roster", str(write(root / "roster.csv", roster))]
+    assert main([*command, "--output", str(root / "out")]) == 0
+    return root / "out"
 
-    heading, *rows = list(csv.reader(io.StringIO((out / "grades.csv").read_text("utf-8-sig"))))
+
+def test_a_folder_is_graded_into_a_table(graded):
+    heading, *rows = list(csv.reader(io.StringIO((graded / "grades.csv").read_text("utf-8-sig"))))
     by_number = {row[0]: dict(zip(heading, row, strict=True)) for row in rows}
-    assert [row[0] for row in rows] == ["2023001", "2023002", "2023003", "somebody"]
-    assert [by_number[n]["points"] for n in ("2023001", "2023002", "2023003", "somebody")] == ["60", "50", "0", "0"]
+    assert {number: row["points"] for number, row in by_number.items()} == {
+        **{"2023001": "60", "2023002": "50", "2023003": "0"},
+        "<b>somebody": "0",
+    }
     assert by_number["2023002"]["section 5"] == "0"
     assert by_number["2023001"]["name"] == "李伟"
     assert by_number["2023003"]["name"] == "'=cmd()"
+    assert "No markers" in by_number["<b>somebody"]["warnings"]
 
-    page = (out / "2023002.html").read_text("utf-8")
+
+def test_each_student_gets_a_page(graded):
+    page = (graded / "2023002.html").read_text("utf-8")
     assert "50 of 60 points" in page
     assert SECTIONS[4].hint in page.replace("&#x27;", "'")
     assert SECTIONS[0].hint not in page
-    assert NOTHING in (out / "2023003.html").read_text("utf-8")
+    assert NOTHING in (graded / "2023003.html").read_text("utf-8")
+    assert all({"b", "i"}.isdisjoint(Tags(path.read_text("utf-8")).tags) for path in graded.glob("*.html"))
 
-    results = json.loads((out / "2023002.json").read_text("utf-8"))
+
+def test_each_student_gets_results_for_gradescope(graded):
+    results = json.loads((graded / "2023002.json").read_text("utf-8"))
     assert results["score"] == 50 == sum(test["score"] for test in results["tests"])
     assert [test["max_score"] for test in results["tests"]] == [10] * 6
     assert [test["status"] for test in results["tests"]].index("failed") == 4
@@ -105,11 +117,15 @@ def test_zip_files_are_read_in_place_and_do_not_fill_the_memory(tmp_path, monkey
     zipped(folder / "s1.zip", {"../../slip.py": SCRIPT, "/etc/slip.py": SCRIPT} | {f"{i}.py": SCRIPT for i in range(9)})
     zipped(folder / "s2.zip", {"big.py": b" " * (6 << 20), "main.py": SHORT})
     write(folder / "s3.zip", b"PK no zip")
-    first, second, third = find_hand_ins(folder, [])
+    zipped(folder / "s4.zip", {"Ex2.zip": b"PK"})
+    write(folder / "s5.rar", b"Rar!")
+    first, second, third, fourth, fifth = find_hand_ins(folder, [])
     assert "the rest was not read" in first.warnings[0]
     assert second.content == SHORT  # not the one of 6 MB
     assert "cannot be opened" in third.warnings[0]
-    assert sorted(path.name for path in tmp_path.rglob("*")) == ["in", "s1.zip", "s2.zip", "s3.zip"]
+    assert "s4.zip/Ex2.zip is an archive in an archive" in fourth.warnings[0]
+    assert "s5.rar is an archive that is not read here: unpack it" in fifth.warnings[0]
+    assert [path.name for path in tmp_path.rglob("*") if path.suffix not in (".zip", ".rar")] == ["in"]
 
 
 def test_links_are_not_followed(tmp_path):
@@ -200,6 +216,23 @@ def test_names_that_no_encoding_has_do_not_end_the_grading(tmp_path):
         assert text.encode()
 
 
+@pytest.mark.parametrize(
+    ("isolated", "said"),
+    [
+        (["network", "processes", "files"], []),
+        (["network"], ["changing files"]),
+        ([], ["the network and changing files"]),
+    ],
+)
+def test_grading_says_what_the_system_does_not_keep_hand_ins_from(tmp_path, monkeypatch, isolated, said):
+    write(tmp_path / "in" / "1.py", SHORT)
+    monkeypatch.setattr("teaching.grade.check", lambda *_, **__: verdict(isolated=isolated))
+    lines = []
+    grade(tmp_path / "in", tmp_path / "out", log=lines.append)
+    assert len(lines) == 1 + len(said)
+    assert all(f"does not keep hand-ins from {each}" in lines[-1] for each in said)
+
+
 def test_attempts_are_in_the_table():
     report = verdict([2])
     report.sections[3]["attempts"] = ["opens network connections"]
@@ -213,6 +246,14 @@ def test_names_meet_the_roster_as_whole_words(tmp_path):
     roster = [Student("12", "A"), Student("123", "B"), Student("7", "Li Wei"), Student("8", "Nobody")]
     found = {each.student.number: each.file for each in find_hand_ins(tmp_path, roster)}
     assert found == {"12": "12-main.py", "123": "x_123.py", "7": "Li_Wei-final.py", "8": "", "999.py": "999.py"}
+
+
+def test_a_hand_in_of_two_students_of_one_name_is_given_to_neither(tmp_path):
+    for name in ("Li Wei.py", "ab-1.py"):
+        write(tmp_path / name, SHORT)
+    roster = [Student("7", "Li Wei"), Student("8", "li_wei"), Student("AB1", "A"), Student("ab-1", "B")]
+    found = {each.student.number: each.file for each in find_hand_ins(tmp_path, roster)}
+    assert found == {"7": "", "8": "", "AB1": "", "ab-1": "ab-1.py", "Li Wei.py": "Li Wei.py"}
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,8 @@ def settings(monkeypatch):
 
 
 def test_it_imports_nothing_of_the_project():
-    imports = [
-        node
-        for node in ast.walk(ast.parse(Path(script.__file__).read_text("utf-8")))
-        if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
+    tree = ast.parse(Path(script.__file__).read_text("utf-8"))
+    imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
     modules = {name.name for node in imports if isinstance(node, ast.Import) for name in node.names}
     modules |= {node.module for node in imports if isinstance(node, ast.ImportFrom)}
     assert {name.split(".")[0] for name in modules} == {"os", "time", "torch", "torchvision"}
