@@ -34,7 +34,7 @@ import sys
 sys.path.insert(0, "check.py")
 from checks.command import assert_section
 
-assert_section({number}, In)"""
+assert_section({number}, In{start})"""
 
 
 def release(folder: Path) -> list[Path]:
@@ -101,19 +101,25 @@ def notebook(script: str) -> dict:
     """Return the blank script as a notebook: after each section, a cell that checks it, and that nbgrader grades by."""
     cells = [_cell("markdown", TITLE)]
     # nbgrader takes a line with END SOLUTION for a marker of its own, and removes it.
-    for source in cell_sources(script.replace("END SOLUTION", "END  SOLUTION")):
+    sources = cell_sources(script.replace("END SOLUTION", "END  SOLUTION"))
+    for source in sources:
         graded = re.findall(r"# GRADED (\d) .*", source)
         cells.append(_cell("code", source))
         for number in map(int, graded):
             section = SECTIONS[number - 1]
             facts = {"grade": True, "solution": False, "locked": True, "task": False, "schema_version": 3}
             facts |= {"grade_id": f"section-{number}", "points": section.points}
-            cells.append(_cell("code", TEST_CELL.format(number=number)) | {"metadata": {"nbgrader": facts}})
+            cells.append(_cell("code", test_cell(number, sources[-1])) | {"metadata": {"nbgrader": facts}})
     for number, cell in enumerate(cells):
         cell["id"] = f"cell-{number}"
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     return {"cells": cells, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
+
+
+def test_cell(number: int, start: str) -> str:
+    """Return the cell that checks a section; the last two need a training, which the cell ``start`` starts later."""
+    return TEST_CELL.format(number=number, start=f', """\\\n{start}"""' if number > 4 else "")
 
 
 TITLE = """\

@@ -2,10 +2,10 @@
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
-from .blocks import read_script
+from .blocks import NUMBER, read_script
 from .sandbox import Report, check
 from .sections import SECTIONS
 
@@ -52,13 +52,16 @@ def _plain(text: str) -> str:
 RIGHT: dict[tuple[int, str], bool] = {}  # sections of this notebook that were right, by their code
 
 
-def assert_section(number: int, cells: Iterable[str]) -> None:
+def assert_section(number: int, cells: Sequence[str], start: str = "") -> None:
     """Check one section of a notebook from its executed cells (``In``).
+
+    Args:
+        start: the cell that starts the training, if the section needs one; it may not have been executed yet.
 
     Raises:
         AssertionError: it is not right.
     """
-    notebook = {"cells": [{"cell_type": "code", "source": cell} for cell in cells if "assert_section" not in cell]}
+    notebook = {"cells": [{"cell_type": "code", "source": cell} for cell in program_of(cells, start)]}
     content = json.dumps(notebook).encode()
     script = read_script("notebook.ipynb", content)
     passed = {n for n in script.blocks if RIGHT.get((n, script.code(n)))} - {number}
@@ -68,3 +71,16 @@ def assert_section(number: int, cells: Iterable[str]) -> None:
     assert part["passed"], f"{part['seen']}. {HINTS[number]}"
     RIGHT[number, script.code(number)] = True
     print(part["seen"])
+
+
+def program_of(executed: Sequence[str], start: str = "") -> list[str]:
+    """Return the cells that make up the program: each answer as it was last, and one that starts the training."""
+    cells = [cell for cell in executed if "assert_section" not in cell]
+    starts = [cell for cell in cells if "train_model(" in cell and "def train_model(" not in cell]
+    last: dict[object, str] = {}
+    for cell in cells:
+        key = frozenset(NUMBER.findall(cell)) or cell
+        last.pop(key, None)
+        if cell not in starts:
+            last[key] = cell
+    return [*last.values(), *([start] if start else starts[-1:])]

@@ -10,9 +10,11 @@ import zipfile
 import pytest
 
 from helpers.common.errors import UserError
+from teaching import release as module
 from teaching.checks.blocks import read_file, read_script
+from teaching.checks.command import program_of
 from teaching.checks.sections import SECTIONS
-from teaching.release import SOLUTION, TEST_CELL, release
+from teaching.release import SOLUTION, release
 from tests.teaching.cases import CELLS, answered, solution_block
 
 FILES = {"main.py", "main.ipynb", "check.py", "requirements.txt", "README.md"}
@@ -115,8 +117,18 @@ def test_the_students_own_check_finds_blank_sections_and_answers(folder):
 
 
 def test_the_notebooks_test_cells_find_the_checks_beside_the_notebook(folder):
-    cells = [CELLS[0], *(cell for cell in CELLS if "GRADED 3" in cell or "GRADED 2" in cell)]
-    code = f"In = {cells!r}\n{TEST_CELL.format(number=3)}"
+    *cells, start = CELLS  # the training has not been started yet
+    code = f"In = {cells!r}\n{module.test_cell(3, start)}\n{module.test_cell(6, start)}"
     done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "criterion" in done.stdout
+    assert "the state dict of the best epoch" in done.stdout
+
+
+def test_a_notebooks_program_is_each_answer_as_it_was_last_and_one_training():
+    head, first, *rest, start = CELLS
+    wrong = first.replace("transforms.Compose(", "raise NotImplementedError(\"section 1\")", 1)
+    check_1 = module.test_cell(1, start)
+    executed = [head, wrong, check_1, head, first, check_1, *rest, start, start.replace("EPOCHS", "3")]
+    assert program_of(executed, start) == [*executed[3:5], *rest, start]
+    assert program_of(executed) == [*executed[3:5], *rest, executed[-1]]
