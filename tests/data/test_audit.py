@@ -1,5 +1,6 @@
 """The audit finds what is planted."""
 
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from helpers.common.errors import PhotosError
+from helpers.common.files import file_digest
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 
@@ -59,6 +61,12 @@ def test_long_lists_are_cut(grow):
     assert "unreadable, left out: 15" in text
     assert "… and 5 more" in text
     assert "bad12" not in text
+
+
+def test_the_fingerprint_of_class_folders_stays_that_of_published_runs(grow):
+    photos = find_photos(grow({"rose": 2, "tulip": 2}))
+    lines = [f"{name}\t{file_digest(photos.path(i))}\n" for i, name in enumerate(photos.names)]
+    assert audit_photos(photos).fingerprint == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def test_the_fingerprint_follows_names_and_contents(grow, tmp_path):

@@ -197,6 +197,13 @@ def test_a_name_that_may_be_two_photos_is_a_question(grow):
     shutil.rmtree(root / "train")
     with pytest.raises(PhotosError, match=r"line 1: there is no photo 'train/000\.jpg'"):
         find_photos(root)
+    (root / "test").rename(root / "Testing")
+    table(root, lines(rows=[(f"TEST/{name}", label) for name, label in ROWS]))
+    assert len(find_photos(root)) == 6  # another word for the same part
+    (root / "Testing").rename(root / "images")
+    (root / "images" / "000.jpg").rename(root / "images" / "val.jpg")
+    table(root, lines(rows=[("train/val", "rose"), *((f"train/{name}", label) for name, label in ROWS[1:])]))
+    assert len(find_photos(root)) == 6  # a folder that is no part may hold any
 
 
 def test_a_photo_beside_the_table_goes_before_one_of_its_name_elsewhere(grow):
@@ -232,9 +239,11 @@ def test_beside_class_folders_a_table_is_not_needed(grow):
     root = grow({"rose": 3, "tulip": 3})
     table(root, lines(rows=[(f"rose/{name}", "lily") for name in ROSES]))
     assert find_photos(root).classes == ("rose", "tulip")
-    wrapped = grow({"photos/train/rose": 3, "photos/train/tulip": 3, "photos/val/rose": 3, "photos/val/tulip": 3})
-    table(wrapped / "photos", lines(rows=[("000.jpg", "lily")]))
-    assert find_photos(wrapped / "photos").classes == ("rose", "tulip")
+    parts = grow(
+        {"photos": 6} | {f"photos/{part}/{name}": 3 for part in ("train", "val") for name in ("rose", "tulip")}
+    )
+    table(parts / "photos", lines().replace("rose", "lily"))
+    assert find_photos(parts / "photos").classes == ("rose", "tulip")
 
 
 def test_a_third_column_may_say_the_split(flat):
