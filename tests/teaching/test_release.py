@@ -127,7 +127,7 @@ def test_the_notebooks_test_cells_find_the_checks_beside_the_notebook(folder):
 
 def test_a_notebooks_program_is_each_answer_as_it_was_last_and_one_training():
     head, first, *rest, start = CELLS
-    wrong = first.replace("transforms.Compose(", "raise NotImplementedError(\"section 1\")", 1)
+    wrong = first.replace("transforms.Compose(", 'raise NotImplementedError("section 1")', 1)
     check_1 = module.test_cell(1, start)
     executed = [head, wrong, check_1, head, first, check_1, *rest, start, start.replace("EPOCHS", "3")]
     assert program_of(executed, start) == [*executed[3:5], *rest, start]
