@@ -1,6 +1,7 @@
 """The numbers of the READMEs are those of the results they point to, and their commands are run, or parsed."""
 
 import json
+import os
 import re
 import shlex
 import shutil
@@ -122,9 +123,9 @@ CHECKS = {
 
 
 def dry_run(*words):
-    done = subprocess.run(
-        ["make", "--dry-run", "--old-file=.venv/installed", *words], cwd=ROOT, capture_output=True, text=True
-    )
+    command = ["make", "--dry-run", "--no-print-directory", "--old-file=.venv/installed", *words]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MAKE")}  # of make test
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
