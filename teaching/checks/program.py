@@ -209,13 +209,13 @@ class ShortTraining(ast.NodeTransformer):
     def visit_Assign(self, node: ast.Assign) -> ast.Assign:
         self.generic_visit(node)
         if isinstance(node.value, ast.Constant) and _about_epochs(node.targets[0]):
-            node.value = _fewer(node.value)
+            node.value = _fewer(node.value, ast.unparse(node.targets[0]))
         return node
 
     def visit_keyword(self, node: ast.keyword) -> ast.keyword:
         self.generic_visit(node)
         if node.arg and "epoch" in node.arg.lower():
-            node.value = _fewer(node.value)
+            node.value = _fewer(node.value, node.arg)
         return node
 
 
@@ -223,9 +223,11 @@ def _about_epochs(node: ast.AST) -> bool:
     return any("epoch" in each.id.lower() for each in ast.walk(node) if isinstance(each, ast.Name))
 
 
-def _fewer(node: ast.expr) -> ast.expr:
-    many = isinstance(node, ast.Constant) and type(node.value) is int and node.value > FEW
-    return ast.copy_location(ast.Constant(FEW), node) if many else node
+def _fewer(node: ast.expr, name: str) -> ast.expr:
+    """Return three instead of a number of epochs; ``start_epoch = 1`` is none."""
+    number = isinstance(node, ast.Constant) and type(node.value) is int and node.value
+    other = number and (number > FEW or (number > 0 and re.search("epochs", name, re.IGNORECASE)))
+    return ast.copy_location(ast.Constant(FEW), node) if other else node
 
 
 def few(epochs: Iterable[Any]) -> Iterable[Any]:

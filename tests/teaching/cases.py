@@ -397,6 +397,8 @@ RIGHT = {
     "model.zero_grad": changed((ZERO, ZERO.replace("optimizer", "model"))),
     "best kept, then saved": answered(6, HEAD_LATER),
     "the last of equals": changed(("epoch_acc > best_acc", "epoch_acc >= best_acc")),
+    "one epoch": changed(("EPOCHS = 25", "EPOCHS = 1")),
+    "torch.load as it was": changed(("# Settings\n", "torch.load = lambda *_, **__: {}\n")),
     "the course's form": COURSE,
     "the course's form, list of one": COURSE.replace(
         "    transforms.RandomResizedCrop(224),", "    transforms.Resize(256), transforms.RandomCrop(224),"

@@ -4,6 +4,7 @@
 ``make faults`` tries each hand-in by itself.
 """
 
+import ast
 import json
 import os
 import resource
@@ -15,6 +16,7 @@ import pytest
 from teaching.checks.blocks import read_script
 from teaching.checks.program import Program
 from teaching.checks.sandbox import ALL, check
+from teaching.checks.training import short_program
 from teaching.hand_ins import _about_log
 from tests.teaching.cases import (
     END,
@@ -123,6 +125,18 @@ def test_odd_files_are_read_and_said_to_be_odd(name):
     assert set(ALL) - readable == lost_sections
     assert said in " ".join(script.notes)
     assert bool(said) == bool(script.notes)
+
+
+def test_a_program_is_shortened_or_lengthened_to_three_epochs():
+    text = changed(("EPOCHS = 25", "EPOCHS = 1\nstart_epoch = 1")) + "\ntrain(epochs=50, start_epoch=0)\n"
+    program = ast.unparse(short_program(Program(read_script("main.py", text.encode())), set(ALL)))
+    for part in (
+        "EPOCHS = 3\n",
+        "start_epoch = 1\n",
+        "train(epochs=3, start_epoch=0)",
+        "in __few__(range(num_epochs))",
+    ):
+        assert part in program
 
 
 def test_a_program_of_another_machine_is_tried_and_what_it_needs_is_named():
