@@ -198,11 +198,16 @@ def test_a_name_that_may_be_two_photos_is_a_question(grow):
     with pytest.raises(PhotosError, match=r"line 1: there is no photo 'train/000\.jpg'"):
         find_photos(root)
     (root / "test").rename(root / "Testing")
+    table(root, lines(rows=[(f"Train/{name}", label) for name, label in ROWS]))
+    with pytest.raises(PhotosError, match=r"line 1: there is no photo 'Train/000\.jpg'"):
+        find_photos(root)
     table(root, lines(rows=[(f"TEST/{name}", label) for name, label in ROWS]))
     assert len(find_photos(root)) == 6  # another word for the same part
+    (root / "Testing" / "000.jpg").rename(root / "Testing" / "val.jpg")
+    table(root, lines(("id", "label"), rows=[("val", "rose"), *ROWS[1:]]))
+    assert len(find_photos(root)) == 6  # a photo may be called like a part
     (root / "Testing").rename(root / "images")
-    (root / "images" / "000.jpg").rename(root / "images" / "val.jpg")
-    table(root, lines(rows=[("train/val", "rose"), *((f"train/{name}", label) for name, label in ROWS[1:])]))
+    table(root, lines(rows=[("train/val.jpg", "rose"), *((f"train/{name}", label) for name, label in ROWS[1:])]))
     assert len(find_photos(root)) == 6  # a folder that is no part may hold any
 
 
