@@ -54,10 +54,12 @@ def build_backbone(name: str, weights: str = "imagenet", seed: int = 0) -> nn.Mo
         head, layer = find_head(model)
         state = head_as_ours(match_names(state, model), model)
         own_head = state.get(f"{head}.1.weight")  # as replace_head names it
-        if own_head is not None and own_head.shape[1:] == layer.weight.shape[1:]:
+        parts = {key for key in state if key.startswith(head.split(".")[0] + ".") and key not in model.state_dict()}
+        fits = own_head is not None and own_head.shape[1:] == layer.weight.shape[1:]
+        if fits and parts <= {f"{head}.1.weight", f"{head}.1.bias"}:
             replace_head(model, len(own_head), dropout=0.0)
             print(f"{source}: its head for {len(own_head)} classes comes along, for photos of as many")
-        elif any(key.startswith(head) and key not in model.state_dict() for key in state):
+        elif parts:
             print(f"{source}: its head is of another kind and is not taken: a fresh one is trained")
         load_into(model, state, source)
     return model

@@ -67,7 +67,7 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     if what := mistaken_for(start):
         raise WeightsError(f"weights = {str(path)!r} is {what}")
     try:
-        state = load_file(path) if start[8:9] == b"{" and start[:2] != b"PK" else _load_pth(path)
+        state = load_file(path) if start[8:9] == b"{" else _load_pth(path)
     except Exception as error:
         raise WeightsError(
             f"weights = {str(path)!r} cannot be loaded: {_reason(error)}. Only plain state dicts are read, as "
@@ -157,7 +157,7 @@ def head_as_ours(state: dict[str, torch.Tensor], model: nn.Module) -> dict[str, 
     """
     name, layer = find_head(model)
     weight = state.get(f"{name}.weight")
-    if weight is None or len(weight) == len(layer.weight) or weight.shape[1:] != layer.weight.shape[1:]:
+    if weight is None or weight.shape == layer.weight.shape:
         return state
     own = {f"{name}.{part}": f"{name}.1.{part}" for part in ("weight", "bias")}
     return {own.get(key, key): value for key, value in state.items()}

@@ -113,6 +113,11 @@ def test_tensors_that_are_no_plain_numbers_are_refused_by_name(tmp_path, kind):
             tensors.load_tensors(tmp_path / "w.pth")
 
 
+@pytest.mark.filterwarnings("ignore")
+def test_quantized_tensors_are_refused():
+    assert "not of plain numbers" in tensors.tensor_fault(torch.quantize_per_tensor(torch.ones(3), 0.1, 0, torch.qint8))
+
+
 def test_weights_of_another_architecture_are_refused(tmp_path, donor):
     torch.save(donor.state_dict(), tmp_path / "squeeze.pth")
     with pytest.raises(WeightsError, match=r"squeeze\.pth' is of another architecture.*'conv1\.weight'"):

@@ -141,6 +141,13 @@ def test_a_cache_that_cannot_be_written_is_named(tmp_path, monkeypatch):
         fetch_imagenet_weights("mobilenet_v2")
 
 
+def test_older_names_in_torchvisions_file_are_known(home):
+    home.mkdir(parents=True)
+    name = "features.denseblock1.denselayer2.norm.1.weight"
+    torch.save({name: torch.ones(2)}, home / weights_file("densenet121").name)
+    assert list(imagenet_weights("densenet121")) == [name.replace("norm.1", "norm1")]
+
+
 def test_a_damaged_cached_file_is_named(home):
     home.mkdir(parents=True)
     (home / "mobilenet_v2-b0353104.pth").write_bytes(b"half a file")
