@@ -69,7 +69,8 @@ def split_photos(audit: Audit, train_fraction: float, seed: int, test_fraction: 
     photos = audit.photos
     test, rest, notes = set_test_aside(audit, test_fraction)
     given = any(photos.subsets[i] for i in rest)
-    split = _given_split(audit, rest) if given else _drawn_split(audit, rest, train_fraction, seed)
+    total = int(train_fraction * len(rest))
+    split = _given_split(audit, rest) if given else _draw(audit, rest, total, seed, "val")
     if absent := _absent(photos, split):
         name, side = absent
         remedy = f"add one to {side}/{name}" if given else "add photos, or change train_fraction"
@@ -83,7 +84,9 @@ def set_test_aside(audit: Audit, fraction: float = 0.0) -> tuple[tuple[int, ...]
     The test photos are those of the layout's ``test/``, or ``int(fraction * n)`` drawn with scenes whole. The draw is
     the same for every ``seed`` of a recipe, so that no run learns from what another one is tested on.
 
-    Raises ParameterError: ``fraction`` is set, and the layout brings its own split.
+    Raises:
+        ParameterError: ``fraction`` is set, and the layout brings its own split.
+        PhotosError: a class would have no photo in the test set, or none elsewhere.
     """
     photos, everything = audit.photos, tuple(range(len(audit.photos)))
     if fraction:
@@ -92,8 +95,11 @@ def set_test_aside(audit: Audit, fraction: float = 0.0) -> tuple[tuple[int, ...]
                 f"test_fraction = {fraction}: {photos.root} brings its own split. Put test photos into test/, "
                 "or set test_fraction back to 0"
             )
-        drawn = _divide(photos, group_scenes(audit), len(photos) - int(fraction * len(photos)), derive_seed(0, "test"))
-        return drawn.val, drawn.train, ()
+        total = len(photos) - int(fraction * len(photos))
+        drawn = _draw(audit, everything, total, derive_seed(0, "test"), "test")
+        if absent := _absent(photos, drawn):
+            raise PhotosError(f"class {absent[0]!r} would have no test photo or no other: change test_fraction")
+        return drawn.val, drawn.train, drawn.notes
     test = tuple(i for i in everything if photos.subsets[i] == "test")
     rest, notes = _without_copies(audit, tuple(sorted({*everything} - {*test})), test, "test")
     return test, rest, notes
@@ -172,13 +178,15 @@ def _without_copies(
     return tuple(i for i in rows if i not in set(copies)), notes
 
 
-def _drawn_split(audit: Audit, rest: tuple[int, ...], train_fraction: float, seed: int) -> Split:
-    photos, rows = audit.photos.subset(rest), np.array(rest)
-    total, notes = int(train_fraction * len(photos)), ()
+def _draw(audit: Audit, among: tuple[int, ...], total: int, seed: int, part: str) -> Split:
+    """Divide these photos in two: ``total`` as ``train``, the others, which are to be this ``part``, as ``val``."""
+    photos, rows, notes = audit.photos.subset(among), np.array(among), ()
+    of = " of the test set" if part == "test" else ""
+    _check_sides(photos, total, part)
     split = _divide(photos, group_scenes(audit)[rows], total, seed)
     if _absent(photos, split) or abs(len(split.train) - total) > 0.1 * len(photos):
         split = _divide(photos, np.unique(audit.hashes, return_inverse=True)[1][rows], total, seed)
-        notes = ("near-duplicates may be on both sides: kept together, they leave no split of this size",)
+        notes = (f"near-duplicates may be on both sides{of}: kept together, they leave no split of this size",)
     return Split(*(tuple(rows[list(side)].tolist()) for side in (split.train, split.val)), notes=notes)
 
 
@@ -215,19 +223,13 @@ def _absent(photos: PhotoSet, split: Split) -> tuple[str, str] | None:
 
 
 def _quotas(photos: PhotoSet, total: int) -> Counter[int]:
-    """Divide ``total`` among the classes by largest remainders, at least one photo of each class on both sides.
-
-    Raises:
-        PhotosError: there are too few on one side for all classes.
-    """
+    """Divide ``total`` among the classes by largest remainders, at least one photo of each class on both sides."""
     counts = np.array(list(photos.counts().values()))
     exact = counts * total / len(photos)
     quotas = np.floor(exact).astype(int)
     for label in np.argsort(quotas - exact, kind="stable")[: total - quotas.sum()]:
         quotas[label] += 1
     lowest, highest = np.ones_like(counts), np.maximum(counts - 1, 1)
-    if not lowest.sum() <= total <= highest.sum():
-        _refuse_sides(photos, total)
     quotas = quotas.clip(lowest, highest)
     while surplus := int(quotas.sum() - total):  # clipping changed small classes: others make up for it
         step = -1 if surplus > 0 else 1
@@ -236,11 +238,16 @@ def _quotas(photos: PhotoSet, total: int) -> Counter[int]:
     return Counter(dict(enumerate(quotas.tolist())))
 
 
-def _refuse_sides(photos: PhotoSet, total: int) -> None:
-    rarest, count = min(photos.counts().items(), key=lambda item: item[1])
+def _check_sides(photos: PhotoSet, total: int, part: str) -> None:
+    """Check that both sides can hold one photo of each class. Raises PhotosError: one cannot."""
+    counts, others = photos.counts(), len(photos) - total
+    least = len(counts) * (2 if part == "test" else 1)  # the others are divided once more
+    if least <= total <= sum(max(count - 1, 1) for count in counts.values()):
+        return
+    rarest, count = min(counts.items(), key=lambda item: item[1])
     if count == 1:
-        raise PhotosError(f"class {rarest!r} has no photo on the val side: it has one only; add photos")
-    raise PhotosError(
-        f"{total} training and {len(photos) - total} validation photos cannot hold one of each of the "
-        f"{len(photos.classes)} classes: add photos, or change train_fraction"
-    )
+        raise PhotosError(f"class {rarest!r} has no photo on the {part} side: it has one only; add photos")
+    sides, setting = (f"{total} training and {others} validation photos", "train_fraction")
+    if part == "test":
+        sides, setting = (f"{others} test photos and {total} others", "test_fraction")
+    raise PhotosError(f"{sides} cannot hold one of each of the {len(counts)} classes: add photos, or change {setting}")

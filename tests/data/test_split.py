@@ -294,3 +294,17 @@ def test_beside_a_test_folder_alone_validation_is_drawn_from_the_rest(grow, tmp_
 def test_a_test_fraction_beside_a_split_of_the_photos_own_is_refused(grow):
     with pytest.raises(ParameterError, match=r"test_fraction = 0.1: .* Put test photos into test/"):
         split_photos(with_copies(grow, "train", "test"), 0.8, 0, test_fraction=0.1)
+
+
+@pytest.mark.parametrize("fraction", [0.02, 0.9])
+def test_a_test_set_that_cannot_hold_every_class_is_refused_by_its_own_setting(grow, fraction):
+    audit = audit_photos(find_photos(grow(dict.fromkeys(("daisy", "rose", "tulip"), 8))))
+    with pytest.raises(PhotosError, match=r"test photos? and \d+ others cannot hold .*change test_fraction"):
+        split_photos(audit, 0.8, 0, test_fraction=fraction)
+
+
+def test_where_scenes_leave_no_test_set_only_identical_photos_are_kept_together():
+    audit = paper_audit(alike=[tuple(range(588))])  # a whole class
+    split = split_photos(audit, 0.8, 0, test_fraction=0.1)
+    assert len(split.test) == 284
+    assert split.notes[0].startswith("near-duplicates may be on both sides of the test set")
