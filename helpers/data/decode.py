@@ -2,6 +2,7 @@
 
 import functools
 import importlib.util
+import itertools
 import warnings
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -45,29 +46,30 @@ def decode_each(
     Raises:
         PhotosError: the system cannot read a file, or has too little memory.
     """
-    paths, problems, large = list(paths), {}, []
+    paths, problems = list(paths), {}
 
-    def one(item: tuple[int, Path], most: int = 0) -> None:
+    def decode(item: tuple[int, Path], most: int = 0) -> bool:
+        """Use a photo; return whether it has more than ``most`` pixels and was left."""
         row, path = item
         try:
             photo = _load(path, most)
             if photo is None:
-                large.append(item)
-            else:
-                use(row, photo)
+                return True
+            use(row, photo)
         except PhotosError as error:
             if isinstance(error.__cause__, MemoryError) or getattr(error.__cause__, "errno", None):
                 raise
             problems[row] = str(error).removeprefix(str(path)).removeprefix(" is not a readable photo").lstrip(": ")
+        return False
 
     # Pillow's warnings about EXIF data and sizes are silenced here, not in the threads: filters belong to the process,
     # and threads would restore each other's.
     with warnings.catch_warnings(), ThreadPoolExecutor(workers) as pool:
         warnings.simplefilter("ignore")
         # Pillow decodes and resizes without holding the interpreter's lock.
-        list(progress(pool.map(lambda item: one(item, LARGE), paths), len(paths), "decoding photos"))
-        for item in large:  # in this thread: glibc keeps what a thread has freed for that thread
-            one(item)
+        large = list(progress(pool.map(lambda item: decode(item, LARGE), paths), len(paths), "decoding photos"))
+        for item in itertools.compress(paths, large):  # in this thread: glibc keeps what a thread freed for that thread
+            decode(item)
     return problems
 
 
