@@ -39,7 +39,7 @@ run: setup ## execute the notebook; PARAMS=notebooks/parameters/published.yaml D
 test: setup ## lint, unit tests, the notebook re-executed and compared, JupyterLab in a browser
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 	rm -rf work_dir/nbval
 	FLOWERS_WORK_DIR=work_dir/nbval $(BIN)/python -m pytest --nbval --nbval-current-env --nbval-cell-timeout=900 \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg -p no:cacheprovider $(NOTEBOOKS)
@@ -65,7 +65,7 @@ runs: setup ## compare finished runs in a table and a figure (work_dir/runs.png)
 	@$(BIN)/python -m helpers runs $(ARGS)
 
 faults: setup ## kill and resume 200 trainings and notebooks, fuzz 20,000 inputs, grade 120 hand-ins
-	FUZZ=20000 $(BIN)/python -m pytest -q tests/faults tests/training/test_checkpointing.py tests/training/test_monitor.py \
+	FUZZ=20000 $(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal tests/faults tests/training/test_checkpointing.py tests/training/test_monitor.py \
 		tests/data/test_decode.py tests/data/sources/test_archives.py tests/teaching/test_checks.py
 	$(BIN)/python -m tests.faults.kills --kills 200 --notebooks 12
 

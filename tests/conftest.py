@@ -5,6 +5,9 @@ import shutil
 import socket
 from pathlib import Path
 
+if "PYTEST_XDIST_WORKER" in os.environ:  # before torch is imported: a process per core, and a thread per process
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -16,7 +19,14 @@ ROOT = Path(__file__).parent.parent
 REAL = Path(os.environ.get("FLOWER_PHOTOS", ROOT.parent / "shared" / "flower_photos_subset"))
 WEIGHTS = Path(os.environ.get("FLOWER_WEIGHTS", ROOT.parent / "shared" / "weights"))
 
+SLOW = ("test_interrupted_notebook.py", "test_browser.py", "test_checks.py")  # these files take a minute and more
+
 enable_ctrl_c()
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the slow files: of several processes, none is then left with one at the end."""
+    items.sort(key=lambda item: item.path.name not in SLOW)
 
 
 @pytest.fixture(autouse=True)
