@@ -104,9 +104,9 @@ def _course(facts: Facts) -> Block:
         + (", while accuracy holds: the network becomes overconfident." if holds else ".")
     )
     return paragraph(
-        f"<fig-curves> shows the course of training. The training loss goes from {first.train_loss:.3f} in the first "
-        f"epoch (0) to {last.train_loss:.3f} in the last ({len(h) - 1}), the validation loss from "
-        f"{first.val_loss:.3f} to {last.val_loss:.3f}.",
+        f"<fig-curves> shows the course of training, <lst-log> its log. The training loss goes from "
+        f"{first.train_loss:.3f} in the first epoch (0) to {last.train_loss:.3f} in the last ({len(h) - 1}), the "
+        f"validation loss from {first.val_loss:.3f} to {last.val_loss:.3f}.",
         {rise: last.val_loss > (1 + OVERFITTING) * lowest.val_loss},
         f"Validation accuracy starts at {first.val_accuracy:.2%} and peaks in epoch {h.best.epoch} at "
         f"{h.best.val_accuracy:.2%}.",
@@ -147,8 +147,8 @@ def _drops(facts: Facts) -> list[Block]:
     for before, after in itertools.pairwise(parts):
         a, b = before[-1], after[0]
         said.append(
-            f"the one before epoch {b.epoch} takes the validation loss from {a.val_loss:.3f} to {b.val_loss:.3f} and "
-            f"the accuracy from {a.val_accuracy:.2%} to {b.val_accuracy:.2%}"
+            f"{a.val_loss:.3f} to {b.val_loss:.3f} and {a.val_accuracy:.2%} to {b.val_accuracy:.2%} before epoch "
+            f"{b.epoch}"
         )
         if abs(b.val_loss - a.val_loss) > ripple(before):
             clear.append(f"epoch {b.epoch}")
@@ -174,8 +174,8 @@ def _drops(facts: Facts) -> list[Block]:
     header = ("rate", "epochs", "train. loss", "val. loss", "ripple", "val. acc.")
     return [
         paragraph(
-            f"<tab-phases> shows what the drops of the learning rate did: {'; '.join(said)}. {which} {verb} the loss "
-            "by more than the ripple before it.",
+            "<tab-phases> shows what the drops of the learning rate did. Validation loss and accuracy went from "
+            f"{'; from '.join(said)}. {which} {verb} the loss by more than the ripple before it.",
             paper,
         ),
         tabular("tab-phases", caption, header, rows),

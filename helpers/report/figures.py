@@ -19,6 +19,7 @@ FONT = "Libertinus Serif"  # typst has it built in
 MEASURED = "STIXGeneral"  # matplotlib has it built in
 SIZE = 8  # pt, the captions' size
 COLUMN, PAGE = 3.4, 7.0  # inches: widths of a column and of the text
+LEVEL = 48  # letters side by side below the matrix, if all names were as long as the longest
 SLANTED = 8  # classes: of more, slanted names below the matrix would overlap
 DRAWN = ("tulip", 0, 31)  # species, seed and number of the garden's photo that is augmented
 STYLE = {
@@ -55,11 +56,17 @@ def _confusion(facts: Facts) -> bytes:
     matrix = torch.tensor(facts.run.results["confusion"])
     names = [short(name) for name in facts.run.results["classes"]]
     figure = evaluation.confusion(matrix, names)
-    if len(names) > SLANTED:
+    side = min(COLUMN, 1.0 + 0.22 * len(names))
+    inches = min(COLUMN, side * 1.1), side
+    if len(names) * max(map(len, names)) <= LEVEL:  # wide cells, as low as a line of a table
+        figure.axes[0].set_aspect("auto")
+        for label in figure.axes[0].get_xticklabels():
+            label.set(rotation=0, horizontalalignment="center")
+        inches = COLUMN, 0.5 + 0.19 * len(names)
+    elif len(names) > SLANTED:
         for label in figure.axes[0].get_xticklabels():
             label.set(rotation=90, verticalalignment="center")
-    side = min(COLUMN, 1.0 + 0.22 * len(names))
-    return _svg(figure, (min(COLUMN, side * 1.1), side), 7 if len(names) > 12 else SIZE)
+    return _svg(figure, inches, 7 if len(names) > 12 else SIZE)
 
 
 def _svg(figure: Figure, inches: tuple[float, float], size: float = SIZE) -> bytes:

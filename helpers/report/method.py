@@ -50,24 +50,24 @@ SGD = {
     "plain": "stochastic gradient descent,",
 }
 USUAL_ARGUMENTS = re.compile(r",? ?(interpolation|expand|fill|inplace|ratio|antialias)=(\([^)]*\)|[^,)]*)")
-WIDTH = 58  # characters of a line of a listing
+WIDTH = 64  # characters of a line of a listing, as many as a column holds
 SMALL = (320, 240)  # px: a common size of photos on the web, as an example
 
 
 def method(facts: Facts) -> list[Block]:
     """Write the section, block by block."""
-    r = facts.recipe
+    r, transforms = facts.recipe, _transforms(facts)
     return [
         heading("Data preparation and augmentation"),
         paragraph(
             "Every photo is checked before training: unreadable files are left out, and byte-identical copies stay on "
             "one side of the split. Validation photos are not augmented: their shorter side is resized to "
             f"{r.val_resize} px, and the central {r.val_size} × {r.val_size} px are kept. All images are normalized "
-            "per channel with ImageNet's mean and standard deviation."
+            f"per channel with ImageNet's mean and standard deviation{' (<lst-transforms>)' if transforms else ''}."
         ),
         *_as_trained(facts, "train_transform", _augmentation(r)),
         *_as_trained(facts, "val_transform", []),
-        *_transforms(facts),
+        *transforms,
         heading("Network"),
         _network(facts),
         *_as_trained(facts, "head", []),

@@ -20,7 +20,7 @@ NASTY = ("#cat_$x$ @a [he2016] <fig-curves> `q` {n}", 'dog\\ $1 *b* // "q" &lt; 
 
 def test_all_that_is_said_is_printed(good, good_content):
     text = printed(good)
-    without_references = re.sub(r"\[\d+\]|Fig\.\s\d+|Table\s[IVX]+", "", text)
+    without_references = re.sub(r"\[\d+\]|Fig\.\s\d+|Table\s[IVX]+|Listing\s\d", "", text)
     paper = re.sub(r"\s", "", without_references)
     # The source stands in the page's foot, which HTML has none of.
     lines = text_of({key: value for key, value in good_content.items() if key != "source"}).replace("'", "’")
@@ -101,6 +101,23 @@ def test_an_unfinished_run_is_named(copied, tmp_path, capsys):
     assert error.startswith("RunError")
     assert str(copied) in error
     assert not (tmp_path / "a.pdf").exists()
+
+
+def test_the_text_is_as_large_as_leaves_no_few_references_alone(monkeypatch, tmp_path):
+    run, comparison = ROOT / "report" / "results" / "published-mobilenet_v2", ROOT / "report/results/comparison.json"
+    pictures, typesetter, tried = build.draw_figures(build.compose(run)[0]), build.typesetter, []
+
+    def spy(content, figures):
+        tried.append(content["size"])
+        return typesetter(content, figures)
+
+    monkeypatch.setattr(build, "draw_figures", lambda facts: pictures)
+    monkeypatch.setattr(build, "typesetter", spy)
+    assert build.build(run, tmp_path / "a.pdf", comparison).pages == 3
+    assert 1 < len(tried) <= len(build.SIZES)
+    assert tried == list(build.SIZES[: len(tried)])
+    monkeypatch.setattr(build, "SIZES", (11,))
+    assert build.build(run, tmp_path / "b.pdf", comparison).pages == 4  # where no size fits, the first
 
 
 @pytest.mark.parametrize(

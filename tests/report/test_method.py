@@ -4,6 +4,7 @@ import pytest
 
 from helpers.recipe import Recipe
 from helpers.report import build
+from helpers.report.method import WIDTH
 from helpers.runs.changes import save_changes
 from tests.report.made_up import finished_run, printed, real, said_by
 from tests.report.test_tables import table_of
@@ -93,7 +94,7 @@ def test_the_transforms_are_listed_as_torchvision_prints_them(good_content):
                          "RandomHorizontalFlip(p=0.5)"]  # fmt: skip
     assert lines[lines.index("# validation") + 1 :][:2] == ["Resize(size=[256])", "CenterCrop(size=(224, 224))"]
     assert "Normalize(mean=[0.485, 0.456, 0.406], std=[0.229, 0.224, 0.225])" in " ".join(map(str.strip, lines))
-    assert max(map(len, lines)) <= 58
+    assert max(map(len, lines)) <= WIDTH
 
 
 @pytest.mark.parametrize(
