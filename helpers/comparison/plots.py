@@ -37,7 +37,7 @@ def differences(rows: Sequence[Row], base: str = "published", second: Sequence[R
         if abs(mean) > edge:
             x, arrow, side = (-edge, "<", "left") if mean < 0 else (edge, ">", "right")
             axes.plot(x, y, arrow, color=colour, markersize=5)
-            axes.text(x, y, f"   {mean:+.1f}   ", color=colour, ha=side, va="center", fontsize=8)
+            axes.text(x, y, f"   {mean:+.1f}   ".replace("-", "−"), color=colour, ha=side, va="center", fontsize=8)
             continue
         xerr, label = [[mean - low], [high - mean]], row["backbone"]
         axes.errorbar(mean, y, xerr=xerr, fmt=marker, color=colour, markersize=5, capsize=2, label=label)

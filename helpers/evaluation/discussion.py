@@ -147,8 +147,9 @@ def _classes(r: dict[str, Any]) -> str:
     # (Bonferroni), so whichever two are picked.
     k = len(known)
     low, high = (wilson_interval(round(recall * n), n, 1 - 0.05 / k) for recall, _, n, *_ in (worst, best))
-    verdict = "the difference is significant" if low.high < high.low else "no longer: the difference may be chance"
-    return text + f"They are disjoint; widened because these are the extremes of {k} classes (Bonferroni), {verdict}."
+    verdict = "still do not: the difference is significant" if low.high < high.low else "do: it may be due to chance"
+    widened = f"widened, because these are the extremes of {k} classes (Bonferroni), they {verdict}."
+    return f"{text}They do not overlap; {widened}"
 
 
 def _calibration(r: dict[str, Any]) -> str:

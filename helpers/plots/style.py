@@ -17,9 +17,9 @@ from matplotlib.text import Text
 from PIL import Image
 from torchvision.transforms import v2
 
-# Okabe and Ito's colours, which colour-blind readers can distinguish; the yellow is darkened.
+# Okabe and Ito's colours, which colour-blind readers can distinguish; black is softened, the second blue last.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#767676"
-COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#56B4E9", "#E69F00", "#B8A800")
+COLOURS = (BLUE, ORANGE, GREEN, "#CC79A7", "#222222", "#E69F00", "#56B4E9")
 MARKERS = "osD^vP*"
 WIDTH = 9.0  # inches: the width of a JupyterLab column
 SIDE = 112  # px of a small picture: a notebook shows no more

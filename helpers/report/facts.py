@@ -31,7 +31,9 @@ class Facts:
     ) -> None:
         self.run, self.recipe, self.comparison = run, run.recipe, comparison
         self.directions = directions or {}  # of further work: the row that measured it, if any
-        self.results, self.environment = literal(run.results), literal(run.environment)
+        # Results of older runs do not repeat the label smoothing.
+        self.results = literal({"label_smoothing": run.recipe.label_smoothing} | run.results)
+        self.environment = literal(run.environment)
         self.changes: dict[str, str] = literal(run.changes)  # what the notebook's cells changed by hand, by part
         r, model = self.results, build_model(run.recipe, len(run.results["classes"]), weights="none")
         self.demo: bool = r["demo"]

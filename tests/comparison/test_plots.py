@@ -29,7 +29,7 @@ def test_two_backbones_are_drawn_beside_each_other():
 def test_a_difference_far_outside_is_an_arrow_and_does_not_squeeze_the_rest():
     rows = [PUBLISHED, *(row(f"published + {i}", 0.9, 0.01) for i in range(20)), row("published + far", 0.3, -0.6)]
     (axes,) = plots.differences(rows).axes
-    assert [text.get_text().strip() for text in axes.texts] == ["-60.0"]
+    assert [text.get_text().strip() for text in axes.texts] == ["−60.0"]
     assert axes.get_xlim()[0] > -15
     axes.figure.canvas.draw()
 

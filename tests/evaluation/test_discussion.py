@@ -168,7 +168,7 @@ def classes(*right, photos=100):
 def test_a_class_is_harder_only_if_the_intervals_are_disjoint():
     assert "overlap: these photos do not show which class is harder" in discuss(GOOD)
     assert (
-        "disjoint; widened because these are the extremes of 2 classes (Bonferroni), the difference is significant"
+        "widened, because these are the extremes of 2 classes (Bonferroni), they still do not: the difference is signif"
         in discuss(classes(80, 99))
     )
     none = [{"name": "daisy", "recall": None}, {"name": "rose", "recall": [0.90, 0.96]}]
@@ -180,7 +180,7 @@ def test_extremes_of_many_classes_have_to_lie_further_apart():
     # 97 reach down to 90.4 % and 86.7 %.
     two, twenty = discuss(classes(80, 97)), discuss(classes(80, 97, *[90] * 18))
     assert "the difference is significant" in two
-    assert "extremes of 20 classes (Bonferroni), no longer: the difference may be chance" in twenty
+    assert "extremes of 20 classes (Bonferroni), they do: it may be due to chance" in twenty
 
 
 PLURALS = ["daisy", "dandelion", "roses", "sunflowers", "tulips"]  # the folders of flower_photos as downloaded

@@ -101,6 +101,11 @@ def test_first_epoch_best_epoch_and_time_stand_beside_the_papers(good_text):
     assert "took 13 min 33 s on a machine that is not named, 6 here 6 min 6 s." in good_text
 
 
+def test_label_smoothing_is_named_as_the_cause_of_underconfidence_though_older_results_do_not_repeat_it():
+    run = Path(__file__).parents[2] / "report" / "results" / "best-mobilenet_v2"
+    assert "as label smoothing makes it" in said_by(run)
+
+
 def test_the_origin_of_the_photos_is_told_of_the_projects_own_alone(good_text):
     results = Path(__file__).parents[2] / "report" / "results"
     assert "re-encoded as JPEG with quality 70" in said_by(results / "published-mobilenet_v2")
