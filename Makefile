@@ -51,6 +51,7 @@ figures: setup ## draw every figure of a finished run again; RUN=work_dir/<run>,
 	@$(BIN)/python -m helpers figures "$(RUN)" $(if $(DATA),--data "$(DATA)")
 
 predict: setup ## classify your own photos with a finished run: DATA=photo or folder, RUN=work_dir/<run>
+	@test -n "$(DATA)" || { echo "Name a photo or a folder: make predict DATA=photos RUN=work_dir/<run>"; exit 1; }
 	@$(BIN)/python -m helpers predict "$(DATA)" $(if $(RUN),--run "$(RUN)") $(ARGS)
 
 look: setup ## look closer at a finished run: mistakes, saliency, calibration, own photos; RUN=work_dir/<run>

@@ -15,8 +15,22 @@ TEMPLATE = """
       content="default-src 'none'; img-src data:; style-src 'unsafe-inline'; font-src data:">
 {{ super() }}
 <style>
-summary { color: #767676; cursor: pointer; font-size: small; margin-left: 7em }
+summary.code { color: #767676; cursor: pointer; font-size: small; margin-left: 7em }
 .jp-RenderedMarkdown pre { font-family: monospace; font-size: 13px; white-space: pre-wrap; padding: 6px }
+.jp-RenderedMarkdown pre, .jp-RenderedMarkdown pre code { word-break: normal; overflow-wrap: break-word }
+@page { size: A4; margin: 14mm 12mm }
+@media print { /* 120 letters of code in a line, and nothing cut off */
+  body { padding: 0 }
+  summary.code, .jp-InputPrompt, .jp-OutputPrompt, .jp-Collapser { display: none !important }
+  .jp-Notebook, .jp-Cell, .jp-OutputArea-output { padding-left: 0 !important; overflow: visible !important }
+  .jp-RenderedHTMLCommon { font-size: 11px; line-height: 1.4; padding-right: 0 }
+  pre, pre code, .highlight pre { font-size: 9px !important; line-height: 1.3 !important; word-break: normal !important;
+    white-space: pre-wrap !important; overflow: visible !important }
+  td, td code { font-size: 9px !important; overflow-wrap: anywhere; text-align: left !important }
+  img { max-width: 100%; max-height: 170mm }
+  img, tr { break-inside: avoid }
+  h1, h2, h3 { break-after: avoid }
+}
 </style>
 {% endblock html_head %}
 {% block data_jpg scoped %}
@@ -25,7 +39,7 @@ summary { color: #767676; cursor: pointer; font-size: small; margin-left: 7em }
      alt="{{ output | get_metadata('alt', 'image/jpeg') | escape_html }}">
 </div>
 {% endblock data_jpg %}
-{% block input %}<details open><summary>code</summary>{{ super() }}</details>{% endblock input %}
+{% block input %}<details open><summary class="code">code</summary>{{ super() }}</details>{% endblock input %}
 """
 
 

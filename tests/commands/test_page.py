@@ -1,6 +1,7 @@
 """An executed notebook as a page: one file that asks no other machine, with code that folds and described figures."""
 
 import base64
+import re
 
 import nbformat
 from bs4 import BeautifulSoup
@@ -36,6 +37,14 @@ def test_code_folds_and_figures_are_described(tmp_path):
     assert found.select_one("details[open] > summary").text == "code"
     assert "draw()" in found.select_one("details").text
     assert [image["alt"] for image in found.find_all("img")] == ['Two curves & a "line"']
+
+
+def test_on_paper_long_lines_wrap_between_words_instead_of_being_cut_off(tmp_path):
+    styles = "".join(style.text for style in page(tmp_path, new_code_cell("x = 1")).find_all("style"))
+    (paper,) = [part for part in styles.split("@media print") if "120 letters" in part]
+    code = re.search(r"pre, pre code, \.highlight pre \{(.+?)\}", paper, re.DOTALL)[1]
+    assert "white-space: pre-wrap !important" in code
+    assert "word-break: normal !important" in code
 
 
 def test_the_title_is_the_notebooks_name(tmp_path):
