@@ -25,6 +25,7 @@ from helpers.common.errors import ParameterError, RunError, UserError
 from helpers.common.files import inside, make_folder
 from helpers.common.progress import CLEAR, TERMINAL, in_terminal, working
 from helpers.common.text import duration
+from helpers.data.sources.locate import outside
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
 WHEN_INTERRUPTED = "the same command continues"
@@ -85,12 +86,14 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
 def outcome(folder: Path) -> str:
     """Return lines that say where everything is, and which accuracy was reached."""
     from helpers.runs.results import read_run_results
+    from helpers.runs.run import project_root
 
     r, where = read_run_results(folder), Path(os.path.relpath(folder))
     photos = r["val_photos"]
     test = ""
     if "test" in r:
         test = f"\n          {r['test']['accuracy']:.2%} of {r['test']['photos']} test photos"
+    data = f' DATA="{r["dataset"]}"' if outside(r["dataset"], project_root(Path(__file__).parent)) else ""
     demo = "  (drawn demo photos, not real flowers)" if r["demo"] else ""
     return f"""
 notebook  {where / "flower_classification.ipynb"}
@@ -100,7 +103,7 @@ accuracy  {r["best_val_accuracy"]:.2%} of {photos} validation photos in the best
           95 % interval {r["interval_low"]:.1%} to {r["interval_high"]:.1%}
           {r["last_five_mean"]:.2%} on average over the last five epochs{test}
 training  {duration(r["training_seconds"])}
-look      make look RUN={where}"""
+look      make look RUN={where}{data}"""
 
 
 def run_papermill(notebook: Path, folder: Path, parameters: dict[str, Any], root: Path) -> Path:

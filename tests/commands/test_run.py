@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -95,6 +96,9 @@ def test_the_outcome_says_where_everything_is_and_that_a_demo_is_a_demo(tmp_path
     text = run_command.outcome(tmp_path)
     for part in ("flower_classification.ipynb", "figures", "best_model.pth", "93.75% of 160", "88.9% to 96.6%", "demo"):
         assert part in text
+    assert text.endswith(f"look      make look RUN={os.path.relpath(tmp_path)}")
+    (tmp_path / "results.json").write_text(json.dumps(results | {"dataset": "/far/away photos"}))
+    assert run_command.outcome(tmp_path).endswith(' DATA="/far/away photos"')  # which are not opened unasked
 
 
 def test_after_a_command_that_ended_in_the_last_cells_the_kernel_finds_the_same_folder(tmp_path, monkeypatch):

@@ -106,10 +106,14 @@ def locate_existing(recipe: Recipe, root: Path, data: str | None = None) -> Path
     dataset = str(Path(data).resolve()) if data and os.path.exists(data) else data or recipe.dataset
     if dataset == "demo" and recipe.demo_photos > DRAWN_UNASKED:
         raise PhotosError(f"{recipe.demo_photos:,} photos per class would be drawn first")
-    if not data and dataset not in ("demo", "flower_photos"):
-        place = (root / _expanded(dataset)).resolve()
-        if not place.is_relative_to(root.resolve()):
-            raise PhotosError(f"the recipe names photos outside of the project, {place}, which are not opened unasked")
+    if not data and outside(dataset, root):
+        raise PhotosError(f"the recipe names photos outside of the project, {dataset}, which are not opened unasked")
     if dataset == "flower_photos" and not (cache / "flower_photos.tgz").is_file():
         raise PhotosError(f"flower_photos is not downloaded yet: {cache} has no flower_photos.tgz")
     return locate_photos(dataset, cache, root=root, demo_photos=recipe.demo_photos)
+
+
+def outside(dataset: str, root: Path) -> bool:
+    """Tell whether a run's photos lie outside of the project, whose folder is ``root``."""
+    own = dataset in ("demo", "flower_photos")
+    return not own and not (root / _expanded(dataset)).resolve().is_relative_to(root.resolve())
