@@ -85,6 +85,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
 
 def outcome(folder: Path) -> str:
     """Return lines that say where everything is, and which accuracy was reached."""
+    from helpers.evaluation.discussion import last_epochs
     from helpers.runs.results import read_run_results
     from helpers.runs.run import project_root
 
@@ -101,7 +102,7 @@ figures   {where / "figures"}
 model     {where / "best_model.pth"}
 accuracy  {r["best_val_accuracy"]:.2%} of {photos} validation photos in the best epoch ({r["best_epoch"]}){demo}
           95 % interval {r["interval_low"]:.1%} to {r["interval_high"]:.1%}
-          {r["last_five_mean"]:.2%} on average over the last five epochs{test}
+          {r["last_five_mean"]:.2%} on average over {last_epochs(r)}{test}
 training  {duration(r["training_seconds"])}
 look      make look RUN={where}{data}"""
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from helpers.common.text import as_markdown, counted
+from helpers.common.text import as_markdown, counted, spelled
 from helpers.evaluation.published import PAPER, PAPER_ACCURACY, PAPER_PHOTOS, are_the_flowers, species, written_name
 from helpers.evaluation.statistics import wilson_interval
 
@@ -69,15 +69,16 @@ def _against_the_paper(r: dict[str, Any]) -> str:
     )
 
 
-def _last_epochs(r: dict[str, Any]) -> str:
-    return f"the last {'five' if r['epochs'] >= 5 else r['epochs']} epochs"
+def last_epochs(r: dict[str, Any]) -> str:
+    """Say what ``last_five_mean`` averages over."""
+    return f"the last {spelled(min(5, r['epochs']))} epochs" if r["epochs"] > 1 else "the only epoch"
 
 
 def _optimism(r: dict[str, Any]) -> str:
     lead = r["best_flatters_by"]
     return (
         "The best epoch was chosen on the validation photos themselves, so its accuracy is optimistic. The mean over "
-        f"{_last_epochs(r)} is {r['last_five_mean']:.2%}, which is {100 * lead:.2f} points "
+        f"{last_epochs(r)} is {r['last_five_mean']:.2%}, which is {100 * lead:.2f} points "
         f"({lead * r['val_photos']:.1f} photos) lower, and the better number to compare with others.{_test(r)}"
     )
 
@@ -97,9 +98,9 @@ def _stability(r: dict[str, Any]) -> str:
     """Compare the spread of the last epochs with what the number of photos allows: no claim about convergence."""
     spread, half = r["last_five_spread"], (r["interval_high"] - r["interval_low"]) / 2
     return (
-        f"Between the best and the worst of {_last_epochs(r)} lie {100 * spread:.2f} points "
+        f"Between the best and the worst of {last_epochs(r)} lie {100 * spread:.2f} points "
         f"({round(spread * r['val_photos'])} of {r['val_photos']} photos), {'less' if spread < half else 'more'} than "
-        f"half the 95 % interval of one epoch ({100 * half:.1f} points)."
+        f"half the width of one epoch's 95 % interval ({100 * half:.1f} points)."
     )
 
 

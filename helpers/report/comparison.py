@@ -113,9 +113,9 @@ def comparison(facts: Facts) -> list[Block]:
         paragraph(
             "A single split cannot tell apart recipes that differ by less than its interval. We therefore compared "
             "recipes by cross-validation, photo by photo on the same folds (<tab-comparison>). The published recipe "
-            f"(published) reaches {_estimate(published, 'accuracy', '.1f', '%')}. Better than it: {better} of "
-            f"{spelled(len(others))}; worse: {worse}; undecided: {undecided}. A verdict requires {intervals} to "
-            "exclude zero."
+            f"(published) reaches {_estimate(published, 'accuracy', '.1f', '%')}. Of "
+            f"{spelled(len(others))} others, {better} {'is' if found[BETTER] < 2 else 'are'} better, {worse} worse and "
+            f"{undecided} undecided. A verdict requires {intervals} to exclude zero."
         ),
         _table(facts),
     ]

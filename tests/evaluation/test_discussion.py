@@ -1,6 +1,6 @@
 """The discussion's sentences follow from the numbers: a good run, a bad one and a demo."""
 
-from helpers.evaluation.discussion import discuss
+from helpers.evaluation.discussion import discuss, last_epochs
 from helpers.evaluation.published import are_the_flowers, species
 from helpers.evaluation.statistics import wilson_interval
 
@@ -68,7 +68,9 @@ def test_a_good_run():
     assert "most frequent one is rose predicted as daisy (7 photos of 285)" in text
     assert "Recall ranges from 97.5% (rose; 95.0% to 98.8%) to 98.2% (daisy; 95.9% to 99.3%)" in text
     # Half of 98.81 − 96.34. Of 556 of 570 Wilson's interval ends at 98.5 %, below 99 %.
-    assert "lie 0.18 points (1 of 570 photos), less than half the 95 % interval of one epoch (1.2 points)." in text
+    assert (
+        "lie 0.18 points (1 of 570 photos), less than half the width of one epoch's 95 % interval (1.2 points)." in text
+    )
     assert "95 % interval of 95.9% to 98.5%. The former lies above the interval: the network fits its" in text
     assert "says nothing about yellow dandelions" in text
     assert "white seed head" in text
@@ -84,7 +86,7 @@ def test_another_backbone_or_other_photos_are_pointed_out():
 def test_a_bad_run_is_not_praised():
     text = discuss(BAD)
     assert "lies below the published 96.49%" in text
-    assert "more than half the 95 % interval" in text
+    assert "more than half the width of one epoch's 95 % interval" in text
     assert "daisy predicted as rose (185 photos of 285)" in text
     assert "right on 50.0% of the photos: nothing shows that the network does better" in text
 
@@ -111,8 +113,9 @@ def test_other_classes_are_not_compared_with_flowers():
 
 
 def test_short_runs_have_no_five_last_epochs():
-    assert "The mean over the last 3 epochs is" in discuss(GOOD | {"epochs": 3})
-    assert "best and the worst of the last 3 epochs" in discuss(GOOD | {"epochs": 3})
+    assert "The mean over the last three epochs is" in discuss(GOOD | {"epochs": 3})
+    assert "best and the worst of the last three epochs" in discuss(GOOD | {"epochs": 3})
+    assert last_epochs({"epochs": 1}) == "the only epoch"  # on the console
     assert "last 1" not in discuss(GOOD | {"epochs": 1})
 
 

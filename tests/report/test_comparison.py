@@ -27,7 +27,7 @@ def test_a_comparison_is_told_and_still_fits_in_four_pages(good, good_text, rows
     assert text.count(gain) == text.count("probably overestimated") == 1
     assert "The published recipe (published) reaches 90.00% (88.0 to 92.0%)" in text
     # best, and "published + 6" to "published + 11" with 1.2 points and more, each ± 1
-    assert "Better than it: seven of 14; worse: none; undecided: seven." in text
+    assert "Of 14 others, seven are better, none worse and seven undecided." in text
     assert "Of 15 recipes, the presets and the clearest differences." in text
     monkeypatch.setattr(build, "draw_figures", lambda facts: BLANKS)
     assert build.build(good, tmp_path / "with.pdf", comparison=rows_file()).main_pages <= build.LIMIT
@@ -51,10 +51,10 @@ def test_the_table_has_room_for_the_presets_and_the_clearest(good, rows_file):
             ["published", "fast", "published + 1"],
             "no other recipe (of two) is measurably better than the published one",
         ),
-        (["published", "fast", "published + 1"], "Better than it: none of two; worse: none; undecided: two."),
+        (["published", "fast", "published + 1"], "Of two others, none is better, none worse and two undecided."),
         (
             ["published", "best", "published + 9"],
-            "Better than it: two of two; worse: none; undecided: none. A verdict requires the interval",
+            "Of two others, two are better, none worse and none undecided. A verdict requires the interval",
         ),
     ],
 )
