@@ -3,6 +3,7 @@
 import difflib
 import os
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,14 +29,26 @@ def did_you_mean_path(path: Path, otherwise: str = "") -> str:
 
 def align(rows: Sequence[tuple[str, ...]], right: tuple[int, ...] = ()) -> str:
     """Return the rows as lines with aligned columns; those of ``right`` are aligned to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = [max(map(columns, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(
-            f"{cell:>{width}}" if i in right else f"{cell:<{width}}"
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+            padded(cell, width, right=i in right) for i, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
     )
+
+
+def columns(text: str) -> int:
+    """Count the columns that a text takes in a terminal: a Chinese, Japanese or Korean letter takes two."""
+    return sum(
+        0 if unicodedata.combining(letter) else 1 + (unicodedata.east_asian_width(letter) in "WF") for letter in text
+    )
+
+
+def padded(text: str, width: int, right: bool = False) -> str:
+    """Return the text with spaces up to so many columns of a terminal."""
+    spaces = " " * (width - columns(text))
+    return spaces + text if right else text + spaces
 
 
 def listed(names: Sequence[str]) -> str:

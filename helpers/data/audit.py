@@ -15,7 +15,7 @@ from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import file_digest
-from helpers.common.text import printable
+from helpers.common.text import padded, printable
 from helpers.data.image_folder import PhotoSet
 from helpers.data.loading.array_cache import Arrays, new_entries, read_entry
 from helpers.data.loading.derived import VERSION, Derived, fill
@@ -95,7 +95,7 @@ class Audit:
 
     def __str__(self) -> str:
         """Summarize in a table, then list unreadable and duplicate files."""
-        lines = [f"{name:<14} {count:>6} photos" for name, count in self.photos.counts().items()]
+        lines = [f"{padded(name, 14)} {count:>6} photos" for name, count in self.photos.counts().items()]
         lines.append(f"{'together':<14} {len(self.photos):>6} photos in {len(self.photos.classes)} classes")
         smallest, median, largest = _three(self.sizes)
         lines.append(f"{'sizes':<14} {_size(smallest)} to {_size(largest)} px, the median {_size(median)}")

@@ -13,7 +13,7 @@ from PIL import Image
 from helpers.common.errors import PhotosError
 from helpers.common.files import regular
 from helpers.common.progress import progress
-from helpers.data.image_folder import CAMERA_SUFFIXES
+from helpers.data.image_folder import CAMERA_SUFFIXES, is_heic
 from helpers.data.pixels import FORMATS, MAX_PIXELS, open_photo
 
 LARGE = 25_000_000  # pixels; larger photos are decoded one at a time: in several threads they would need gigabytes
@@ -87,7 +87,7 @@ def _load(path: Path | str, most: int = 0) -> Image.Image | None:
 def _unknown_format(path: Path) -> str:
     with open(path, "rb", opener=regular) as file:
         head = file.read(32)
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
+    if is_heic(head):
         return "HEIC, which phones write: convert it to JPEG, or install pillow-heif into .venv"
     if path.suffix.lower() in CAMERA_SUFFIXES:
         return f"{path.suffix} is not read: convert it to JPEG"

@@ -9,7 +9,9 @@ Three layouts are known. Flat: ``<root>/<class>/*.jpg``. ImageNet: ``train/<clas
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,8 +28,10 @@ SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".avif", ".bmp", 
 SUFFIXES |= {".ppm", ".pgm", ".pbm", ".jp2"}
 # Photos that cannot be decoded (HEIC: not without an extra package): the audit lists them, with the remedy.
 CAMERA_SUFFIXES = {".heic", ".heif", ".jxl", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf", ".rw2"}
-# Folders that systems and programs leave; hidden ones are passed over as well.
-SYSTEM_FOLDERS = {"__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__"}
+# Folders that systems, network disks and programs leave, in any case; hidden ones are passed over as well.
+SYSTEM_FOLDERS = {"__macosx", "@eadir", "$recycle.bin", "system volume information", "lost+found", "__pycache__"}
+SYSTEM_FOLDERS |= {"recycler", "#recycle", "@recycle", "#snapshot", "@recently-snapshot", "found.000"}
+SYSTEM_FILES = {"thumbs.db", "desktop.ini"}
 # Names of the parts of a data set, in any case: folders of these names alone are not classes.
 TRAIN_NAMES = ("train", "training", "train_set", "training_set")
 VAL_NAMES = ("val", "valid", "validation", "val_set", "validation_set", "dev")
@@ -92,11 +96,15 @@ def find_photos(root: Path | str) -> PhotoSet:
 def _read_layout(root: Path) -> PhotoSet:
     folders = {folder.name: folder for folder in _folders(root)}
     train, val, test = (_part(folders.values(), names) for names in (TRAIN_NAMES, VAL_NAMES, TEST_NAMES))
-    rest = [folder for folder in folders.values() if folder not in (train, val, test) and _folders(folder)]
+    rest = [
+        folder
+        for folder in folders.values()
+        if folder not in (train, val, test) and (_folders(folder) or _photos(folder))
+    ]
     if train and (val or (test and not rest and not _photos(train))):
         photos = _imagenet(root, {"train": train, "val": val, "test": test})
         left = ", ".join(f"{folder.name}/" for folder in rest)
-        return replace(photos, notes=(f"used for nothing: {left}",) if left else ())
+        return replace(photos, notes=(*photos.notes, f"used for nothing: {printable(left)}")) if left else photos
     _refuse_nested(root, list(folders.values()))
     classes = tuple(folders)
     _refuse_no_problem(root, classes)
@@ -143,7 +151,7 @@ def _of_table(root: Path, table: Path, names: list[str], rows: dict[str, Labelle
 def _part(folders: Iterable[Path], names: tuple[str, ...]) -> Path | None:
     """Return the folder of class folders, or with a list, that has one of these names, in any case."""
     parts = [each for each in folders if _folders(each) or _listing(each.parent, each.name, each)]
-    found = {folder.name.lower().replace("-", "_"): folder for folder in parts}
+    found = {re.sub("[- ]", "_", folder.name.lower()): folder for folder in parts}
     return next((found[name] for name in names if name in found), None)
 
 
@@ -183,11 +191,23 @@ def _listing(root: Path, subset: str, part: Path) -> Path | None:
 
 def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, int, str | None]]) -> PhotoSet:
     names = tuple(path.relative_to(root).as_posix() for path, _, _ in entries)
-    photos = PhotoSet(root, classes, names, tuple(e[1] for e in entries), tuple(e[2] for e in entries))
+    notes = _left_beside({path for path, _, _ in entries})
+    photos = PhotoSet(root, classes, names, tuple(e[1] for e in entries), tuple(e[2] for e in entries), notes)
     for name, count in photos.counts().items():
         if count == 0:
             raise PhotosError(f"class {name!r} in {root} has no photos: add some, or remove the folder")
     return photos
+
+
+def _left_beside(used: set[Path]) -> tuple[str, ...]:
+    """Count the files beside the photos that are not used, by their suffixes."""
+    beside = [path for folder in {path.parent for path in used} for path in _files(folder) if path not in used]
+    kinds = Counter(path.suffix.lower() or "none" for path in beside if path.name.lower() not in SYSTEM_FILES)
+    left = ", ".join(f"{kind} {count}" for kind, count in sorted(kinds.items()))
+    note = (
+        f"files beside the photos, left out, by suffix: {left}. Photos among them: convert them to JPEG, or list them"
+    )
+    return (printable(note),) if left else ()
 
 
 def _existing(root: Path) -> Path:
@@ -257,11 +277,12 @@ def _refuse_no_problem(root: Path, classes: tuple[str, ...]) -> None:
         raise PhotosError(f"{root}: the folder name {named[0]!r} is not plain UTF-8 text: rename the folder")
     alike: dict[str, str] = {}
     for name in classes:
-        other = alike.setdefault(unicodedata.normalize("NFKC", name).strip().casefold(), name)
+        visible = [c for c in unicodedata.normalize("NFKC", name) if unicodedata.category(c) not in ("Zs", "Cf")]
+        other = alike.setdefault("".join(visible).casefold(), name)
         if other != name:
             raise PhotosError(
-                f"{root}: {other!r} and {name!r} differ in case or spaces alone. If they are one class, put their "
-                "photos under one name; if they are two, give one another name"
+                f"{root}: {other!r} and {name!r} differ in case, spaces or invisible characters alone. If they are "
+                "one class, put their photos under one name; if they are two, give one another name"
             )
     if len(classes) == 1:
         raise PhotosError(f"{root} holds one class only, {classes[0]!r}: two are needed to tell apart")
@@ -297,12 +318,20 @@ def is_photo(path: Path) -> bool:
     if suffix in SUFFIXES or suffix in CAMERA_SUFFIXES:
         return True
     try:
-        with open(path, "rb", opener=regular) as file, Image.open(file, formats=FORMATS):
-            return True
+        with open(path, "rb", opener=regular) as file:
+            if is_heic(file.read(12)):
+                return True
+            with Image.open(file, formats=FORMATS):
+                return True
     except Exception:  # of a file that is no photo, Pillow may raise anything
         return False
 
 
+def is_heic(start: bytes) -> bool:
+    """Tell from its first twelve bytes whether a file is a HEIC photo."""
+    return start[4:8] == b"ftyp" and start[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1")
+
+
 def is_system_folder(name: str) -> bool:
     """Tell whether a folder is hidden, or one that a system or a program made for itself."""
-    return name.startswith(".") or name in SYSTEM_FOLDERS
+    return name.startswith(".") or name.lower() in SYSTEM_FOLDERS

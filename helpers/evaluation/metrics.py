@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import torch
 
+from helpers.common.text import columns, padded
 from helpers.evaluation.predictions import Predictions
 from helpers.evaluation.statistics import Interval, wilson_interval
 
@@ -80,12 +81,12 @@ def f1_interval(correct: int, predicted: int, photos: int) -> Interval | None:
 
 def interval_table(rows: list[ClassIntervals]) -> str:
     """Format the scores and their intervals as aligned text; a dash where there is nothing to count."""
-    width = max(len("class"), *(len(row.score.name) for row in rows))
+    width = max(len("class"), *(columns(row.score.name) for row in rows))
     lines = [f"{'class':<{width}} {'photos':>6}" + "".join(f"  {name:^22}" for name in ("precision", "recall", "F1"))]
     for row in rows:
         shares = zip((row.score.precision, row.score.recall, row.score.f1), row[1:], strict=True)
         cells = "".join(f"  {_cell(*each):>22}" for each in shares)
-        lines.append(f"{row.score.name:<{width}} {row.score.photos:>6}{cells}")
+        lines.append(f"{padded(row.score.name, width)} {row.score.photos:>6}{cells}")
     return "\n".join(lines)
 
 

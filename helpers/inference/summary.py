@@ -7,7 +7,7 @@ import numpy as np
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import csv_text, write_atomically
-from helpers.common.text import counted, printable
+from helpers.common.text import columns, counted, padded, printable
 from helpers.data.split import read_split_rows
 from helpers.evaluation.published import species
 from helpers.evaluation.statistics import wilson_interval
@@ -28,17 +28,18 @@ def prediction_table(
         photos: all that will be predicted; their names determine the width of the first column.
         shorten: turns a path into the name to show.
     """
-    width = min(56, max(len("photo"), *(len(printable(shorten(path))) for path in photos), 0))
-    wide = max(len("predicted"), *map(len, classes))
+    width = min(56, max(len("photo"), *(columns(printable(shorten(path))) for path in photos), 0))
+    wide = max(len("predicted"), *map(columns, classes))
     yield f"{'photo':<{width}}  {'predicted':<{wide}} {'prob.':>6}  {'second':<{wide}} {'prob.':>6}  note"
     for prediction in predictions:
         name = printable(shorten(prediction.path))
-        name = name if len(name) <= width else f"…{name[1 - width :]}"
+        while columns(name) > width:
+            name = f"…{name[2:]}"
         note, pairs = printable(prediction.error), [f"{'–':<{wide}} {'–':>6}"] * 2
         if not prediction.error:
             note = UNUSUAL if prediction.is_ood else ""
-            pairs = [f"{classes[i]:<{wide}} {prediction.probabilities[i]:>6.1%}" for i in prediction.ranked[:2]]
-        yield f"{name:<{width}}  {'  '.join(pairs)}  {note}".rstrip()
+            pairs = [f"{padded(classes[i], wide)} {prediction.probabilities[i]:>6.1%}" for i in prediction.ranked[:2]]
+        yield f"{padded(name, width)}  {'  '.join(pairs)}  {note}".rstrip()
 
 
 class PredictionSummary:

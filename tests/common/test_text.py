@@ -28,6 +28,13 @@ def test_columns_are_aligned():
     assert text.align(rows, right=(1,)).splitlines() == ["name        n", "a          10", "long name   5"]
 
 
+def test_letters_of_two_columns_are_aligned_too():
+    """The last is an e and an accent of its own."""
+    rows = [("雏菊", "8"), ("daisy", "10"), ("ローズ", "7"), ("e\u0301", "6")]
+    lines = ["雏菊     8", "daisy   10", "ローズ   7", "e\u0301        6"]
+    assert text.align(rows, right=(1,)).splitlines() == lines
+
+
 @pytest.mark.parametrize(
     ("seconds", "words"),
     [(None, "–"), (0.07, "70 ms"), (8.1, "8.1 s"), (59.96, "1 min 0 s"), (813, "13 min 33 s")],

@@ -247,12 +247,15 @@ def test_a_test_folder_with_other_classes_is_refused_and_a_folder_that_is_no_par
 
 def test_folders_that_systems_leave_are_no_classes(grow):
     left = ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__", ".ipynb_checkpoints")
+    left += ("$Recycle.Bin", "#recycle", "@Recycle", "FOUND.000")
     assert find_photos(grow({"rose": 1, "tulip": 1, **dict.fromkeys(left, 1)})).classes == ("rose", "tulip")
 
 
-@pytest.mark.parametrize("twin", ["Rose", "rose ", "ROSE"])
+@pytest.mark.parametrize("twin", ["Rose", "rose ", "ROSE", "ro\u200bse", "ro se"])
 def test_classes_that_differ_in_case_or_spaces_alone_are_a_question(grow, twin):
-    with pytest.raises(PhotosError, match=r"differ in case or spaces alone\. If they are one class"):
+    with pytest.raises(
+        PhotosError, match=r"differ in case, spaces or invisible characters alone\. If they are one class"
+    ):
         find_photos(grow({"rose": 1, twin: 1, "tulip": 1}))
 
 
@@ -269,7 +272,17 @@ def test_photos_of_unusual_suffixes_are_found_by_content_and_others_are_not(grow
     assert names == {"000.jpg", "a", "a.jpg_large", "a.jpe", "a.JPG~", "b.ppm", "IMG_1.HEIC"}
 
 
-@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg"])
+def test_what_lies_beside_the_photos_and_is_not_used_is_said(grow):
+    root = grow({"train/rose": 2, "train/tulip": 1, "val/rose": 1, "val/tulip": 1, "test": 2})
+    for name in ("a.psd", "b.PSD", "notes", "Thumbs.db"):
+        (root / "train" / "rose" / name).write_bytes(b"8BPS")
+    (root / "val.txt").write_text("rose/000.jpg 0\n")
+    left, unused = find_photos(root).notes
+    assert left.startswith("files beside the photos, left out, by suffix: .psd 2, none 1. Photos among them: convert")
+    assert unused == "used for nothing: test/"
+
+
+@pytest.mark.parametrize("name", ["IMG_1.HEIC", "IMG_1.jpg", "IMG_1"])
 def test_the_audit_names_heic_photos_and_the_remedy(grow, name):
     root = grow({"rose": 2, "tulip": 2})
     (root / "rose" / name).write_bytes(HEIC)
