@@ -74,7 +74,10 @@ def unpack(archive: Path, cache: Path, limits: Limits | None = None) -> Path:
         PhotosError: it is no archive, damaged, protected by a password, reaches outside its folder, holds links or
             devices, names its files in an unknown encoding, or exceeds the limits. Nothing of it is left behind.
     """
-    target = cache / f"{archive.name.split('.')[0][:50]}-{file_digest(archive)[:16]}"
+    try:
+        target = cache / f"{archive.name.split('.')[0][:50]}-{file_digest(archive)[:16]}"
+    except OSError as error:
+        raise PhotosError(f"{archive} cannot be read ({error.strerror}): check what it is, and its rights") from error
     if target.is_dir():
         return target
     make_folder(cache, "unpack the archive by hand, and give the folder", PhotosError)

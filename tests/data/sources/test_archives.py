@@ -1,6 +1,7 @@
 """Archives: both kinds, unpacked once, and nothing of a malicious one."""
 
 import io
+import os
 import struct
 import tarfile
 import warnings
@@ -92,9 +93,10 @@ def test_links_and_devices_are_refused(tmp_path, entry):
         archives.unpack(archive, tmp_path / "cache")
 
 
-def test_a_symbolic_link_in_a_zip_is_refused(tmp_path):
+@pytest.mark.parametrize("mode", [0o120777, 0o010644, 0o020666, 0o060666])  # a link, a pipe, two kinds of devices
+def test_links_and_devices_in_a_zip_are_refused(tmp_path, mode):
     info = zipfile.ZipInfo("rose/link.jpg")
-    info.external_attr = 0o120777 << 16
+    info.external_attr = mode << 16
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
         file.writestr(info, "/etc/passwd")
     with pytest.raises(PhotosError, match="is a link or a device"):
@@ -484,6 +486,12 @@ def test_a_password_is_named(tmp_path):
     archive.write_bytes(content)
     with pytest.raises(PhotosError, match=r"a\.zip is protected by a password: unpack it by hand"):
         archives.unpack(archive, tmp_path / "cache")
+
+
+def test_a_pipe_instead_of_an_archive_is_named_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "a.zip")
+    with pytest.raises(PhotosError, match=r"a\.zip cannot be read \(not a regular file\)"):
+        archives.unpack(tmp_path / "a.zip", tmp_path / "cache")
 
 
 def test_a_hard_link_within_a_tar_is_a_copy(tmp_path):
