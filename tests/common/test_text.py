@@ -74,6 +74,7 @@ def test_names_and_numbers_in_a_sentence():
         ("two\nlines\r\t", "two\\nlines\\x0d\\x09"),
         ("\x9b31m", "\\x9b31m"),
         ("gpj.\u202eexe", "gpj.\\u202eexe"),
+        ("gpj.\u2067exe\u2028", "gpj.\\u2067exe\\u2028"),
         ("\ud800", "\\ud800"),
         ("雏菊 é 👩‍🌾", "雏菊 é 👩‍🌾"),
     ],
