@@ -143,6 +143,8 @@ def _hash_file(path: Path) -> tuple[str, str]:
     if printable(path.name) != path.name:
         return "", "its name is not plain UTF-8 text: rename it"
     try:
+        if not path.stat().st_size:  # not opened: reading some of the kernel's files, which have no size, never ends
+            return "", "the file is empty"
         return file_digest(path), ""
     except OSError as error:
         return "", error.strerror or type(error).__name__

@@ -12,6 +12,7 @@ from PIL import Image
 
 from helpers.common.errors import PhotosError
 from helpers.common.files import file_digest
+from helpers.data import audit as audit_module
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 
@@ -151,3 +152,13 @@ def test_no_torch_is_needed_to_look_at_photos():
     code = "import sys, helpers.data.sources.locate, helpers.data.split; sys.exit('torch' in sys.modules)"
     root = Path(__file__).parents[2]
     assert subprocess.run([sys.executable, "-c", code], cwd=root).returncode == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="needs a kernel with /proc")
+def test_a_file_without_a_size_is_not_read(grow, monkeypatch):
+    root = grow({"rose": 1, "tulip": 1})
+    (root / "rose/kmsg.jpg").symlink_to("/proc/self/status")  # stands for /proc/kmsg, whose reader waits for ever
+    read = []
+    monkeypatch.setattr(audit_module, "file_digest", lambda path: read.append(path.name) or path.name)
+    assert audit_photos(find_photos(root)).unreadable == (("rose/kmsg.jpg", "the file is empty"),)
+    assert sorted(read) == ["000.jpg", "000.jpg"]
