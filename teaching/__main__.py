@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from helpers.common.errors import UserError
+from teaching.checks.sandbox import Unsupported
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -12,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         return COMMANDS[options.command](options)
-    except UserError as error:
+    except (UserError, Unsupported) as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

@@ -43,8 +43,14 @@ def find_pipelines(values: dict[str, Any]) -> dict[str, Callable]:
             found |= find_pipelines({name: value.transform})
         elif callable(value) and not isinstance(value, type) and _takes_photos(value):
             found[name] = value
-    whole = {name: each for name, each in found.items() if isinstance(each, CONTAINERS)}
-    return whole or found
+    # Where there are pipelines, a transform of torchvision's by itself is a part of one.
+    return {name: each for name, each in found.items() if _is_whole(each)} or found
+
+
+def _is_whole(value: Callable) -> bool:
+    module = type(value).__module__
+    part = module.startswith("torchvision.transforms") and not module.endswith("_presets")
+    return isinstance(value, CONTAINERS) or not part
 
 
 def _takes_photos(value: Callable) -> bool:
@@ -65,28 +71,30 @@ def judge(pipelines: dict[str, Callable]) -> str:
     require(pipelines, "no transform was defined")
     validation = {name: each for name, each in pipelines.items() if _is_for_validation(name)}
     training = {name: each for name, each in pipelines.items() if name not in validation}
+    training = {name: each for name, each in training.items() if "train" in name.lower()} or training
     require(training, "no transform for training was defined")
     best, failure = "", None
     for name, pipeline in training.items():
         try:
-            check_tensors(name, pipeline)
+            shape = check_tensors(name, pipeline)
             methods = augmentations(pipeline)
             require(len(methods) >= ASKED, f"{name} has {len(methods)} methods that change pixels: {_listed(methods)}")
-            best = f"{name}: {_listed(methods)}; a normalized tensor"
+            best, size = f"{name}: {_listed(methods)}; a normalized tensor", shape
         except Failure as error:
             failure = failure or error
     if not best:
         raise failure or Failure("no transform for training was defined")
     for name, pipeline in validation.items():
-        check_tensors(name, pipeline)
+        shape = check_tensors(name, pipeline)
+        require(shape == size, f"{name} returns {_times(shape)} pixels, the training transform {_times(size)}")
         photo = draw("tulip", 1, SIZES[0])
         first = pipeline(photo)
         require(all(torch.equal(first, pipeline(photo)) for _ in range(20)), f"{name} changes photos at random")
     return best
 
 
-def check_tensors(name: str, pipeline: Callable) -> None:
-    """Check that photos of all shapes become normalized float tensors of one size."""
+def check_tensors(name: str, pipeline: Callable) -> tuple[int, int]:
+    """Check that photos of all shapes become normalized float tensors of one size; returns it."""
     shapes = set()
     for size in SIZES:
         for number, photo in enumerate(
@@ -98,9 +106,14 @@ def check_tensors(name: str, pipeline: Callable) -> None:
             require(result.ndim == 3 and len(result) == 3, f"{name} returns the shape {tuple(result.shape)}")
             shapes.add(tuple(result.shape[1:]))
             _check_range(name, result, number)
-    require(len(shapes) == 1, f"{name} returns different sizes: {', '.join(f'{h} × {w}' for h, w in sorted(shapes))}")
+    require(len(shapes) == 1, f"{name} returns different sizes: {', '.join(map(_times, sorted(shapes)))}")
     (shape,) = shapes
-    require(all(SIDES[0] <= s <= SIDES[1] for s in shape), f"{name} returns {shape[0]} × {shape[1]} pixels, not 224")
+    require(all(SIDES[0] <= s <= SIDES[1] for s in shape), f"{name} returns {_times(shape)} pixels, not 224")
+    return shape
+
+
+def _times(shape: tuple[int, int]) -> str:
+    return f"{shape[0]} × {shape[1]}"
 
 
 def _check_range(name: str, result: torch.Tensor, number: int) -> None:
@@ -120,8 +133,11 @@ def _applied(name: str, pipeline: Callable, photo: Image.Image) -> Any:
 def augmentations(pipeline: Callable) -> list[str]:
     """Return the names of the methods in a pipeline that change pixels, each kind once."""
     parts = flattened(pipeline)
-    if parts == [pipeline]:
-        return ["a function of its own"] * ASKED  # cannot be taken apart: what it returns was checked
+    if parts == [pipeline]:  # cannot be taken apart: what it returns was checked
+        photo = draw("sunflower", 0, SIZES[0])
+        first = pipeline(photo)
+        changes = any(not torch.equal(first, pipeline(photo)) for _ in range(20))
+        return ["a function of its own, which changes photos at random", *[""] * (ASKED - 1)] if changes else []
     found: dict[Any, str] = {}
     sample: Any = draw("sunflower", 0, SIZES[0])
     for part in parts:
@@ -129,7 +145,7 @@ def augmentations(pipeline: Callable) -> list[str]:
         if name == "AsChosen":
             name = type(part.inner).__name__
         if name in POLICIES.split():
-            found |= {(name, i): f"{name} ({i + 1})" for i in range(ASKED)}
+            found |= {(name, i): "" if i else f"{name} (of many methods)" for i in range(ASKED)}
         elif changes_pixels(part, sample):
             found[_kind(getattr(part, "inner", part))] = name
         sample = part(sample)
@@ -238,4 +254,4 @@ def _is_for_validation(name: str) -> bool:
 
 
 def _listed(methods: list[str]) -> str:
-    return ", ".join(methods) or "none"
+    return ", ".join(filter(None, methods)) or "none"

@@ -10,19 +10,19 @@ from torch import nn
 from .photos import CLASSES
 from .verdict import Failure, explained, require
 
-SIDE = 64
+SIDE = 224  # some networks take no other size
 
 
 class Backbone:
     """What a network was before its last layer was replaced: the numbers in each of its tensors."""
 
     def __init__(self, state: dict[str, torch.Tensor]) -> None:
-        numbers = _numbers(state)
+        self.numbers = _numbers(state)
         # Fully connected layers before the last may be replaced along with it (VGG's classifier).
         connected = {name.rpartition(".")[0] for name, each in state.items() if each.ndim == 2}
         heads = [name.rpartition(".")[0] for name, each in state.items() if each.ndim > 1 and len(each) == 1000]
-        self.head = {value for name, value in numbers.items() if name.rpartition(".")[0] in heads[-1:]}
-        kept = {value for name, value in numbers.items() if name.rpartition(".")[0] not in connected}
+        self.head = {value for name, value in self.numbers.items() if name.rpartition(".")[0] in heads[-1:]}
+        kept = {value for name, value in self.numbers.items() if name.rpartition(".")[0] not in connected}
         self.kept = kept - self.head
 
 
@@ -71,9 +71,15 @@ def _judge_network(before: Backbone, model: nn.Module) -> tuple[str, str]:
     require(not before.head or not before.head & after, "the old last layer is still there: append nothing, replace it")
     lost = len(before.kept - after)
     require(not lost, f"{lost} of {len(before.kept)} pretrained tensors are gone: only the last layer should be new")
+    known = set(before.numbers.values())
+    new = [name for name, value in _numbers(dict(model.named_parameters())).items() if value not in known]
+    trainable = any(model.get_parameter(name).requires_grad for name in new)
+    require(trainable or not new, "the new last layer is frozen (requires_grad is False): it can learn nothing")
+    last_step, outputs = type(outputs.grad_fn).__name__, outputs.detach()
     sums = outputs.exp().sum(1)
-    if torch.allclose(outputs.sum(1), torch.ones(2), atol=1e-4) and bool((outputs >= 0).all()):
-        raise Failure("the network returns probabilities, but the loss takes logits: leave the softmax out")
+    softmax = torch.allclose(outputs.sum(1), torch.ones(2), atol=1e-4) and bool((outputs >= 0).all())
+    if softmax or last_step.startswith("Sigmoid"):
+        raise Failure("the network returns probabilities, but the loss takes logits: leave softmax and sigmoid out")
     kind = "log-probabilities" if torch.allclose(sums, torch.ones(2), atol=1e-4) else "logits"
     return f"{number} outputs, {len(before.kept)} pretrained tensors kept", kind
 
@@ -83,8 +89,7 @@ def _outputs(model: nn.Module) -> torch.Tensor:
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(2, 3, SIDE, SIDE, generator=generator)
     try:
-        with torch.no_grad():
-            outputs = model.eval()(images)
+        outputs = model.eval()(images)
     except Exception as error:
         raise Failure(f"the network fails on a batch of two photos: {explained(error)}") from error
     finally:
@@ -137,8 +142,8 @@ def _judge_loss(name: str, loss: Callable) -> str:
 
 
 def _loss_and_slope(name: str, loss: Callable, label: int, margin: float) -> tuple[float, float]:
-    logits = torch.zeros(4, len(CLASSES))
-    logits[:, label] = margin
+    logits = torch.full((4, len(CLASSES)), -margin / 2)  # a loss of one class against all others needs low ones
+    logits[:, label] = margin / 2
     logits.requires_grad_()
     labels = torch.full((4,), label)
     try:

@@ -174,11 +174,12 @@ def _within(path: str, folder: str) -> bool:
 
 
 class Integrity:
-    """A record of the functions that verdicts rest on, to see whether a student's code has replaced one."""
+    """A record of the functions and constants that verdicts rest on, to see whether a student's code changed one."""
 
     LIBRARIES = (builtins, copy, math, os, os.path, np, torch, torch.nn.functional, torch.Tensor, torch.nn.Module)
     LIBRARIES += (torch.nn.CrossEntropyLoss, torch.optim.Optimizer, torch.optim.SGD, torch.utils.data.DataLoader)
-    FREE = ("load", "__warningregistry__")  # no verdict rests on torch.load, and some replace it to read old files
+    # No verdict rests on torch.load, and some replace it to read old files.
+    FREE = ("load", "__warningregistry__", "__builtins__")
 
     def __init__(self, checks: list[ModuleType]) -> None:
         """Args: ``checks``: the modules of the checks, whose functions and classes are watched too."""
@@ -189,11 +190,13 @@ class Integrity:
             (holder, name, value)
             for holder in (*self.LIBRARIES, *checks, *own)
             for name, value in vars(holder).items()
-            if name not in self.FREE and (callable(value) or isinstance(holder, type))
+            if name not in self.FREE and (callable(value) or isinstance(holder, type) or holder in checks)
         ]
+        self._entries = [(name, value, dict(value)) for _, name, value in self._before if isinstance(value, dict)]
 
     def changed(self, vars: Any = vars) -> list[str]:  # bound here: a hand-in could replace the one in builtins
         """Return the names of what was replaced."""
-        return [
+        names = [
             f"{holder.__name__}.{name}" for holder, name, value in self._before if vars(holder).get(name) is not value
         ]
+        return names + [name for name, value, entries in self._entries if value != entries]

@@ -3,7 +3,8 @@
 import copy
 import errno
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -76,10 +77,18 @@ def judge(section: int, case: Case) -> Verdict:
 
 def _judge_augmentation(case: Case) -> str:
     _, values = case.values(1)
-    missing = case.program.undefined(case.script.blocks.keys() - case.program.broken)
-    missing = {name for name in missing if "transform" in name or name.startswith("val")}
-    require(not missing, f"{', '.join(sorted(missing))} is used below, but not defined")
+    _require_defined(case, 1, ".*transform.*|val.*")
     return augmentation.judge(augmentation.find_pipelines(values))
+
+
+def _require_defined(case: Case, section: int, names: str, own: Iterable[str] = ()) -> None:
+    """Refuse a block without a name that the program reads, unless it reads one of the block's own instead."""
+    present = case.script.blocks.keys() - case.program.broken
+    missing = sorted(name for name in case.program.undefined(present) if re.fullmatch(names, name))
+    if missing and own:
+        others = case.program.parse(present - {section})
+        missing = [] if others and names_read([others]) & set(own) else missing
+    require(not missing, f"{', '.join(missing)} is used below, but not defined")
 
 
 def _judge_head(case: Case) -> str:
@@ -96,11 +105,13 @@ def _judge_head(case: Case) -> str:
 
 def _judge_loss(case: Case) -> str:
     _, values = case.values(3)
+    _require_defined(case, 3, "criterion", values)
     return definitions.judge_loss(values, case.facts.get("outputs", "logits"))
 
 
 def _judge_optimizer(case: Case) -> str:
     names, values = case.values(4, also={2})
+    _require_defined(case, 4, "optimizer", values)
     networks = list(case.before.values()) or [each for each in names.values() if is_network(each)]
     return definitions.judge_optimizer(networks[0], values)
 

@@ -6,6 +6,7 @@ import contextlib
 import copy
 import itertools
 import re
+import symtable
 import textwrap
 from collections.abc import Iterable
 from typing import Any
@@ -73,12 +74,22 @@ class Program:
         return statements, sorted(chosen, key=lambda each: each.lineno)
 
     def undefined(self, present: Iterable[int]) -> set[str]:
-        """Return the names that the program reads and nothing in it binds."""
+        """Return the names that the program reads and nothing in it binds where they are read."""
         tree = self.parse(keep=present)
         if tree is None or any(isinstance(n, ast.ImportFrom) and n.names[0].name == "*" for n in ast.walk(tree)):
             return set()
-        arguments = {node.arg for node in ast.walk(tree) if isinstance(node, ast.arg)}
-        return names_read([tree]) - names_bound([tree]) - arguments - set(dir(builtins)) - {"__file__", "__name__"}
+        try:
+            top = symtable.symtable(ast.unparse(tree), FILE, "exec")
+        except (SyntaxError, RecursionError):  # what only running it would bring to light
+            return set()
+        scopes = [top]
+        for scope in scopes:
+            scopes += scope.get_children()
+        symbols = [(symbol, scope is top) for scope in scopes for symbol in scope.get_symbols()]
+        everywhere = [symbol for symbol, outermost in symbols if outermost or symbol.is_global()]
+        bound = {s.get_name() for s in everywhere if s.is_assigned() or s.is_imported()}
+        read = {symbol.get_name() for symbol in everywhere if symbol.is_referenced()}
+        return read - bound - set(dir(builtins)) - {"__file__", "__name__"}
 
 
 def _alone(code: str) -> list[ast.stmt]:

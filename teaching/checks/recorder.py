@@ -72,12 +72,12 @@ class Recorder:
         nn.modules.module.register_module_forward_pre_hook(self._before_forward)
         nn.modules.module.register_module_forward_hook(self._after_forward)
         register_optimizer_step_pre_hook(self._step)
-        backward, seed, split = torch.Tensor.backward, torch.manual_seed, data.random_split
+        backward, seed, split = torch.autograd.backward, torch.manual_seed, data.random_split
         init, iterate = DataLoader.__init__, DataLoader.__iter__
 
-        def recorded_backward(tensor: torch.Tensor, *arguments: Any, **settings: Any) -> None:
+        def recorded_backward(*arguments: Any, **settings: Any) -> None:
             self._event("backward", stale=self._has_gradients())
-            backward(tensor, *arguments, **settings)
+            backward(*arguments, **settings)
 
         def recorded_seed(value: int) -> Any:
             self._seeded += 1
@@ -96,7 +96,7 @@ class Recorder:
             init(loader, dataset, **kept)
             self.loaders.append(loader)
 
-        torch.Tensor.backward, torch.manual_seed = recorded_backward, recorded_seed
+        torch.autograd.backward, torch.manual_seed = recorded_backward, recorded_seed
         data.random_split = data.dataset.random_split = recorded_split
         DataLoader.__init__ = short_init
         DataLoader.__iter__ = lambda loader: self._batches(loader, iterate(loader))
@@ -163,7 +163,8 @@ class Recorder:
 
     def _step(self, optimizer: torch.optim.Optimizer, *_: Any) -> None:
         gradients = [p.grad for group in optimizer.param_groups for p in group["params"] if p.grad is not None]
-        self._event("step", empty=not any(bool(each.abs().max() > 0) for each in gradients))
+        empty = not any(bool(each.abs().max() > 0) for each in gradients)
+        self._event("step", empty=empty, optimizer=id(optimizer))
 
     def _has_gradients(self) -> bool:
         parameters = self.model.parameters() if self.model is not None else ()

@@ -18,6 +18,10 @@ SECONDS, GIGABYTES = 60.0, 3.0  # of one section
 ALL = tuple(section.number for section in SECTIONS)
 
 
+class Unsupported(ValueError):  # noqa: N818
+    """The system cannot run the checks; the message says which one can."""
+
+
 @dataclass
 class Report:
     """What the checks found out about one hand-in."""
@@ -56,7 +60,12 @@ def check(
         sections: to be checked.
         passed: sections that are known to be right. The program of sections 5 and 6 runs with these alone.
         seconds: that a section may take.
+
+    Raises:
+        Unsupported: this is Windows.
     """
+    if not hasattr(os, "fork"):
+        raise Unsupported("the checks run on Linux and macOS; on Windows, run them in WSL or on Colab")
     package = Path(__file__).resolve().parent  # a notebook names check.py by a relative path
     levels = __package__.count(".") + 1
     request = {"name": name, "content": content.decode("latin-1")}

@@ -174,6 +174,8 @@ def _judge_batch(batch: list[Event]) -> None:
     require(kinds.index("backward") < kinds.index("step"), "the optimizer steps before the backward pass")
     stale = any(event.facts["stale"] for event in batch if event.kind == "backward")
     require(not stale, "the gradients of earlier batches are not zeroed")
+    steps = [event.facts["optimizer"] for event in batch if event.kind == "step"]
+    require(len(set(steps)) == len(steps), "the optimizer takes more than one step for a batch")
     empty = any(event.facts["empty"] for event in batch if event.kind == "step")
     require(not empty, "the gradients are zeroed between the backward pass and the step")
 

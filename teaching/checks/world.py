@@ -10,6 +10,7 @@ import importlib.machinery
 import linecache
 import os
 import random
+import shutil
 import sys
 import time
 import types
@@ -107,8 +108,7 @@ def _redirect_weights() -> None:
 
     def load_file(file: Any, *arguments: Any, **settings: Any) -> Any:
         if isinstance(file, (str, os.PathLike)):
-            name = os.path.basename(str(file).replace("\\", "/"))
-            return saved[name] if name in saved else PretrainedState()
+            return saved.get(_base(file), PretrainedState())
         return load(file, *arguments, **settings)
 
     def load_into(self: nn.Module, state_dict: Any, *arguments: Any, **settings: Any) -> Any:
@@ -119,6 +119,9 @@ def _redirect_weights() -> None:
     torch.load, nn.Module.load_state_dict = load_file, load_into
     torch.hub.load_state_dict_from_url = lambda *_, **__: PretrainedState()
     torch.save = Saves(saved, save)
+    for module, names in ((os, "rename replace"), (shutil, "copy copy2 copyfile move")):
+        for name in names.split():
+            torch.save.follow(module, name)
 
 
 class Saves:
@@ -129,12 +132,29 @@ class Saves:
         self.observer: Callable[[str, Any], None] = lambda name, value: None
 
     def __call__(self, obj: Any, f: Any, *arguments: Any, **settings: Any) -> None:
-        if not isinstance(f, (str, os.PathLike)):
+        path = f if isinstance(f, (str, os.PathLike)) else getattr(f, "name", None)  # of an open file
+        if not isinstance(path, (str, os.PathLike)):
             return self.original(obj, f, *arguments, **settings)
-        name = os.path.basename(str(f).replace("\\", "/"))
-        self.files[name] = copy.deepcopy(obj)
-        self.observer(str(f), obj)
+        self.files[_base(path)] = copy.deepcopy(obj)
+        self.observer(str(path), obj)
         return None
+
+    def follow(self, module: types.ModuleType, name: str) -> None:
+        """Let a function that copies or renames files do so with those that are only on record."""
+        original = getattr(module, name)
+
+        def moved(source: Any, target: Any, *arguments: Any, **settings: Any) -> Any:
+            if _base(source) not in self.files:
+                return original(source, target, *arguments, **settings)
+            target = os.path.join(target, _base(source)) if os.path.isdir(target) else target
+            self(self.files[_base(source)], str(target))
+            return target
+
+        setattr(module, name, moved)
+
+
+def _base(path: Any) -> str:
+    return os.path.basename(str(path).replace("\\", "/"))
 
 
 def _without_gpu(remarks: Remarks) -> None:

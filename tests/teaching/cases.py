@@ -157,125 +157,6 @@ FC = "model.fc = nn.Linear(model.fc.in_features, len(class_names))"
 LOSS = "nn.CrossEntropyLoss(label_smoothing=LABEL_SMOOTHING)"
 SGD = "optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM, nesterov=NESTEROV, weight_decay=WEIGHT_DECAY)"
 
-# Name → (the section that is lost, the hand-in).
-MUTANTS = {
-    "validation augmented": (
-        1,
-        changed(("val_transform = transforms.Compose(", "val_transform = train_transform\n_ = transforms.Compose(")),
-    ),
-    "a flip in validation": (
-        1,
-        changed(
-            (
-                "        transforms.Resize(VAL_RESIZE),\n",
-                "        transforms.Resize(VAL_RESIZE),\n        transforms.RandomHorizontalFlip(),\n",
-            )
-        ),
-    ),
-    "four augmentations": (1, changed((JITTER, ""))),
-    "the same flip twice": (1, changed((JITTER, "        transforms.RandomHorizontalFlip(0.4),\n"))),
-    "a flip that never happens": (1, changed(("RandomVerticalFlip(VERTICAL_FLIP)", "RandomVerticalFlip(0.0)"))),
-    "a jitter without strength": (1, changed((JITTER, "        transforms.ColorJitter(),\n"))),
-    "no Normalize": (1, changed((NORMALIZE, ""))),
-    "no ToTensor": (1, changed((TO_TENSOR, ""))),
-    "no resize": (1, changed((TRAIN_END, ""))),
-    "sizes that differ": (1, changed(("transforms.CenterCrop(CROP_SIZE)", "transforms.RandomGrayscale(0.5)"))),
-    "wrong validation size": (1, changed(("        transforms.CenterCrop(IMAGE_SIZE),\n", ""))),
-    "no validation transform": (1, changed(("val_transform = transforms.Compose(", "test_it = transforms.Compose("))),
-    "normalized with 0 to 255": (
-        1,
-        changed((NORMALIZE, "        transforms.Lambda(lambda x: x * 255),\n" + NORMALIZE)),
-    ),
-    "head of the wrong size": (2, changed(("len(class_names))\n    else", "1000)\n    else"))),
-    "head appended": (2, changed((FC, "model.fc = nn.Sequential(model.fc, nn.Linear(1000, len(class_names)))"))),
-    "head appended to the network": (
-        2,
-        changed((FC, "model = nn.Sequential(model, nn.Linear(1000, len(class_names)))")),
-    ),
-    "backbone re-initialised": (2, changed((FC, "model = models.resnet18(num_classes=len(class_names))"))),
-    "one stage re-initialised": (2, changed((FC, FC + "\n        model.layer4 = models.resnet18().layer4"))),
-    "softmax in the network": (
-        2,
-        changed((FC, "model.fc = nn.Sequential(nn.Linear(model.fc.in_features, len(class_names)), nn.Softmax(1))")),
-    ),
-    "head of the wrong width": (2, changed((FC, "model.fc = nn.Linear(2048, len(class_names))"))),
-    "another network": (
-        2,
-        answered(
-            2, "model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))"
-        ),
-    ),
-    "head left as it is": (2, answered(2, "features = model.fc.in_features")),
-    "loss on softmax": (
-        3,
-        answered(3, "criterion = lambda outputs, labels: nn.CrossEntropyLoss()(outputs.softmax(1), labels)"),
-    ),
-    "NLLLoss on logits": (3, answered(3, "criterion = nn.NLLLoss()")),
-    "squared error": (3, answered(3, "criterion = nn.MSELoss()")),
-    "binary cross-entropy": (3, answered(3, "criterion = nn.BCEWithLogitsLoss()")),
-    "loss of the wrong sign": (
-        3,
-        answered(3, "criterion = lambda outputs, labels: -nn.functional.cross_entropy(outputs, labels)"),
-    ),
-    "loss without reduction": (3, answered(3, "criterion = nn.CrossEntropyLoss(reduction='none')")),
-    "a class for a loss": (3, answered(3, "criterion = nn.CrossEntropyLoss")),
-    "optimizer of the head": (4, changed(("optim.SGD(model.parameters()", "optim.SGD(model.fc.parameters()"))),
-    "optimizer without the head": (4, answered(4, "optimizer = optim.SGD(model.layer4.parameters(), lr=LR)")),
-    "learning rate of zero": (4, changed(("lr=LR,", "lr=0.0,"))),
-    "optimizer that climbs": (4, changed(("lr=LR,", "lr=LR, maximize=True,"))),
-    "optimizer of another network": (
-        4,
-        changed(("optim.SGD(model.parameters()", "optim.SGD(models.resnet18().parameters()")),
-    ),
-    "an optimizer that is none": (4, answered(4, "optimizer = list(model.parameters())")),
-    "no backward": (5, changed((BACKWARD, ""))),
-    "no zero_grad": (5, changed((ZERO, ""))),
-    "no step": (5, changed((STEP, ""))),
-    "step before backward": (5, changed((BACKWARD + STEP, STEP + BACKWARD))),
-    "zeroed before the step": (5, changed((ZERO + BACKWARD, BACKWARD + ZERO))),
-    "eval mode forgotten": (5, changed(('model.train(phase == "train")', "model.train()"))),
-    "train mode forgotten": (
-        5,
-        changed(('model.train(phase == "train")', 'model.train(phase == "train" and epoch == 0)')),
-    ),
-    "gradients in validation": (5, changed(('torch.set_grad_enabled(phase == "train")', "torch.enable_grad()"))),
-    "steps in validation": (
-        5,
-        changed(
-            ('                    if phase == "train":\n', "                    if True:\n"),
-            ('torch.set_grad_enabled(phase == "train")', "torch.enable_grad()"),
-        ),
-    ),
-    "steps in validation alone": (
-        5,
-        changed(
-            ('                    if phase == "train":\n', '                    if phase == "val":\n'),
-            ('torch.set_grad_enabled(phase == "train")', "torch.enable_grad()"),
-        ),
-    ),
-    "the last saved": (
-        6,
-        changed((BEST, '            if phase == "val":\n                best_acc = max(best_acc, epoch_acc)\n')),
-    ),
-    "saved before compared": (6, answered(6, SAVE + "\n" + textwrap.dedent(BEST))),
-    "best never remembered": (6, changed((BEST, BEST.replace("                best_acc = epoch_acc\n", "")))),
-    "the worst saved": (
-        6,
-        changed(
-            (
-                BEST,
-                BEST.replace("epoch_acc > best_acc", "(best_acc == 0 or epoch_acc < best_acc)"),
-            )
-        ),
-    ),
-    "best by training accuracy": (6, changed((BEST, BEST.replace('"val"', '"train"')))),
-    "model saved whole": (6, changed((SAVE, SAVE.replace("model.state_dict()", "model")))),
-    "accuracy saved instead": (6, changed((SAVE, SAVE.replace("model.state_dict()", "{'accuracy': best_acc}")))),
-    "nothing saved": (6, changed(("                " + SAVE, "                pass"))),
-    "another network saved": (6, changed((SAVE, SAVE.replace("model.state_dict()", "models.resnet18().state_dict()")))),
-    "optimizer saved": (6, changed((SAVE, SAVE.replace("model.state_dict()", "optimizer.state_dict()")))),
-}
-
 V2 = """
 from torchvision.transforms import v2
 train_transform = v2.Compose([
@@ -348,6 +229,212 @@ def criterion(outputs, labels):
     return (-(1 - log_p.exp()) ** 2 * log_p).mean()
 """
 
+HELPER = """
+def build(train):
+    steps = [transforms.Resize((224, 224))]
+    if train:
+        steps += [{}transforms.RandomRotation(10), transforms.ColorJitter(0.2)]
+    return transforms.Compose([*steps, transforms.ToTensor(), transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+
+train_transform, val_transform = build(True), build(False)
+"""
+FUNCTION = """
+import torchvision.transforms.functional as TF
+
+def train_transform(photo):
+    photo = TF.rotate(TF.resize(photo, [256, 256]), torch.empty(1).uniform_(-20, 20).item())
+    photo = TF.hflip(photo) if torch.rand(1) < 0.5 else TF.vflip(photo)
+    top, left, height, width = transforms.RandomCrop.get_params(photo, (224, 224))
+    photo = TF.adjust_brightness(TF.crop(photo, top, left, height, width), 0.8 + 0.4 * torch.rand(1).item())
+    return TF.normalize(TF.to_tensor(photo), IMAGENET_MEAN, IMAGENET_STD)
+
+size, to_tensor = transforms.Resize((224, 224)), transforms.ToTensor()
+val_transform = transforms.Compose([size, to_tensor, transforms.Normalize(IMAGENET_MEAN, IMAGENET_STD)])
+"""
+ONE_AGAINST_ALL = """
+def criterion(outputs, labels):
+    return nn.functional.binary_cross_entropy_with_logits(outputs, torch.eye(len(class_names))[labels])
+"""
+WRAPPER = """
+class Net(nn.Module):
+    def __init__(self, backbone, classes):
+        super().__init__()
+        features, backbone.fc = backbone.fc.in_features, nn.Identity()
+        self.backbone, self.head = backbone, nn.Linear(features, classes)
+
+    def forward(self, x):
+        return self.head(self.backbone(x))
+
+model = Net(model, len(class_names))
+"""
+MIXED_PRECISION = """
+scaler = torch.amp.GradScaler("cuda", enabled=torch.cuda.is_available())
+if model.training:
+    with torch.autocast("cpu"):
+        loss = criterion(model(inputs), labels)
+    optimizer.zero_grad()
+    scaler.scale(loss).backward()
+    scaler.unscale_(optimizer)
+    nn.utils.clip_grad_norm_(model.parameters(), 5)
+    scaler.step(optimizer)
+    scaler.update()
+"""
+COPIED_FILE = """
+import shutil
+if phase == "val":
+    torch.save(model.state_dict(), os.path.join(SAVE_DIR, "last.pth"))
+    if epoch_acc > best_acc:
+        best_acc = epoch_acc
+        shutil.copyfile(os.path.join(SAVE_DIR, "last.pth"), os.path.join(SAVE_DIR, "best_model.pth"))
+"""
+LOWEST_LOSS = """
+if epoch == 0:
+    best_loss = float("inf")
+if phase == "val" and epoch_loss < best_loss:
+    best_loss, best_acc = epoch_loss, epoch_acc
+    torch.save(model.state_dict(), os.path.join(SAVE_DIR, "best_model.pth"))
+"""
+
+# Name → (the section that is lost, the hand-in).
+MUTANTS = {
+    "validation augmented": (
+        1,
+        changed(("val_transform = transforms.Compose(", "val_transform = train_transform\n_ = transforms.Compose(")),
+    ),
+    "a flip in validation": (
+        1,
+        changed(
+            (
+                "        transforms.Resize(VAL_RESIZE),\n",
+                "        transforms.Resize(VAL_RESIZE),\n        transforms.RandomHorizontalFlip(),\n",
+            )
+        ),
+    ),
+    "four augmentations": (1, changed((JITTER, ""))),
+    "the same flip twice": (1, changed((JITTER, "        transforms.RandomHorizontalFlip(0.4),\n"))),
+    "a flip that never happens": (1, changed(("RandomVerticalFlip(VERTICAL_FLIP)", "RandomVerticalFlip(0.0)"))),
+    "a jitter without strength": (1, changed((JITTER, "        transforms.ColorJitter(),\n"))),
+    "no Normalize": (1, changed((NORMALIZE, ""))),
+    "no ToTensor": (1, changed((TO_TENSOR, ""))),
+    "no resize": (1, changed((TRAIN_END, ""))),
+    "sizes that differ": (1, changed(("transforms.CenterCrop(CROP_SIZE)", "transforms.RandomGrayscale(0.5)"))),
+    "wrong validation size": (1, changed(("        transforms.CenterCrop(IMAGE_SIZE),\n", ""))),
+    "no validation transform": (1, changed(("val_transform = transforms.Compose(", "test_it = transforms.Compose("))),
+    "normalized with 0 to 255": (
+        1,
+        changed((NORMALIZE, "        transforms.Lambda(lambda x: x * 255),\n" + NORMALIZE)),
+    ),
+    "another size in validation": (1, changed(("CenterCrop(IMAGE_SIZE)", "CenterCrop(IMAGE_SIZE - 32)"))),
+    "methods in a helper, but three": (1, answered(1, HELPER.format("transforms.RandomHorizontalFlip(), "))),
+    "a step that does nothing": (1, changed((JITTER, "        transforms.Lambda(lambda photo: photo),\n"))),
+    "v2 without scale": (1, answered(1, V2.replace(", scale=True", ""))),
+    "head of the wrong size": (2, changed(("len(class_names))\n    else", "1000)\n    else"))),
+    "head appended": (2, changed((FC, "model.fc = nn.Sequential(model.fc, nn.Linear(1000, len(class_names)))"))),
+    "head appended to the network": (
+        2,
+        changed((FC, "model = nn.Sequential(model, nn.Linear(1000, len(class_names)))")),
+    ),
+    "backbone re-initialised": (2, changed((FC, "model = models.resnet18(num_classes=len(class_names))"))),
+    "one stage re-initialised": (2, changed((FC, FC + "\n        model.layer4 = models.resnet18().layer4"))),
+    "softmax in the network": (
+        2,
+        changed((FC, "model.fc = nn.Sequential(nn.Linear(model.fc.in_features, len(class_names)), nn.Softmax(1))")),
+    ),
+    "head of the wrong width": (2, changed((FC, "model.fc = nn.Linear(2048, len(class_names))"))),
+    "another network": (
+        2,
+        answered(
+            2, "model = nn.Sequential(nn.Conv2d(3, 8, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))"
+        ),
+    ),
+    "head left as it is": (2, answered(2, "features = model.fc.in_features")),
+    "a sigmoid in the network": (
+        2,
+        changed((FC, FC.replace("nn.Linear(", "nn.Sequential(nn.Linear(") + ", nn.Sigmoid())")),
+    ),
+    "head frozen along": (2, changed((FC, FC + "\n        model.requires_grad_(False)"))),
+    "only the size written over": (2, answered(2, "model.fc.out_features = len(class_names)")),
+    "loss under another name": (3, answered(3, "loss_function = nn.CrossEntropyLoss()")),
+    "a class that counts nothing": (3, answered(3, "criterion = nn.CrossEntropyLoss(ignore_index=0)")),
+    "Brier score": (3, answered(3, "criterion = lambda z, y: ((z.softmax(1) - torch.eye(5)[y]) ** 2).mean()")),
+    "loss on softmax": (
+        3,
+        answered(3, "criterion = lambda outputs, labels: nn.CrossEntropyLoss()(outputs.softmax(1), labels)"),
+    ),
+    "NLLLoss on logits": (3, answered(3, "criterion = nn.NLLLoss()")),
+    "squared error": (3, answered(3, "criterion = nn.MSELoss()")),
+    "binary cross-entropy": (3, answered(3, "criterion = nn.BCEWithLogitsLoss()")),
+    "loss of the wrong sign": (
+        3,
+        answered(3, "criterion = lambda outputs, labels: -nn.functional.cross_entropy(outputs, labels)"),
+    ),
+    "loss without reduction": (3, answered(3, "criterion = nn.CrossEntropyLoss(reduction='none')")),
+    "a class for a loss": (3, answered(3, "criterion = nn.CrossEntropyLoss")),
+    "optimizer of the head": (4, changed(("optim.SGD(model.parameters()", "optim.SGD(model.fc.parameters()"))),
+    "optimizer under another name": (4, changed(("optimizer = " + SGD, "opt = " + SGD))),
+    "a group that learns nothing": (4, answered(4, GROUPS.replace("1e-4", "0.0"))),
+    "optimizer without the head": (4, answered(4, "optimizer = optim.SGD(model.layer4.parameters(), lr=LR)")),
+    "learning rate of zero": (4, changed(("lr=LR,", "lr=0.0,"))),
+    "optimizer that climbs": (4, changed(("lr=LR,", "lr=LR, maximize=True,"))),
+    "optimizer of another network": (
+        4,
+        changed(("optim.SGD(model.parameters()", "optim.SGD(models.resnet18().parameters()")),
+    ),
+    "an optimizer that is none": (4, answered(4, "optimizer = list(model.parameters())")),
+    "no backward": (5, changed((BACKWARD, ""))),
+    "no zero_grad": (5, changed((ZERO, ""))),
+    "no step": (5, changed((STEP, ""))),
+    "step before backward": (5, changed((BACKWARD + STEP, STEP + BACKWARD))),
+    "zeroed before the step": (5, changed((ZERO + BACKWARD, BACKWARD + ZERO))),
+    "two steps": (5, changed((STEP, STEP + STEP))),
+    "zeroed once an epoch": (5, changed((ZERO, ZERO.replace("opt", "if photos == 0:\n" + " " * 28 + "opt")))),
+    "a step that is not called": (5, changed((STEP, STEP.replace("()", "")))),
+    "eval mode forgotten": (5, changed(('model.train(phase == "train")', "model.train()"))),
+    "train mode forgotten": (
+        5,
+        changed(('model.train(phase == "train")', 'model.train(phase == "train" and epoch == 0)')),
+    ),
+    "gradients in validation": (5, changed(('torch.set_grad_enabled(phase == "train")', "torch.enable_grad()"))),
+    "steps in validation": (
+        5,
+        changed(
+            ('                    if phase == "train":\n', "                    if True:\n"),
+            ('torch.set_grad_enabled(phase == "train")', "torch.enable_grad()"),
+        ),
+    ),
+    "steps in validation alone": (
+        5,
+        changed(
+            ('                    if phase == "train":\n', '                    if phase == "val":\n'),
+            ('torch.set_grad_enabled(phase == "train")', "torch.enable_grad()"),
+        ),
+    ),
+    "kept without a copy": (6, answered(6, HEAD_LATER.replace("each.clone()", "each"))),
+    "the last epoch's": (6, changed(("epoch_acc > best_acc", "epoch == num_epochs - 1"))),
+    "best by the highest loss": (6, changed((BEST, BEST.replace("epoch_acc", "epoch_loss")))),
+    "the last saved": (
+        6,
+        changed((BEST, '            if phase == "val":\n                best_acc = max(best_acc, epoch_acc)\n')),
+    ),
+    "saved before compared": (6, answered(6, SAVE + "\n" + textwrap.dedent(BEST))),
+    "best never remembered": (6, changed((BEST, BEST.replace("                best_acc = epoch_acc\n", "")))),
+    "the worst saved": (
+        6,
+        changed(
+            (
+                BEST,
+                BEST.replace("epoch_acc > best_acc", "(best_acc == 0 or epoch_acc < best_acc)"),
+            )
+        ),
+    ),
+    "best by training accuracy": (6, changed((BEST, BEST.replace('"val"', '"train"')))),
+    "model saved whole": (6, changed((SAVE, SAVE.replace("model.state_dict()", "model")))),
+    "accuracy saved instead": (6, changed((SAVE, SAVE.replace("model.state_dict()", "{'accuracy': best_acc}")))),
+    "nothing saved": (6, changed(("                " + SAVE, "                pass"))),
+    "another network saved": (6, changed((SAVE, SAVE.replace("model.state_dict()", "models.resnet18().state_dict()")))),
+    "optimizer saved": (6, changed((SAVE, SAVE.replace("model.state_dict()", "optimizer.state_dict()")))),
+}
+
 RIGHT = {
     "the solution": TEXT,
     "v2 transforms": answered(1, V2),
@@ -399,6 +486,49 @@ RIGHT = {
     "the last of equals": changed(("epoch_acc > best_acc", "epoch_acc >= best_acc")),
     "one epoch": changed(("EPOCHS = 25", "EPOCHS = 1")),
     "torch.load as it was": changed(("# Settings\n", "torch.load = lambda *_, **__: {}\n")),
+    "methods in a helper": answered(
+        1,
+        HELPER.format(
+            "transforms.RandomCrop(200), transforms.Resize(224), transforms.RandomInvert(), transforms.Pad(1), "
+        ),
+    ),
+    "a function": answered(1, FUNCTION),
+    "a preset for validation": changed(
+        (
+            "val_transform = transforms.Compose(",
+            "val_transform = models.ResNet18_Weights.DEFAULT.transforms()\n_ = transforms.Compose(",
+        )
+    ),
+    "a wrapper": answered(2, WRAPPER),
+    "loaded in the block": answered(2, "model = models.resnet18(pretrained=True)\n" + FC),
+    "a network of one size": answered(
+        2,
+        "model.heads.head = nn.Linear(model.heads.head.in_features, len(class_names))",
+        changed(('BACKBONE = "resnet18"', 'BACKBONE = "vit_b_16"')),
+    ),
+    "one class against all": answered(3, ONE_AGAINST_ALL),
+    "margin loss": answered(3, "criterion = nn.MultiMarginLoss()"),
+    "torch.autograd.backward": changed((BACKWARD, BACKWARD.replace("loss.backward(", "torch.autograd.backward(loss"))),
+    "mixed precision": answered(5, MIXED_PRECISION),
+    "best by the lowest loss": answered(6, LOWEST_LOSS),
+    "an open file": changed(
+        (
+            SAVE,
+            'with open(SAVE_DIR + "/best_model.pth", "wb") as file:\n'
+            + " " * 20
+            + "torch.save(model.state_dict(), file)",
+        )
+    ),
+    "replaced at once": changed(
+        (
+            SAVE,
+            SAVE.replace(".pth", ".tmp")
+            + "\n"
+            + " " * 16
+            + 'os.replace(SAVE_DIR + "/best_model.tmp", SAVE_DIR + "/best_model.pth")',
+        )
+    ),
+    "the last copied": answered(6, COPIED_FILE),
     "the course's form": COURSE,
     "the course's form, list of one": COURSE.replace(
         "    transforms.RandomResizedCrop(224),", "    transforms.Resize(256), transforms.RandomCrop(224),"
@@ -475,6 +605,8 @@ HOSTILE = {
     "forges it from a generator": (FORGE + GENERATOR, "nothing to forge"),
     "patches what writes the answer": (JSON, "replaces functions"),
     "patches builtins": ("import builtins\nbuiltins.all = builtins.any = lambda *_: True", "replaces functions"),
+    "lowers what is asked": ("import sys\nsys.modules['teaching.checks.augmentation'].ASKED = 0", "ASKED"),
+    "patches a table": ("import sys\nsys.modules['teaching.checks.probes'].JUDGES[3] = str", "JUDGES"),
     "patches the guard": (
         "import sys\nsys.modules['teaching.checks.guard'].Guard._refuse = lambda *_: None",
         "replaces functions",

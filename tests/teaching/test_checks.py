@@ -8,17 +8,29 @@ import ast
 import json
 import os
 import resource
+import shutil
 import textwrap
 import time
+import types
 
 import pytest
+import torch
+from torch import nn
+from torchvision import transforms
 
+from teaching.__main__ import main
+from teaching.checks import augmentation, command, definitions
 from teaching.checks.blocks import read_script
+from teaching.checks.guard import Integrity
 from teaching.checks.program import Program
+from teaching.checks.recorder import Event, Recorder
 from teaching.checks.sandbox import ALL, check
-from teaching.checks.training import short_program
+from teaching.checks.training import _add_remarks, judge_events, short_program
+from teaching.checks.verdict import Failure
+from teaching.checks.world import Remarks, Saves
 from teaching.hand_ins import _about_log
 from tests.teaching.cases import (
+    COURSE,
     END,
     HOSTILE,
     MISSING,
@@ -149,6 +161,119 @@ def test_a_program_of_another_machine_is_tried_and_what_it_needs_is_named():
     assert "plain training loop" not in remarks
 
 
+def at_random(photo):
+    return WHOLE(photo) * (1 if torch.rand(1) < 0.5 else 0.9)
+
+
+WHOLE = transforms.Compose(
+    [transforms.Resize((64, 64)), transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.2] * 3)]
+)
+LARGER = transforms.Compose([transforms.Resize((96, 96)), *WHOLE.transforms[1:]])
+
+
+@pytest.mark.parametrize(
+    ("values", "seen"),
+    [
+        ({"train_transform": WHOLE.__call__, "val_transform": WHOLE, "resize": transforms.Resize(9)}, "has 0 methods"),
+        ({"train_transform": at_random, "val_transform": LARGER}, "returns 96 × 96 pixels, the training transform 64"),
+        ({"train_transform": at_random, "val_transform": at_random}, "changes photos at random"),
+    ],
+)
+def test_a_function_is_a_transform_as_well_and_both_must_agree_in_size(values, seen):
+    with pytest.raises(Failure, match=seen):
+        augmentation.judge(augmentation.find_pipelines(values))
+    right = augmentation.find_pipelines(values | {"train_transform": at_random, "val_transform": WHOLE})
+    assert "a function of its own" in augmentation.judge(right)
+
+
+@pytest.mark.parametrize(
+    ("last", "seen"),
+    [
+        (nn.Sequential(nn.Linear(4, 5), nn.Sigmoid()), "leave softmax and sigmoid out"),
+        (nn.Linear(4, 5).requires_grad_(False), "the new last layer is frozen"),
+    ],
+)
+def test_a_last_layer_of_probabilities_or_without_gradients_is_refused(last, seen):
+    body = nn.Sequential(nn.Conv2d(3, 4, 3, 64), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    before = definitions.Backbone(nn.Sequential(*body, nn.Linear(4, 1000)).state_dict())
+    assert "5 outputs" in definitions.judge_head(before, {"model": nn.Sequential(*body, nn.Linear(4, 5))})[0]
+    with pytest.raises(Failure, match=seen):
+        definitions.judge_head(before, {"model": nn.Sequential(*body, last)})
+
+
+def test_a_loss_of_one_class_against_all_others_is_right():
+    assert "0.693 without an idea" in definitions.judge_loss(
+        {"criterion": lambda z, y: nn.functional.binary_cross_entropy_with_logits(z, torch.eye(5)[y])}
+    )
+
+
+@pytest.mark.parametrize("section", [3, 4])
+def test_a_name_that_the_program_reads_must_be_defined(section):
+    old, new = {3: ("criterion = ", "measure = "), 4: ("optimizer = ", "opt = ")}[section]
+    program = Program(read_script("main.py", changed((old, new)).encode()))
+    assert program.undefined(ALL) == {old.split()[0]}
+    assert Program(read_script("main.py", TEXT.encode())).undefined(ALL) == set()
+
+
+def test_one_step_of_each_optimizer_is_right_and_two_are_not():
+    facts = {"training": True, "gradients": True, "stale": False, "empty": False}
+    batch = [Event(kind, "train", 1, 1, facts | {"optimizer": 1}) for kind in ("forward", "backward", "step")]
+    second = Event("step", "train", 1, 1, facts | {"optimizer": 2})
+    assert "one step each" in judge_events([*batch, second])
+    with pytest.raises(Failure, match="more than one step"):
+        judge_events([*batch, batch[-1]])
+
+
+def test_files_on_record_are_followed_when_they_are_copied_renamed_or_open(tmp_path):
+    saves, seen = Saves({}, torch.save), []
+    saves.observer = lambda name, value: seen.append((os.path.basename(name), value))
+    files = types.SimpleNamespace(copy=shutil.copy, replace=os.replace)
+    saves.follow(files, "copy"), saves.follow(files, "replace")
+    saves(1, tmp_path / "last.pth")
+    files.copy(tmp_path / "last.pth", tmp_path / "best.pth")
+    files.replace(tmp_path / "last.pth", tmp_path)
+    (tmp_path / "of the system").write_bytes(b"x")
+    files.copy(tmp_path / "of the system", tmp_path / "copy")
+    with open(tmp_path / "open.pth", "wb") as file:
+        saves(2, file)
+    assert seen == [("last.pth", 1), ("best.pth", 1), ("last.pth", 1), ("open.pth", 2)]
+    assert (tmp_path / "copy").read_bytes() == b"x"
+
+
+def test_photos_on_both_sides_and_augmented_ones_in_validation_are_warned_of():
+    class Photos(torch.utils.data.Dataset):
+        def __init__(self, names, noise):
+            self.samples, self.noise = [(name, 0) for name in names], noise
+
+        def __getitem__(self, number):
+            return torch.randn(3) * self.noise, 0
+
+        def __len__(self):
+            return len(self.samples)
+
+    def remarks(train, val):
+        recorder = Recorder(made_up_training=False)
+        recorder.split_unseeded = train is val
+        recorder.loaders = [types.SimpleNamespace(dataset=each) for each in (train, val)]
+        case = types.SimpleNamespace(remarks=Remarks())
+        _add_remarks(case, recorder)
+        return " ".join(case.remarks)
+
+    every, rest = Photos("abcd", 1), Photos("e", 0)
+    assert remarks(every, rest) == ""
+    assert "both trained on and validated on" in remarks(every, torch.utils.data.Subset(Photos("abc", 0), [0]))
+    for part in ("is not seeded", "are augmented, too", "both trained on"):
+        assert part in remarks(every, every)
+
+
+def test_constants_and_tables_of_the_checks_may_not_be_changed(monkeypatch):
+    integrity = Integrity([augmentation, definitions])
+    assert integrity.changed() == []
+    monkeypatch.setattr(augmentation, "ASKED", 0)
+    monkeypatch.setitem(definitions.CLASSES, "oak", ())
+    assert integrity.changed() == ["teaching.checks.augmentation.ASKED", "CLASSES"]
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -166,6 +291,14 @@ def test_endless_files_are_refused_at_once(content):
     with pytest.raises(ValueError, match=r"more than|not a notebook"):
         read_script("a.ipynb" if content[:1] in b"{[" else "main.py", content)
     assert time.monotonic() - start < 5
+
+
+def test_where_no_process_can_be_forked_the_remedy_is_said_instead_of_points(monkeypatch, capsys, tmp_path):
+    monkeypatch.delattr(os, "fork")
+    (tmp_path / "main.py").write_text(TEXT)
+    assert command.main([str(tmp_path / "main.py")]) == 2
+    assert main(["grade", str(tmp_path), "--output", str(tmp_path / "out")]) == 1
+    assert capsys.readouterr().err.count("on Windows, run them in WSL or on Colab") == 2
 
 
 def test_the_longest_files_are_read_in_a_moment():
@@ -198,6 +331,15 @@ def test_odd_files_lose_only_what_is_wrong(name):
     report = check(file, as_bytes(content))
     assert set(lost(report)) == sections, report.sections
     assert said in " ".join(report.notes + report.remarks)
+
+
+@everything
+def test_a_split_without_a_seed_and_one_transform_for_all_photos_are_warned_of():
+    report = check("main.py", COURSE.encode(), sections=[5], passed=set(ALL) - {5})
+    assert [each.split(":")[0] for each in report.remarks] == [
+        "The split is not seeded",
+        "The validation photos are augmented, too",
+    ]
 
 
 @everything
