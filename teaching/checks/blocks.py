@@ -93,7 +93,7 @@ def decode(content: bytes) -> tuple[str, list[str]]:
 
 
 def notebook_code(text: str) -> str:
-    """Return the code cells of a notebook in their order, without magics.
+    """Return the code cells of a notebook in their order, without magics and the released notebook's test cells.
 
     Raises:
         ValueError: it is not a notebook.
@@ -104,6 +104,7 @@ def notebook_code(text: str) -> str:
         joined = ["".join(source) if isinstance(source, list) else str(source) for source in sources]
     except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise ValueError(f"it is not a notebook ({type(error).__name__}: {error})") from error
+    joined = [code for code in joined if "assert_section(" not in code or "SOLUTION" in code]
     return "\n\n".join(re.sub(r"(?m)^([^\S\n]*)([%!?].*)$", r"\1pass  # \2", source) for source in joined)
 
 

@@ -59,6 +59,7 @@ def test_every_block_is_blank_in_script_and_notebook(folder):
         assert all(script.is_blank(section) for section in script.blocks)
         assert re.findall(r"GRADED (\d) \((\d+) points\)", script.text) == [(str(n), "10") for n in range(1, 7)]
         assert not script.notes
+        assert "assert_section" not in script.text  # the notebook's test cells are no part of the program
     cells = json.loads((folder / "main.ipynb").read_text("utf-8"))["cells"]
     assert not any(cell.get("outputs") for cell in cells)
 
