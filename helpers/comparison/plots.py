@@ -135,5 +135,6 @@ def _legend_above(axes: Axes, *entries) -> None:
 
 
 def _ends(rows: Sequence[Row], what: str) -> list[np.ndarray]:
-    """Return mean, low and high of the rows' accuracies or differences, in points."""
-    return [np.array([100 * row[f"{what}_{end}"] for row in rows]) for end in ("mean", "low", "high")]
+    """Return mean, low and high of the rows' accuracies or differences, in points; the mean is never outside."""
+    mean, low, high = (np.array([100 * row[f"{what}_{end}"] for row in rows]) for end in ("mean", "low", "high"))
+    return [mean, np.minimum(low, mean), np.maximum(high, mean)]  # rounding could put it there

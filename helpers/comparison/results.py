@@ -21,6 +21,19 @@ Row = dict[str, Any]  # of comparison.json, or of photos.csv
 FOLD_RULE = "StratifiedGroupKFold"  # how data.split makes folds; stored with every row
 KEY = ("recipe", "backbone", "cost", "folds", "seeds", "train_photos", "weights_sha256")
 PHOTO = ("name", "class", "scene", "fold")  # columns of photos.csv that are not recipes
+NUMBER = int | float
+ROW = {  # what a row of comparison.json holds
+    **dict.fromkeys(("recipe", "backbone", "cost", "fold_rule", "commit", "machine"), str),
+    **dict.fromkeys(("folds", "seeds", "photos", "train_photos", "image_size", "epochs"), int),
+    **dict.fromkeys(("accuracy_mean", "accuracy_low", "accuracy_high", "seconds_per_run"), NUMBER),
+    **dict.fromkeys(("difference_mean", "difference_low", "difference_high"), NUMBER | None),
+    **{"settings": dict, "weights_sha256": str | None},
+}
+SEARCH = {  # what trials.json holds, and each of its trials
+    **dict.fromkeys(("preset", "backbone", "cost", "fold_rule", "commit", "machine"), str),
+    **{"changed": dict, "importances": dict, "trials": list},
+}
+TRIAL = {"trial": int, "state": str, "accuracy": NUMBER | None, "settings": dict}
 
 
 class Conditions(NamedTuple):
@@ -184,7 +197,11 @@ def read_results(folder: Path) -> Results:
 def read_rows(path: Path) -> list[Row]:
     """Read the rows that ``compare`` wrote; a ParameterError names a missing or damaged file."""
     with _naming(path, "python -m helpers compare writes it"):
-        return [dict(row) for row in files.load_json(path)]
+        rows = [_checked(row, ROW) for row in files.load_json(path)]
+        for row in rows:
+            if row["difference_mean"] is not None:
+                _checked(row, dict.fromkeys(("difference_low", "difference_high"), NUMBER))
+        return rows
 
 
 def merge_rows(path: Path, rows: Sequence[Row]) -> None:
@@ -203,7 +220,7 @@ def check_fold_rule(path: Path) -> None:
 
     Raises ParameterError: the file is damaged, or its rows have other folds.
     """
-    rules = {row.get("fold_rule", "not recorded") for row in read_rows(path)} if path.exists() else set()
+    rules = {row["fold_rule"] for row in read_rows(path)} if path.exists() else set()
     if others := sorted(rules - {FOLD_RULE}):
         raise ParameterError(
             f"{path} holds rows of other folds ({others[0]!r}, now {FOLD_RULE!r}), which cannot be compared with new "
@@ -231,15 +248,27 @@ def read_photos(path: Path) -> list[Row]:
 
 def read_trials(path: Path) -> dict[str, Any]:
     """Read what a search wrote, the trials under ``trials``; a ParameterError names a missing or damaged file."""
-    names = ("preset", "changed", "backbone", "cost", "fold_rule", "commit", "machine", "importances", "trials")
     with _naming(path, "the command of the search with --trials 0 writes it again"):
-        found = files.load_json(path)
-        return {name: found[name] for name in names}
+        found = _checked(files.load_json(path), SEARCH)
+        for trial in found["trials"]:
+            if _checked(trial, TRIAL)["state"] == "complete":
+                _checked(trial, {"accuracy": NUMBER})
+        _checked(found["importances"], dict.fromkeys(found["importances"], NUMBER))
+        return {name: found[name] for name in SEARCH}
 
 
 def finished_trials(search: dict[str, Any]) -> list[Row]:
     """Return the trials that were not pruned, the most accurate first."""
     return sorted((t for t in search["trials"] if t["state"] == "complete"), key=lambda t: -t["accuracy"])
+
+
+def _checked(values: dict[str, Any], kinds: dict[str, Any]) -> Row:
+    """Return the values; a ValueError or KeyError names one that is missing or of another kind."""
+    for name, kind in kinds.items():
+        value = values[name]
+        if not isinstance(value, kind) or (isinstance(value, NUMBER) and not abs(value) < 1e12):  # nor NaN
+            raise ValueError(f"{name} = {str(value)[:40]!r}")
+    return values
 
 
 @contextmanager

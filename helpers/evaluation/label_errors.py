@@ -1,7 +1,7 @@
 """Photos whose label may be wrong: confident learning (Northcutt et al., 2021) on predictions for held-out photos."""
 
 import csv
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -78,8 +78,12 @@ def write_suspects(path: Path, suspects: list[Suspect]) -> None:
 
 
 def read_suspects(path: Path) -> list[Suspect]:
-    """Read what ``write_suspects`` wrote. Raises RunError: the file is missing or damaged."""
+    """Read what ``write_suspects`` wrote. Raises RunError: the file is missing, damaged, or names other files."""
     try:
-        return [Suspect(*row[:3], float(row[3]), float(row[4])) for row in read_csv(path)[1:]]
+        found = [Suspect(*row[:3], float(row[3]), float(row[4])) for row in read_csv(path)[1:]]
+        for name in (each.name for each in found):  # the second notebook draws these photos
+            if PurePath(name).is_absolute() or ".." in PurePath(name).parts:
+                raise ValueError(f"{name} leads out of the folder of photos")
+        return found
     except (OSError, ValueError, IndexError, TypeError, csv.Error) as error:
         raise RunError(f"{path} cannot be read ({error}): python -m helpers compare --suspects writes it") from error

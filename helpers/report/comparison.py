@@ -48,13 +48,10 @@ def read_comparison(path: Path, run: FinishedRun) -> tuple[Row, ...]:
     if run.results["demo"]:
         raise ParameterError(f"--comparison {path} is of real photos, the run of drawn ones: leave it out")
     photos = [read_photos(each) for each in sorted(path.parent.glob("photos*.csv"))]
-    try:
-        chosen = Results(read_rows(path), photos).main_of(run.results["backbone"])
-        ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "published"))
-        judged = {name: decide(chosen.photos, "published", name) for name in chosen.with_photos}  # by folds as well
-        verdicts = [judged[row["recipe"]][0] if row["recipe"] in judged else verdict(row) for row in ranked]
-    except (AttributeError, KeyError, TypeError) as error:
-        raise ParameterError(f"{path} is damaged ({error!r}): run python -m helpers compare again") from error
+    chosen = Results(read_rows(path), photos).main_of(run.results["backbone"])
+    ranked = sorted(chosen.rows, key=lambda row: (-row["difference_mean"], row["recipe"] != "published"))
+    judged = {name: decide(chosen.photos, "published", name) for name in chosen.with_photos}  # by folds as well
+    verdicts = [judged[row["recipe"]][0] if row["recipe"] in judged else verdict(row) for row in ranked]
     if not ranked:
         raise ParameterError(f"{path} compares nothing with the published recipe: run compare without --shares")
     folds = [list(judged[row["recipe"]][2][1:]) if row["recipe"] in judged else [] for row in ranked]

@@ -16,6 +16,13 @@ def test_differences_are_sorted_and_coloured_by_what_their_interval_says():
     assert axes.get_xlabel() == "points above published (90.0%), 95 % interval"
 
 
+def test_a_mean_that_rounding_puts_beside_its_interval_is_drawn():
+    """An error bar may not be negative: 0.03 is less than its own lower end by the last digit."""
+    last_digit = row("fast", 0.93, 0.03) | {"difference_low": 0.03 + 1e-16, "accuracy_high": 0.93 - 1e-16}
+    assert len(plots.differences([PUBLISHED, last_digit]).axes[0].containers) == 1
+    assert len(plots.learning_curves([last_digit, last_digit | {"train_photos": 80}]).axes[0].containers) == 1
+
+
 def test_two_backbones_are_drawn_beside_each_other():
     second = [each | {"backbone": "squeezenet1_1"} for each in (PUBLISHED, row("published + MixUp", 0.86, -0.04))]
     axes = plots.differences([*ROWS, row("best - MixUp", 0.9, 0.0)][:4], second=second).axes[0]

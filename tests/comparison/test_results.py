@@ -10,7 +10,7 @@ from helpers.common.errors import ParameterError
 from helpers.comparison import results
 from helpers.comparison.results import Comparison, Results, merge_rows, read_photos, read_rows
 from helpers.data import split
-from tests.comparison.made_up import PUBLISHED, ROWS, row, rows_of, some_photos
+from tests.comparison.made_up import ENDS, PUBLISHED, ROWS, SEARCH, row, rows_of, some_photos
 from tests.conftest import ROOT
 
 
@@ -100,6 +100,23 @@ def test_missing_and_damaged_files_are_named(tmp_path):
     message = r"trials\.json is missing, damaged or of another version .* --trials 0 writes it again"
     with pytest.raises(ParameterError, match=message):
         results.read_results(tmp_path)
+
+
+@pytest.mark.parametrize("value", [None, [], "<b>", 10**400, float("nan"), float("inf")], ids=repr)
+def test_values_of_another_kind_are_named(tmp_path, value):
+    """A folder of results may be somebody else's."""
+    texts, row = {name for name, kind in results.ROW.items() if isinstance("", kind)}, ROWS[1]
+    for name in row:
+        if (name in texts and isinstance(value, str)) or (value is None and name in ("weights_sha256", *ENDS[:1])):
+            continue
+        (tmp_path / "comparison.json").write_text(json.dumps([PUBLISHED, row | {name: value}]))
+        with pytest.raises(ParameterError, match=rf"comparison\.json is missing, damaged .*\({name} = "):
+            read_rows(tmp_path / "comparison.json")
+    trial = SEARCH["trials"][1] | {"accuracy": value}
+    for wrong in ({"trials": value or {}}, {"trials": [trial]}, {"importances": {"lr": value}}):
+        (tmp_path / "trials.json").write_text(json.dumps(SEARCH | wrong))
+        with pytest.raises(ParameterError, match=r"trials\.json is missing, damaged .* = "):
+            results.read_trials(tmp_path / "trials.json")
 
 
 def test_committed_results_say_which_folds_they_had():

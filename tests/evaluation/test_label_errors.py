@@ -60,6 +60,14 @@ def test_folds_and_seeds_are_put_together(tmp_path):
     assert label_errors.read_suspects(tmp_path / "suspects.csv") == [("a", "daisy", "rose", 0.1, 0.9)]
 
 
+@pytest.mark.parametrize("name", ["../private.jpg", "rose/../../private.jpg", "/home/somebody/private.jpg"])
+def test_a_suspect_outside_of_the_photos_is_refused(tmp_path, name):
+    """The second notebook draws the suspects of a folder of results, which may be somebody else's."""
+    label_errors.write_suspects(tmp_path / "suspects.csv", [label_errors.Suspect(name, "daisy", "rose", 0.1, 0.9)])
+    with pytest.raises(RunError, match=r"private\.jpg leads out of the folder of photos"):
+        label_errors.read_suspects(tmp_path / "suspects.csv")
+
+
 def test_a_label_is_suspected_where_another_class_is_more_certain_than_usual():
     names, labels = tuple(f"x{i}" for i in range(8)), torch.tensor([0, 0, 0, 1, 1, 1, 1, 1])
     probabilities = torch.tensor([[0.9, 0.1]] * 3 + [[0.99, 0.01]] + [[0.1, 0.9]] * 4, dtype=torch.float64)

@@ -30,6 +30,7 @@ ROWS = [
         "image_size": 224,
         "epochs": 25,
         "settings": {},
+        "machine": "abacus",
         "commit": "abc",
         "cost": "224 px, 25 epochs",
     }
