@@ -6,6 +6,8 @@ folder is small and can be shared. With --refreshed, the notebooks that ``make n
 """
 
 import argparse
+import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,12 +46,22 @@ def run(options: argparse.Namespace) -> int:
             f"{folder} names a folder of this machine, {finished.results['dataset']}: run it with -p dataset and a "
             "path relative to the project"
         )
-    output = options.output / folder.name
+    output, contents = options.output / folder.name, {}
+    there = [name for name in (*OPTIONAL, NOTEBOOK) if os.path.lexists(folder / name)]
+    for name in (*NUMBERS, *there, RESULTS):
+        if (folder / name).is_symlink():  # it may lead to anything that its reader may read
+            raise RunError(f"{folder / name} is a link, and what it leads to is not published: copy the file there")
+        try:
+            contents[name] = read_bytes(folder / name)
+            if not name.endswith(".csv"):
+                json.loads(contents[name])
+        except (OSError, ValueError, RecursionError) as error:
+            raise RunError(f"{folder / name} is missing or damaged ({error}): copy the run again") from error
     output.mkdir(parents=True, exist_ok=True)
-    optional = [name for name in OPTIONAL if (folder / name).is_file()]
-    for name in (*NUMBERS, *optional, RESULTS):
-        write_atomically(output / name, read_bytes(folder / name))
-    if (folder / NOTEBOOK).is_file():
+    for name, content in contents.items():
+        if name != NOTEBOOK:
+            write_atomically(output / name, content)
+    if NOTEBOOK in contents:
         write_notebook(folder / NOTEBOOK, output / NOTEBOOK)
     print(output)
     return 0

@@ -1,6 +1,7 @@
 """A run published: its numbers and its notebook, no weights, no photos, no path of the machine."""
 
 import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_edited_unfinished_and_local_runs_are_refused(copied, tmp_path, capsys):
     (copied / "results.json").unlink()
     assert main(command) == 1
     assert "not finished" in capsys.readouterr().err
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize("name", ["environment.json", "split.csv", "changes.json", publish.NOTEBOOK])
+def test_what_a_file_leads_to_is_not_published_and_damage_is_named(copied, tmp_path, capsys, name):
+    """Nothing is then written."""
+    (tmp_path / "private").write_text("{}")
+    damages = [lambda path: path.symlink_to(tmp_path / "private"), os.mkdir]
+    damages += [] if name.endswith(".csv") else [lambda path: path.write_text("[" * 100_000), Path.touch]
+    for damage in damages:
+        if (copied / name).is_dir():
+            (copied / name).rmdir()
+        (copied / name).unlink(missing_ok=True)
+        damage(copied / name)
+        assert main(["publish", str(copied), "--output", str(tmp_path / "results")]) == 1
+        assert re.search(rf"{name} is (a link, and what it|missing or damaged \()", capsys.readouterr().err)
     assert not (tmp_path / "results").exists()
 
 
