@@ -42,6 +42,21 @@ def test_cells_call_helpers_and_define_no_functions(path):
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_a_notebook_without_the_project_says_what_it_needs(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit, match="needs the project around it: clone or upload the whole repository"):
+        exec(code_cells(path)[0].source, {})
+
+
+def test_a_run_without_results_can_be_looked_at(folder, monkeypatch, capsys):
+    (folder / "results.json").write_text("[]")
+    monkeypatch.setattr("helpers.common.notebook.set_matplotlib_formats", lambda *_, **__: None)
+    cell = next(c for c in code_cells(ROOT / "notebooks" / "closer_look.ipynb") if "open_run_data(" in c.source)
+    exec(cell.source, {"run": str(folder), "data": None})
+    assert capsys.readouterr().out.splitlines()[-1] == "a with 8 validation photos"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_outputs_contain_no_paths_of_this_machine(path):
     text = path.read_text(encoding="utf-8")
     assert str(ROOT) not in text
