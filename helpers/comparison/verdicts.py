@@ -20,8 +20,12 @@ def verdict(row: Row) -> str:
 
 
 def short_name(recipe: str) -> str:
-    """Return the name of a single change without the recipe that it changes."""
-    return recipe.removeprefix("published + ").removeprefix("best - ")
+    """Return the name of a single change without the recipe that it changes; of one undone, what is back."""
+    name = recipe.removeprefix("best - ")
+    if name == recipe:
+        return recipe.removeprefix("published + ")
+    first, _, rest = name.partition(" ")
+    return {"no": f"with {rest}", "less": f"full {rest}"}.get(first, f"without {name}")
 
 
 def by_verdict(rows: Sequence[Row], base: str = "published") -> dict[str, list[str]]:

@@ -82,7 +82,7 @@ class Audit:
         rows = [("class", "photos", "unreadable", "twice", "elsewhere", "smallest", "median", "largest")]
         counts = self.found.counts()
         rows += [self._row(name, labels == label, counts[name]) for label, name in enumerate(self.photos.classes)]
-        return [*rows, self._row("together", labels >= 0, len(self.found))]
+        return [*rows, self._row("total", labels >= 0, len(self.found))]
 
     def _row(self, title: str, chosen: np.ndarray, found: int) -> tuple[str, ...]:
         groups = self.duplicates, self.cross_class_duplicates
@@ -96,7 +96,7 @@ class Audit:
     def __str__(self) -> str:
         """Summarize in a table, then list unreadable and duplicate files."""
         lines = [f"{padded(name, 14)} {count:>6} photos" for name, count in self.photos.counts().items()]
-        lines.append(f"{'together':<14} {len(self.photos):>6} photos in {len(self.photos.classes)} classes")
+        lines.append(f"{'total':<14} {len(self.photos):>6} photos in {len(self.photos.classes)} classes")
         smallest, median, largest = _three(self.sizes)
         lines.append(f"{'sizes':<14} {_size(smallest)} to {_size(largest)} px, the median {_size(median)}")
         lines += self.found.notes

@@ -106,9 +106,6 @@ def train_one_epoch(
         if extras.clip_norm:
             nn.utils.clip_grad_norm_(model.parameters(), extras.clip_norm)
         optimizer.step()
-        if extras.ema:
-            extras.ema.update()
         meter.add(loss, logits, targets)
-        if extras.monitor:
-            extras.monitor.after_step()
+        extras.after_step()  # moving average, checkpoint
     return meter.means()

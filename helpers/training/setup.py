@@ -63,6 +63,13 @@ class Extras(NamedTuple):
     teacher: Teacher | None = None  # a trained model to learn from as well
     monitor: StepMonitor | None = None  # of a run that can be interrupted and resumed
 
+    def after_step(self) -> None:
+        """Update the moving average, then let the monitor check and save."""
+        if self.ema:
+            self.ema.update()
+        if self.monitor:
+            self.monitor.after_step()
+
 
 @dataclass(frozen=True)
 class TrainingSetup:

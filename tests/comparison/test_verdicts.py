@@ -81,7 +81,7 @@ def test_ablations_are_compared_with_best():
     assert [each["recipe"] for each in found] == ["best", "best - MixUp"]
     assert found[0]["difference_mean"] == 0
     assert found[1]["difference_mean"] == pytest.approx(-0.25)
-    assert "**worse** MixUp" in verdicts.summary(found, "best")
+    assert "**worse** without MixUp" in verdicts.summary(found, "best")
     assert verdicts.ablations(compared(some_photos(), "published", "best")) == []
 
 
@@ -108,4 +108,14 @@ def test_the_ablations_of_best_are_corrected_for_their_number():
     part = verdicts.limits(compared(photos, *names)).split("**Taking best apart.**")[1]
     # Two lose six photos and gain none: p = 2 · 0.5⁶ = .031 each, below 5 % but for the correction.
     assert "0.2 of 3 intervals would exclude zero by chance; 3 do." in part
-    assert "among all 3 McNemar tests at 5 %, 1 stay significant: MixUp." in part
+    assert "among all 3 McNemar tests at 5 %, 1 stay significant: without MixUp." in part
+
+
+def test_a_change_undone_is_named_without_a_double_negative():
+    names = ("best - no rotation", "best - less hue jitter", "best - cosine", "published + no rotation")
+    assert list(map(verdicts.short_name, names)) == [
+        "with rotation",
+        "full hue jitter",
+        "without cosine",
+        "no rotation",
+    ]

@@ -48,7 +48,7 @@ def test_duplicates_within_and_across_classes_are_found(planted):
 def test_the_text_names_everything(planted):
     text = str(audit_photos(find_photos(planted)))
     assert "rose                4 photos" in text
-    assert "together           10 photos in 2 classes" in text
+    assert "total              10 photos in 2 classes" in text
     assert "60 × 40 to 60 × 40 px" in text
     assert "unreadable, left out: 2\n  rose/empty.jpg: the file is empty" in text
     assert "several classes: 1\n  rose/000.jpg = tulip/same.jpg" in text
@@ -100,7 +100,7 @@ def test_the_table_counts_per_class(planted):
         ("class", "photos", "unreadable", "twice", "elsewhere", "smallest", "median", "largest"),
         ("rose", "4", "2", "0", "1", "60 × 40", "60 × 40", "60 × 40"),
         ("tulip", "6", "0", "2", "1", "60 × 40", "60 × 40", "60 × 40"),
-        ("together", "10", "2", "2", "2", "60 × 40", "60 × 40", "60 × 40"),
+        ("total", "10", "2", "2", "2", "60 × 40", "60 × 40", "60 × 40"),
     ]
 
 
