@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import torch
-from torch import nn
+from torch.nn import Module
+from torch.nn.utils import clip_grad_norm_
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common.modules import autocast
@@ -23,17 +24,17 @@ class FitResult(NamedTuple):
     """What a training leaves in memory; the best model is in the run's folder."""
 
     history: History
-    last_model: nn.Module  # after the last epoch: the whole model, or its moving average
+    last_model: Module  # after the last epoch: the whole model, or its moving average
     last_predictions: Predictions  # the last model's, on the validation photos
     epoch_seconds: list[float]
     saving_seconds: float  # of them, for writing checkpoints, since the training was resumed
 
 
 def fit(
-    model: nn.Module,
+    model: Module,
     loaders: Loaders,
-    criterion: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    criterion: Module,
+    optimizer: Optimizer,
     schedule: LRScheduler,
     run: Run,
     log: Callable[[str], None] = print,
@@ -82,9 +83,7 @@ def fit(
     return FitResult(history, setup.saved, predictions, epoch_seconds, setup.monitor.checkpointer.seconds)
 
 
-def train_one_epoch(
-    model: nn.Module, batches: Batches, criterion: nn.Module, optimizer: torch.optim.Optimizer, extras: Extras = PLAIN
-) -> tuple[float, float]:
+def train_one_epoch(model: Module, batches: Batches, criterion: Module, optimizer: Optimizer, extras: Extras = PLAIN):
     """Take a step for each batch. Returns mean loss and accuracy over the photos.
 
     Args:
@@ -104,8 +103,10 @@ def train_one_epoch(
             loss = extras.teacher.distill(loss, logits, images)
         loss.backward()
         if extras.clip_norm:
-            nn.utils.clip_grad_norm_(model.parameters(), extras.clip_norm)
+            clip_grad_norm_(model.parameters(), extras.clip_norm)
         optimizer.step()
+        if extras.ema:
+            extras.ema.update()
         meter.add(loss, logits, targets)
-        extras.after_step()  # moving average, checkpoint
+        extras.save_if_due()
     return meter.means()

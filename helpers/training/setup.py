@@ -63,10 +63,8 @@ class Extras(NamedTuple):
     teacher: Teacher | None = None  # a trained model to learn from as well
     monitor: StepMonitor | None = None  # of a run that can be interrupted and resumed
 
-    def after_step(self) -> None:
-        """Update the moving average, then let the monitor check and save."""
-        if self.ema:
-            self.ema.update()
+    def save_if_due(self) -> None:
+        """Check the loss of the last step; save a checkpoint if one is due or a signal asks for it."""
         if self.monitor:
             self.monitor.after_step()
 
