@@ -1,11 +1,13 @@
 """What the benchmark compares: the same photos and transforms on both sides, measured in fresh processes."""
 
+import argparse
 import json
 from pathlib import Path
 
 import pytest
 
 from benchmarks import measure, parts
+from helpers.commands import parameters, run
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.split import split_photos
@@ -81,3 +83,17 @@ def test_the_baselines_log_is_used_only_for_the_same_photos_and_weights(small, t
     monkeypatch.setattr(parts, "run_baseline", lambda *arguments, **more: [{"val_accuracy": 0.4}])
     small.backbone = "resnet34"
     assert parts.baseline_accuracy(small) == (pytest.approx(0.4), 1)
+
+
+def test_whole_commands_start_with_an_empty_cache(small, monkeypatch):
+    given = []
+    monkeypatch.setattr(parts, "_output", given.append)
+    parts.commands(small)
+    parser = argparse.ArgumentParser()
+    run.add_arguments(parser)
+    recipes = [parameters.recipe_of(parameters.parameters_of(parser.parse_args(words[3:]))) for words in given]
+    assert [recipe.preset for recipe in recipes] == 2 * ["demo"] + 2 * ["fast"]
+    assert [recipe.dataset for recipe in recipes] == 2 * ["demo"] + 2 * [str(small.audit.photos.root)]
+    assert len({recipe.work_dir for recipe in recipes}) == 4
+    assert not any(Path(recipe.work_dir).exists() for recipe in recipes)
+    assert small.results["fast_command_seconds_min"] >= 0
