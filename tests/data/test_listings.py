@@ -284,5 +284,5 @@ def test_unreadable_photos_are_counted_by_their_label(flat):
     (flat / "000.jpg").write_bytes(b"no photo")
     table(flat, lines())
     assert [row[:3] for row in audit_photos(find_photos(flat)).table()[1:]] == [
-        ("rose", "2", "1"), ("tulip", "3", "0"), ("together", "5", "1")
+        ("rose", "2", "1"), ("tulip", "3", "0"), ("total", "5", "1")
     ]  # fmt: skip
