@@ -24,9 +24,13 @@ SLOW = ("test_interrupted_notebook.py", "test_browser.py", "test_checks.py")  # 
 enable_ctrl_c()
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
-    """Begin with the slow files: of several processes, none is then left with one at the end."""
+    """Begin with the slow files, so that none is left at the end. Tests of a file, or of one run, share a process."""
     items.sort(key=lambda item: item.path.name not in SLOW)
+    for item in items:
+        shared = "headless_run" if "headless_run" in item.fixturenames else item.nodeid.split("::")[0]
+        item.add_marker(pytest.mark.xdist_group(shared))
 
 
 @pytest.fixture(autouse=True)
