@@ -166,8 +166,7 @@ def test_every_condition_is_tested_and_names_settings():
     ("preset", "changes", "back"),
     [
         ("best", {"crop": "center"}, {"crop_scale"}),
-        ("best", {"frozen_backbone": True}, {"freeze_fraction", "frozen_norms", "linear_probe_first"}),
-        ("best", {"schedule": "step"}, {"warmup_epochs"}),
+        ("best", {"frozen_backbone": True}, {"freeze_fraction", "frozen_norms"}),
         ("demo", {"augmentation": False}, {"crop_size"}),
     ],
 )
