@@ -4,6 +4,7 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, SequentialLR, StepLR
 
+from helpers.common.errors import ParameterError
 from helpers.models.head import backbone_parameters, find_head
 from helpers.recipe import Recipe
 
@@ -30,8 +31,13 @@ def class_weights(recipe: Recipe, labels: torch.Tensor, classes: int) -> torch.T
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer; ``sgd`` has Nesterov's momentum (Sutskever et al., 2013) by default."""
+    """Return the recipe's optimizer; ``sgd`` has Nesterov's momentum (Sutskever et al., 2013) by default.
+
+    Raises ParameterError: there is nothing to train.
+    """
     groups = parameter_groups(model, recipe)
+    if not groups[0]["params"]:
+        raise ParameterError("every parameter is frozen: freeze before the head is replaced, or leave the head out")
     fused = groups[0]["params"][0].device.type in ("cpu", "cuda", "mps")  # one pass over the weights instead of five
     lr, momentum, weight_decay = recipe.lr, recipe.momentum, recipe.weight_decay
     if recipe.optimizer == "sgd":
