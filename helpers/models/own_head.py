@@ -70,7 +70,7 @@ def set_own_head(model: nn.Module, head: dict[str, Any]) -> None:
         setattr(model, head["name"], _built(head["layers"]))
 
 
-def in_words(head: dict[str, Any]) -> str:
+def head_in_words(head: dict[str, Any]) -> str:
     """Write a head that ``own_head`` described, such as ``fc: Linear(512 → 64), ReLU, Linear(64 → 5)``."""
 
     def written(kind: str, *values: Any) -> str:

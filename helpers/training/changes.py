@@ -12,9 +12,9 @@ from torch.optim.lr_scheduler import LRScheduler
 from helpers.common.errors import ParameterError
 from helpers.data.loading.loaders import Loaders, own_transforms
 from helpers.models.freezing import FrozenStatsBatchNorm2d
-from helpers.models.own_head import can_be_rebuilt, in_words, own_head, planned_model
+from helpers.models.own_head import can_be_rebuilt, head_in_words, own_head, planned_model
 from helpers.recipe import Recipe
-from helpers.training.optimization import class_weights, make_loss, make_optimizer, make_schedule
+from helpers.training.optimization import check_step, class_weights, make_loss, make_optimizer, make_schedule
 
 
 def changes(
@@ -44,7 +44,7 @@ def changes(
         "schedule": (describe_change(schedule), describe_change(make_schedule(planned, recipe))),
     }
     own = own_transforms(recipe, *loaders.transforms) if loaders.transforms else {}
-    own |= {"head": in_words(head)} if head else {}
+    own |= {"head": head_in_words(head)} if head else {}
     return own | {name: text for name, (text, planned) in compared.items() if text != planned}
 
 
@@ -56,10 +56,8 @@ def _check_parts(model: nn.Module, criterion: Callable, optimizer: Optimizer, sc
         raise ParameterError("the optimizer was made for another model: run its cell again, then those below it")
     if getattr(schedule, "optimizer", optimizer) is not optimizer:
         raise ParameterError("the schedule was made for another optimizer: run its cell again, then those below it")
-    for part, other in ((optimizer, "SGD"), (schedule, "StepLR")):
-        _, *taken = inspect.signature(type(part).step).parameters.values()
-        if needed := [each.name for each in taken if each.default is each.empty]:
-            raise ParameterError(f"{type(part).__name__} needs {needed[0]} in each step: use another, such as {other}")
+    check_step(optimizer, "SGD")
+    check_step(schedule, "StepLR")
 
 
 def _describe_trained(model: nn.Module, optimizer: Optimizer | None = None) -> str:

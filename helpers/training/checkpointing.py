@@ -94,7 +94,7 @@ class Checkpointer:
         Raises WeightsError: the model is one that could not be rebuilt from its files.
         """
         self.run, self.classes, self.head = run, loaders.classes, own_head(model, run.recipe, len(loaders.classes))
-        self.machine = _describe_machine(run, loaders)
+        self.machine, self.steps = _describe_machine(run, loaders), len(loaders.train)
         self.data = _data(run)
         self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         if ema:
@@ -144,7 +144,7 @@ class Checkpointer:
             # The checkpoint decides: the file could be damaged, or of an epoch after the checkpoint.
             self.run.save_best(self.best, history.best, self.classes, self.head)
         if len(history) < self.run.recipe.epochs:
-            log(f"resuming at {state}")
+            log(f"resuming at {state} of {self.steps}")
             if saved["machine"] != self.machine:
                 log(f"it was begun on {saved['machine']} and goes on with {self.machine}: the last digits will differ")
         return state

@@ -6,7 +6,7 @@ from torch import nn
 
 from helpers.common.errors import RunError, WeightsError
 from helpers.models import build_backbone
-from helpers.models.own_head import in_words, own_head
+from helpers.models.own_head import head_in_words, own_head
 from helpers.recipe import Recipe
 from helpers.runs.history import Epoch
 from helpers.runs.saving import load_best_model, save_best_model
@@ -51,7 +51,7 @@ def test_the_assignments_standard_answer_is_described(backbone):
     PLACES[backbone](model, HEADS["linear"])
     head = own_head(model, Recipe(backbone=backbone), 5)
     last = "Conv2d(512 → 5), ReLU, AdaptiveAvgPool2d((1, 1))" if backbone == "squeezenet1_1" else "→ 5)"
-    assert in_words(head).endswith(last)
+    assert head_in_words(head).endswith(last)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_the_assignments_standard_answer_is_described(backbone):
 def test_a_head_with_the_same_parameters_as_the_recipes_is_not_taken_for_it(tmp_path, first, written):
     model = build_backbone("resnet18", "none")
     model.fc = nn.Sequential(first, nn.Linear(512, 5))
-    assert in_words(own_head(model, Recipe(), 5)) == written
+    assert head_in_words(own_head(model, Recipe(), 5)) == written
     images = torch.rand(2, 3, 64, 64)
     with torch.inference_mode():
         assert torch.allclose(saved(tmp_path, model, "resnet18")(images), model.eval()(images), atol=1e-5)
