@@ -141,6 +141,8 @@ def _transforms(facts: Facts) -> list[Block]:
     """List the transforms that the recipe made, as torchvision prints them; not those changed by hand."""
     made = {"training": ("train_transform", train_transform), "validation": ("val_transform", val_transform)}
     kept = {name: make(facts.recipe) for name, (part, make) in made.items() if part not in facts.changes}
+    if not kept:
+        return []
     lines = []
     for name, transform in kept.items():
         lines.append(f"# {name}")
@@ -149,7 +151,7 @@ def _transforms(facts: Facts) -> list[Block]:
     caption = (
         f"Transforms of {listed(list(kept))} photos, as torchvision [torchvision2016] prints them, without details."
     )
-    return [listing("lst-transforms", caption, lines)] if kept else []
+    return [listing("lst-transforms", caption, lines)]
 
 
 def _network(facts: Facts) -> Block:

@@ -173,3 +173,12 @@ def test_changed_code_is_not_said_to_be_the_commits(tmp_path):
     facts = read_environment(run)
     save_environment(run, facts | {"git_commit": "0123456789abcdef+changes"})
     assert "made with commit 0123456789ab and uncommitted changes to its code on photos" in said_by(run)
+
+
+def test_a_run_whose_transforms_are_both_changed_has_a_report_without_their_listing(tmp_path):
+    run = finished_run(tmp_path / "a", real())
+    save_changes(run, {"train_transform": "Compose( A() )", "val_transform": "Compose( B() )"})
+    text = said_by(run)
+    assert "train transform is not the recipe's. It was changed by hand: Compose( A() )" in text
+    assert "val transform is not the recipe's. It was changed by hand: Compose( B() )" in text
+    assert "torchvision prints them" not in text
