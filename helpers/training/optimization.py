@@ -36,13 +36,8 @@ def class_weights(recipe: Recipe, labels: torch.Tensor, classes: int) -> torch.T
 
 
 def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    """Return the recipe's optimizer; ``sgd`` has Nesterov's momentum (Sutskever et al., 2013) by default.
-
-    Raises ParameterError: there is nothing to train.
-    """
+    """Return the recipe's optimizer; ``sgd`` has Nesterov's momentum (Sutskever et al., 2013) by default."""
     groups = parameter_groups(model, recipe)
-    if not groups[0]["params"]:
-        raise ParameterError("every parameter is frozen: freeze before the head is replaced, or leave the head out")
     fused = groups[0]["params"][0].device.type in ("cpu", "cuda", "mps")  # one pass over the weights instead of five
     lr, momentum, weight_decay = recipe.lr, recipe.momentum, recipe.weight_decay
     if recipe.optimizer == "sgd":
@@ -54,9 +49,15 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """Return the trainable parameters in one group; with ``head_lr`` in two, ``backbone`` and ``head``."""
+    """Return the trainable parameters in one group; with ``head_lr`` in two, ``backbone`` and ``head``.
+
+    Raises ParameterError: there are none.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ParameterError("every parameter is frozen: freeze before the head is replaced, or leave the head out")
     if not recipe.head_lr:
-        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+        return [{"params": trained}]
     backbone = [parameter for parameter in backbone_parameters(model) if parameter.requires_grad]
     head = list(find_head(model)[1].parameters())
     groups = [{"name": "backbone", "params": backbone}, {"name": "head", "params": head, "lr": recipe.head_lr}]
