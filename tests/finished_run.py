@@ -4,7 +4,7 @@ import torch
 
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
-from helpers.data.loading.loaders import make_loaders
+from helpers.data.loading.loaders import make_loaders, own_transforms
 from helpers.data.split import split_photos, write_split
 from helpers.evaluation.predictions import predict
 from helpers.inference import fit_ood_detector
@@ -55,7 +55,7 @@ def finished_run(root, backbone="squeezenet1_1", photos=None, val_transform=None
     run.save_best(model.state_dict(), best, audit.photos.classes)
     run.save_history(History([best]))
     feeds = make_loaders(audit, split, recipe, CPU, val=val_transform and val_transform(recipe))
-    save_changes(run.folder, feeds.own_transforms)
+    save_changes(run.folder, own_transforms(recipe, *feeds.transforms))
     tested = with_tta(load_best_model(run.folder), recipe)
     predictions = predict(tested, feeds.val, torch.float32)
     run.save_predictions(predictions, [audit.photos.names[i] for i in split.val], audit.photos.classes)

@@ -158,6 +158,20 @@ def test_every_command_in_the_readmes_is_one_that_its_program_takes(line, monkey
             CHECKS[name](*rest)
 
 
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_jupyterlab_opens_at_the_projects_root_and_without_its_news():
+    assert "--ServerApp.root_dir=. --LabApp.default_url=/lab/tree/notebooks/flower_classification.ipynb" in dry_run(
+        "lab"
+    )
+    done = subprocess.run(["make", "-n", "--always-make", "setup"], cwd=ROOT, capture_output=True, text=True)
+    assert "labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements" in done.stdout
+
+
+@pytest.mark.skipif(not shutil.which("make"), reason="needs make")
+def test_the_report_of_a_run_leaves_the_published_one_alone():
+    assert "report/report.pdf" not in dry_run("report", "RUN=work_dir/mine")
+
+
 def test_commands_on_a_finished_run_do_what_the_readme_says(finished, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("FLOWERS_WORK_DIR", str(tmp_path))

@@ -176,7 +176,7 @@ class EpochLines(logging.Filter):
 
     CELL = re.compile(r"Executing Cell (\d+)")
     EPOCH = re.compile(r"Epoch (\d+)/(\d+)|train Loss: \S+ Acc: (\S+)|val Loss: \S+ Acc: (\S+)")
-    NOTICES = ("resuming", "linear probe", "SIGTERM", "flower_photos", "downloading")
+    NOTICES = ("resuming", "changed by hand", "linear probe", "SIGTERM", "flower_photos", "downloading")
 
     def __init__(self, sections: Sequence[str] = ()) -> None:
         super().__init__()

@@ -44,7 +44,6 @@ from helpers.runs.history import History
 from helpers.runs.run import Run, project_root
 from helpers.runs.saving import load_best_model
 from helpers.runs.table import find_run
-from helpers.training import learning_rates
 
 
 class RunData:
@@ -67,6 +66,14 @@ class RunData:
     @property
     def recipe(self) -> Recipe:
         return self._part("recipe")
+
+    def recipe_of(self, *parts: str) -> Recipe:
+        """Return the recipe. Raises RunError: a cell of the notebook changed one of these parts of it."""
+        if changed := [part for part in parts if part in self.run.changes]:
+            raise RunError(
+                f"the {changed[0].replace('_', ' ')} was changed by hand: only the notebook itself draws this"
+            )
+        return self.recipe
 
     @property
     def history(self) -> History:
@@ -207,20 +214,25 @@ def suspects(run: RunData) -> Figure:
 
 def curves(run: RunData) -> Figure:
     """Draw the run's training curves, under the names that the notebook gives them."""
-    augmented = run.run.recipe and run.run.recipe.augmentation
+    augmented = run.run.recipe and run.run.recipe.augmentation and "train_transform" not in run.run.changes
     return training.training_curves(run.history, *["training (augmented)"] * bool(augmented))
 
 
 # By the names under which the notebook saves them.
 FIGURES: dict[str, Callable[[RunData], Figure]] = {
     "class_samples": lambda run: photo_plots.class_samples(run.first_of_each_class(8)),
-    "augmentation": lambda run: photo_plots.augmentation_grid(run.example, train_transform(run.recipe)),
-    "black_border": lambda run: photo_plots.black_border(run.example, run.recipe),
+    "augmentation": lambda run: photo_plots.augmentation_grid(
+        run.example, train_transform(run.recipe_of("train_transform"))
+    ),
+    "black_border": lambda run: photo_plots.black_border(
+        run.example, run.recipe_of("train_transform", "val_transform")
+    ),
     "transforms": lambda run: photo_plots.what_the_network_sees(
-        {name: photos[0] for name, photos in run.first_of_each_class(1).items()}, run.recipe
+        {name: photos[0] for name, photos in run.first_of_each_class(1).items()},
+        run.recipe_of("train_transform", "val_transform"),
     ),
     "duplicates": duplicates,
-    "learning_rate": lambda run: training.learning_rate_curve(learning_rates(run.recipe)),
+    "learning_rate": lambda run: training.learning_rate_curve(run.history.column("learning_rate")),
     "curves": curves,
     "confusion": lambda run: evaluation.confusion(
         confusion_matrix(run.predictions.as_predictions()), run.predictions.classes

@@ -15,11 +15,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 class RecipeTransform(v2.Compose):
-    """A recipe's own transform. It is recognized by its type and recipe, so nobody else's is mistaken for it."""
-
-    def __init__(self, transforms: list[v2.Transform], recipe: Recipe) -> None:
-        super().__init__(transforms)
-        self.recipe = recipe
+    """A recipe's own transform. It is recognized by its type, so nobody else's is mistaken for it."""
 
     def _get_name(self) -> str:  # to be printed as what it is, torchvision's Compose
         return "Compose"
@@ -55,13 +51,13 @@ def train_transform(recipe: Recipe) -> v2.Compose:
         v2.Normalize(IMAGENET_MEAN, IMAGENET_STD),
         *([v2.RandomErasing(recipe.random_erasing)] if recipe.random_erasing else []),
     ]
-    return RecipeTransform(transforms, recipe)
+    return RecipeTransform(transforms)
 
 
 def val_transform(recipe: Recipe) -> v2.Compose:
     """Make the validation transform: PIL RGB → float32 ``(3, val_size, val_size)``, normalized; never random."""
     transforms = [*val_geometry(recipe), *_to_tensor(), v2.Normalize(IMAGENET_MEAN, IMAGENET_STD)]
-    return RecipeTransform(transforms, recipe)
+    return RecipeTransform(transforms)
 
 
 def val_geometry(recipe: Recipe) -> list[v2.Transform]:
@@ -76,7 +72,7 @@ def is_recipes(transform: v2.Transform, own: v2.Compose) -> bool:
     """Tell whether a transform is the recipe's ``own``, made by the functions above and not changed since."""
 
     def state(compose: v2.Compose) -> list[tuple[type, str]]:
-        return [(type(each), repr(vars(each))) for each in (compose, *compose.transforms)]
+        return [(type(each), repr(vars(each))) for each in compose.transforms]
 
     return type(transform) is RecipeTransform and state(transform) == state(own)
 

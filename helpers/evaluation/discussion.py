@@ -112,10 +112,10 @@ def _gap(r: dict[str, Any]) -> str:
     if train > high:
         judgement = "The former lies above the interval: the network fits its training photos better than new ones."
     elif train < low:
-        judgement = "The former lies below the interval, since validation has neither augmentation nor dropout."
+        judgement = "The former lies below the interval, as augmentation and dropout in training can make it."
     return (
-        f"In the last epoch accuracy is {train:.2%} on the training photos, with augmentation and dropout as the "
-        f"recipe has them, and {r['last_val_accuracy']:.2%} on the validation photos, with a 95 % interval of "
+        f"In the last epoch accuracy is {train:.2%} on the training photos, with augmentation and dropout as in "
+        f"training, and {r['last_val_accuracy']:.2%} on the validation photos, with a 95 % interval of "
         f"{low:.1%} to {high:.1%}. {judgement}"
     )
 

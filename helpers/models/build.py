@@ -21,7 +21,7 @@ _INCEPTION = {"aux_logits": False, "transform_input": True, "init_weights": True
 
 
 def build_model(recipe: Recipe, classes: int, weights: str | None = None) -> nn.Module:
-    """Build the recipe's model in three steps: backbone, head, freezing. Images ``(n, 3, S, S)`` → ``(n, classes)``.
+    """Build the recipe's model in three steps: backbone, freezing, head. Images ``(n, 3, S, S)`` → ``(n, classes)``.
 
     Args:
         weights: instead of the recipe's, such as its path seen from the project's root.
@@ -29,8 +29,8 @@ def build_model(recipe: Recipe, classes: int, weights: str | None = None) -> nn.
     Raises WeightsError: the backbone is unknown, or the weights are missing or do not fit.
     """
     model = build_backbone(recipe.backbone, weights or recipe.weights, recipe.seed)
-    replace_head(model, classes, recipe.dropout, recipe.seed)
-    return freeze(model, recipe.frozen_backbone, recipe.freeze_fraction, recipe.frozen_norms)
+    freeze(model, recipe.frozen_backbone, recipe.freeze_fraction, recipe.frozen_norms)
+    return replace_head(model, classes, recipe.dropout, recipe.seed)
 
 
 def build_backbone(name: str, weights: str = "imagenet", seed: int = 0) -> nn.Module:

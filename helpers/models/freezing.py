@@ -47,7 +47,7 @@ def stages(model: nn.Module) -> list[list[nn.Parameter]]:
     seen = {id(parameter) for parameter in find_head(model)[1].parameters()}
     whole = sum(parameter.numel() for parameter in backbone_parameters(model))
     found = []
-    for block in _blocks(model, 0.9 * whole):
+    for block in _blocks(model, 0.9 * whole, frozenset(seen)):
         own = [parameter for parameter in block.parameters() if id(parameter) not in seen]
         seen |= {id(parameter) for parameter in own}
         if own:
@@ -56,14 +56,15 @@ def stages(model: nn.Module) -> list[list[nn.Parameter]]:
     return [rest, *found] if rest else found
 
 
-def _blocks(module: nn.Module, most: float) -> Iterator[nn.Module]:
+def _blocks(module: nn.Module, most: float, head: frozenset[int]) -> Iterator[nn.Module]:
     """Yield the module's parts in order. A long sequence, or a part with ``most`` parameters, is cut further."""
     for child in module.children():
         sequence = isinstance(child, nn.Sequential) and len(child) > 4
-        wraps = any(True for _ in child.children()) and sum(p.numel() for p in child.parameters()) > most
+        size = sum(parameter.numel() for parameter in child.parameters() if id(parameter) not in head)
+        wraps = any(True for _ in child.children()) and size > most
         if sequence:
             yield from child.children()
         elif wraps:
-            yield from _blocks(child, most)
+            yield from _blocks(child, most, head)
         else:
             yield child

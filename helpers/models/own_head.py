@@ -1,5 +1,6 @@
 """A head of one's own, such as ``model.fc = nn.Linear(512, 5)``: described, so that a saved model can be rebuilt."""
 
+import re
 from typing import Any
 
 import torch
@@ -7,41 +8,77 @@ from torch import nn
 
 from helpers.common.errors import WeightsError
 from helpers.models.build import shapes_only
+from helpers.models.freezing import freeze
 from helpers.models.head import find_head, replace_head
+from helpers.recipe import Recipe
 
 # Layers, and the attributes that make them again.
 LAYERS = {
     "Linear": ("in_features", "out_features"),
     "Dropout": ("p",),
     "BatchNorm1d": ("num_features",),
-    **dict.fromkeys(("ReLU", "GELU", "SiLU", "Tanh", "Identity", "Flatten"), ()),
+    "LeakyReLU": ("negative_slope",),
+    "Conv2d": ("in_channels", "out_channels", "kernel_size"),
+    "AdaptiveAvgPool2d": ("output_size",),
+    **dict.fromkeys(("ReLU", "GELU", "SiLU", "Hardswish", "Tanh", "Identity", "Flatten"), ()),
 }
+# Names that say how a layer computes, not what.
+ALIKE = {"Head(": "Sequential(", "FrozenStatsBatchNorm2d(": "BatchNorm2d(", "StridedDepthwise(": "Conv2d("}
 
 
-def own_head(model: nn.Module, backbone: str) -> dict[str, Any] | None:
-    """Describe a head that ``replace_head`` did not make, for ``set_own_head``; None if it did.
+def own_head(model: nn.Module, recipe: Recipe, classes: int) -> dict[str, Any] | None:
+    """Describe a head that is not the recipe's, for ``set_own_head``; None if it is.
 
-    Raises WeightsError: the model is not the backbone with another head, or the head has a layer not in ``LAYERS``.
+    Raises WeightsError: the head is not for so many classes or has a layer not in ``LAYERS``, or the model is not the
+    recipe's but for the head.
     """
-    plain = shapes_only(backbone)
-    if type(model) is not type(plain):
-        if type(model).__module__.startswith(("torch.", "torchvision.", "__main__")):
-            raise WeightsError(_refusal(backbone, f"it is a {type(model).__name__}"))
-        return None  # the tests' small networks, which nobody rebuilds
-    name, layer = find_head(plain)[0].partition(".")[0], find_head(model)[1]
-    if _shapes(replace_head(plain, len(layer.weight), 0.0)) == _shapes(model):
+    if not can_be_rebuilt(model):
         return None
+    plain, backbone = shapes_only(recipe.backbone), recipe.backbone
+    if type(model) is not type(plain):
+        raise WeightsError(_refusal(backbone, f"it is a {type(model).__name__}"))
+    if (outputs := len(find_head(model)[1].weight)) != classes:
+        raise WeightsError(f"the last layer has {outputs:,} outputs for {classes} classes: make it one of {classes}")
+    if _structure(planned_model(recipe, classes)) == (structure := _structure(model)):
+        return None
+    name = find_head(plain)[0].partition(".")[0]
     head = {"name": name, "layers": _described(model.get_submodule(name), backbone)}
-    set_own_head(plain, head)
-    if _shapes(plain) != _shapes(model):
-        raise WeightsError(_refusal(backbone, f"it differs in more than {name!r}"))
+    if (rebuilt := _structure(planned_model(recipe, classes, head))) != structure:
+        other = next((line.strip() for line in structure if line not in rebuilt), "its shapes")
+        raise WeightsError(_refusal(backbone, f"it differs in more than {name!r} ({other})"))
     return head
+
+
+def can_be_rebuilt(model: nn.Module) -> bool:
+    """Tell whether the model is to be rebuilt from its files, unlike the tests' small networks."""
+    return not type(model).__module__.startswith("tests.")
+
+
+def planned_model(recipe: Recipe, classes: int, head: dict[str, Any] | None = None) -> nn.Module:
+    """Build the recipe's model without weights, with a head of one's own if there is one."""
+    model = shapes_only(recipe.backbone)
+    freeze(model, recipe.frozen_backbone, recipe.freeze_fraction, recipe.frozen_norms)
+    if head:
+        set_own_head(model, head)
+        return model
+    return replace_head(model, classes, recipe.dropout)
 
 
 def set_own_head(model: nn.Module, head: dict[str, Any]) -> None:
     """Put a head that ``own_head`` described into the model, without weights: ``load_state_dict(…, assign=True)``."""
     with torch.device("meta"):
         setattr(model, head["name"], _built(head["layers"]))
+
+
+def head_in_words(head: dict[str, Any]) -> str:
+    """Write a head that ``own_head`` described, such as ``fc: Linear(512 → 64), ReLU, Linear(64 → 5)``."""
+
+    def written(kind: str, *values: Any) -> str:
+        if kind == "Sequential":
+            return ", ".join(written(*part) for part in values[0].values())
+        return f"{kind}({' → '.join(map(str, values[:2]))})" if values else kind
+
+    return f"{head['name']}: {written(*head['layers'])}"
 
 
 def _described(module: nn.Module, backbone: str) -> list[Any]:
@@ -72,5 +109,9 @@ def _refusal(backbone: str, reason: str) -> str:
     )
 
 
-def _shapes(model: nn.Module) -> dict[str, torch.Size]:
-    return {name: value.shape for name, value in model.state_dict().items()}
+def _structure(model: nn.Module) -> list[str]:
+    """Write all layers with their settings, and all shapes: what a rebuilt model must have alike."""
+    text = re.sub(r"(, )?inplace=\w+", "", str(model))
+    for name, same in ALIKE.items():
+        text = text.replace(name, same)
+    return [*text.splitlines(), *(f"{name} {tuple(value.shape)}" for name, value in model.state_dict().items())]

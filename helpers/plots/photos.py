@@ -9,7 +9,7 @@ from PIL import Image, ImageOps
 from torchvision.transforms import v2
 
 from helpers.common.seeding import derive_seed
-from helpers.data.augmentation import denormalize, train_transform, val_transform
+from helpers.data.augmentation import denormalize, is_recipes, train_transform, val_transform
 from helpers.plots.style import SIDE, finalize, gallery, notice, panels, picture_rows, square
 from helpers.recipe import Recipe
 
@@ -48,12 +48,16 @@ def augmentation_strip(photo: Image.Image, recipe: Recipe, seed: int = 0) -> Fig
     return finalize(figure)
 
 
-def black_border(photo: Image.Image, recipe: Recipe) -> Figure:
+def black_border(photo: Image.Image, recipe: Recipe, training: v2.Transform | None = None) -> Figure:
     """Draw the photo, its CenterCrop, and its validation image, each with the share that is photo.
 
-    A recipe that trains on other images is shown what the published crop would do.
+    A run that trains on other images is shown what the published crop would do.
+
+    Args:
+        training: the transform that is used, if it may be another than the recipe's.
     """
-    used = recipe.augmentation and recipe.crop == "center"
+    own = training is not None and not is_recipes(training, train_transform(recipe))
+    used = recipe.augmentation and recipe.crop == "center" and not own
     name = "training" if used else f"published crop ({recipe.crop_size} px), not used here"
     crop, val = v2.CenterCrop(recipe.crop_size)(photo), transformed(val_transform(recipe), photo, 0)
     titles = (

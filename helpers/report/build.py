@@ -121,8 +121,10 @@ def _provenance(facts: Facts) -> str:
     """Say where the numbers come from."""
     root, folder, e = project_root(Path(__file__).parent), facts.run.folder.resolve(), facts.environment
     where = literal(folder.relative_to(root).as_posix() if folder.is_relative_to(root) else folder.name)
+    commit, _, changed = e["git_commit"].partition("+")
+    code = f"commit {commit[:12]}{' and uncommitted changes to its code' if changed else ''}"
     return (
         f"All numbers{' except those of the comparison' if facts.comparison else ''} come from the files of the run "
-        f"in {where}, made with commit {e['git_commit'][:12]} on photos with the fingerprint "
+        f"in {where}, made with {code} on photos with the fingerprint "
         f"{e['data_fingerprint'][:12]}; `python -m helpers report` selected the sentences by these numbers."
     )

@@ -24,6 +24,7 @@ NETWORK = {
     "frozen_norms": "Batch normalization [ioffe2015] keeps the statistics of the initial weights.",
     "linear_probe_first": "Before fine-tuning, the new head is fitted to the backbone's features [kumar2022].",
 }
+FROZEN = ("frozen_backbone", "freeze_fraction", "frozen_norms")
 LOSS = {
     "label_smoothing": "Label smoothing [szegedy2016] spreads a share of {r.label_smoothing:g} of each label over all "
     "classes, in the validation loss too.",
@@ -57,13 +58,23 @@ SMALL = (320, 240)  # px: a common size of photos on the web, as an example
 def method(facts: Facts) -> list[Block]:
     """Write the section, block by block."""
     r, transforms = facts.recipe, _transforms(facts)
+    validation = (
+        f"Validation photos are not augmented: their shorter side is resized to {r.val_resize} px, and the central "
+        f"{r.val_size} × {r.val_size} px are kept."
+    )
+    normalized = (
+        "All images are normalized per channel with ImageNet's mean and standard deviation"
+        f"{' (<lst-transforms>)' if transforms else ''}."
+    )
     return [
         heading("Data preparation and augmentation"),
         paragraph(
             "Every photo is checked before training: unreadable files are left out, and byte-identical copies stay on "
-            "one side of the split. Validation photos are not augmented: their shorter side is resized to "
-            f"{r.val_resize} px, and the central {r.val_size} × {r.val_size} px are kept. All images are normalized "
-            f"per channel with ImageNet's mean and standard deviation{' (<lst-transforms>)' if transforms else ''}."
+            "one side of the split.",
+            {
+                validation: "val_transform" not in facts.changes,
+                normalized: not {"train_transform", "val_transform"} & {*facts.changes},
+            },
         ),
         *_as_trained(facts, "train_transform", _augmentation(r)),
         *_as_trained(facts, "val_transform", []),
@@ -71,8 +82,9 @@ def method(facts: Facts) -> list[Block]:
         heading("Network"),
         _network(facts),
         *_as_trained(facts, "head", []),
+        *_as_trained(facts, "freezing", []),
         heading("Loss and optimizer"),
-        *_as_trained(facts, "loss", _loss(r)),
+        *_as_trained(facts, "loss", _loss(r, facts.changes.get("batch_size", r.batch_size))),
         *_as_trained(facts, "optimizer", _optimizer(r)),
         heading("Schedule, model selection and evaluation"),
         *_as_trained(facts, "schedule", []),
@@ -129,6 +141,8 @@ def _transforms(facts: Facts) -> list[Block]:
     """List the transforms that the recipe made, as torchvision prints them; not those changed by hand."""
     made = {"training": ("train_transform", train_transform), "validation": ("val_transform", val_transform)}
     kept = {name: make(facts.recipe) for name, (part, make) in made.items() if part not in facts.changes}
+    if not kept:
+        return []
     lines = []
     for name, transform in kept.items():
         lines.append(f"# {name}")
@@ -137,7 +151,7 @@ def _transforms(facts: Facts) -> list[Block]:
     caption = (
         f"Transforms of {listed(list(kept))} photos, as torchvision [torchvision2016] prints them, without details."
     )
-    return [listing("lst-transforms", caption, lines)] if kept else []
+    return [listing("lst-transforms", caption, lines)]
 
 
 def _network(facts: Facts) -> Block:
@@ -147,22 +161,23 @@ def _network(facts: Facts) -> Block:
         file = f" (file {facts.weights_file})" if facts.weights_file else ""
         start = f"starts from weights pretrained{' on ImageNet [deng2009]' if facts.imagenet else ''}{file}"
     part = f"All {total:,} parameters are" if trained == total else f"Of the {total:,} parameters, {trained:,} are"
+    replaced = (
+        f"Its last layer ({before}) is replaced by dropout [srivastava2014], which hides each feature with probability "
+        f"{facts.recipe.dropout:g}, and a new layer with one output per class ({after})."
+    )
     if "head" in facts.changes:
-        return paragraph(
-            f"The backbone, {facts.backbone} [{facts.paper}], {start}. Its last layer is {before} in the original.",
-            *_told(facts.recipe, NETWORK),
-        )
+        replaced = f"Its last layer is {before} in the original."
+    untold = FROZEN if "freezing" in facts.changes else ()
     return paragraph(
-        f"The backbone, {facts.backbone} [{facts.paper}], {start}. Its last layer ({before}) is replaced by dropout "
-        f"[srivastava2014], which hides each feature with probability {facts.recipe.dropout:g}, and a new layer with "
-        f"one output per class ({after}). {part} trained.",
-        *_told(facts.recipe, NETWORK),
+        f"The backbone, {facts.backbone} [{facts.paper}], {start}. {replaced}",
+        {f"{part} trained.": not {"head", "freezing"} & {*facts.changes}},
+        *_told(facts.recipe, {name: text for name, text in NETWORK.items() if name not in untold}),
     )
 
 
-def _loss(r: Recipe) -> list[Block]:
+def _loss(r: Recipe, batch_size: int | str) -> list[Block]:
     return [
-        paragraph(f"The loss is the cross-entropy, averaged over a batch $B$ of {r.batch_size} photos,"),
+        paragraph(f"The loss is the cross-entropy, averaged over a batch $B$ of {batch_size} photos,"),
         equation("cross-entropy"),
         paragraph(
             "where $f$ is the network's output, $theta$ its weights and $y$ the true class of photo $x$.",

@@ -33,7 +33,8 @@ def story(facts: Facts) -> dict[str, Any]:
     }
     kind = "training from scratch"
     if facts.pretrained:
-        kind = "linear probing" if facts.recipe.frozen_backbone else "fine-tuning"
+        frozen = facts.recipe.frozen_backbone
+        kind = "transfer learning" if "freezing" in facts.changes else "linear probing" if frozen else "fine-tuning"
     return {
         "title": _title(facts),
         "abstract": _abstract(facts),
@@ -54,6 +55,8 @@ def _title(facts: Facts) -> str:
     what = _task(facts).title().replace(" Of ", " of ").replace(" Into ", " into ")
     if not facts.pretrained:
         return f"Training {facts.backbone} from Scratch to Classify {what}"
+    if "freezing" in facts.changes:
+        return f"Classifying {what} with {facts.backbone}"
     if facts.recipe.frozen_backbone:
         return f"Classifying {what} with a Frozen {facts.backbone}"
     return f"Fine-Tuning {facts.backbone} to Classify {what}"
@@ -67,7 +70,7 @@ def _abstract(facts: Facts) -> list[Any]:
     trained = facts.trained_parameters
     part = "all" if trained == facts.parameters else f"{trained:,} of"
     replaced = f"The last layer is replaced, and {part} {facts.parameters:,} parameters are trained for"
-    if "head" in facts.changes:
+    if {"head", "freezing"} & {*facts.changes}:
         replaced = "The last layer is replaced, and the network is trained for"
     names = f": {listed(classes)}" if sum(map(len, classes)) <= LISTED else ""
     chosen = f"As this epoch was chosen on the same photos, we also report the mean of the {facts.last_epochs}, "
@@ -88,7 +91,9 @@ def introduction(facts: Facts) -> list[Block]:
     """Return the introduction: the task, and what is trained."""
     r, source = facts.recipe, "ImageNet [deng2009]" if facts.imagenet else "other photos"
     others = "all other layers are fine-tuned"
-    if r.frozen_backbone:
+    if "freezing" in facts.changes:
+        others = facts.changes["freezing"]
+    elif r.frozen_backbone:
         others = "all other layers stay frozen"
     elif r.freeze_fraction:
         others = f"the first {r.freeze_fraction:.0%} of the stages stay frozen, and the others are fine-tuned"

@@ -17,6 +17,8 @@ USUAL = ("backbone", "weights", "frozen_backbone", "augmentation", "image_size",
 USUAL += ("optimizer", "lr", "momentum", "weight_decay", "schedule")
 SET_BY = {  # by the part of the training that a cell of the notebook can change
     "head": ("dropout",),
+    "freezing": ("frozen_backbone", "freeze_fraction", "frozen_norms"),
+    "batch_size": ("batch_size",),
     "loss": ("label_smoothing", "class_weights"),
     "optimizer": ("optimizer", "lr", "head_lr", "momentum", "nesterov", "weight_decay"),
     "schedule": ("schedule", "lr_step", "lr_gamma", "warmup_epochs"),
@@ -112,8 +114,8 @@ def published_table(facts: Facts) -> Block:
     """Compare the run with the published result."""
     first = {f"first_{name}": value for name, value in facts.run.history[0]._asdict().items()}
     ours, theirs = result_rows(facts.results | first), result_rows(PAPER)
-    if facts.recipe.label_smoothing:
-        ours["last epoch: val. loss"] += " (smoothed)"
+    if facts.recipe.label_smoothing or "loss" in facts.changes:
+        ours["last epoch: val. loss"] += " (another loss)" if "loss" in facts.changes else " (smoothed)"
     rows = [(name, ours[name], theirs[name]) for name in ours]
     caption = "This run and the published one [course2025]; the 95 % intervals of both are computed here."
     return tabular("tab-published", caption, ("", "this run", "published"), rows)

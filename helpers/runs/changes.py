@@ -14,6 +14,21 @@ def save_changes(folder: Path, changes: dict[str, str]) -> None:
         write_json(folder / FILE, changes)
 
 
+def check_changes(folder: Path, changes: dict[str, str], begun: bool) -> None:
+    """Check that a training which was begun goes on with what it was begun with.
+
+    Raises RunError: a cell was changed since.
+    """
+    before = read_changes(folder) if begun else changes
+    for name in before | changes:
+        then, now = (each.get(name, "as in the recipe") for each in (before, changes))
+        if then != now:
+            raise RunError(
+                f"{folder.name} was begun with another {name} ({then}; now {now}): run all cells again, for a run of "
+                "its own; if this one is unfinished, with resume = False"
+            )
+
+
 def read_changes(folder: Path) -> dict[str, str]:
     """Read what was changed (``optimizer``, ``loss``, …) and how the object in its place is written.
 

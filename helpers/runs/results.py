@@ -19,6 +19,7 @@ from helpers.evaluation.metrics import class_intervals, class_scores, confusion_
 from helpers.evaluation.predictions import Predictions, StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
 from helpers.runs import history as history_file
+from helpers.runs.changes import read_changes
 from helpers.runs.history import History
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def summarize(
         "demo": run.recipe.dataset == "demo",
         "backbone": run.recipe.backbone,
         "weights": run.recipe.weights,
-        "label_smoothing": run.recipe.label_smoothing,
+        "label_smoothing": 0.0 if "loss" in read_changes(run.folder) else run.recipe.label_smoothing,
         "classes": list(audit.photos.classes),
         "photos": len(audit.photos),
         "unreadable_files": len(audit.unreadable),

@@ -147,7 +147,8 @@ def _row(run: FinishedRun) -> RunRow:
         seconds=float(r["training_seconds"]),
         device=_device(run.environment),
         finished=(run.folder / results.FILE).stat().st_mtime,
-        settings={name: value for name, value in recipe.items() if name not in UNLISTED},
+        settings={name: value for name, value in recipe.items() if name not in UNLISTED}
+        | {f"{name} by hand": text for name, text in run.changes.items()},
         fingerprint=str(run.environment.get("data_fingerprint") or "")
         or f"unknown, {run.folder}",  # then comparable with none
         history=run.history,

@@ -93,8 +93,8 @@ class Checkpointer:
 
         Raises WeightsError: the model is one that could not be rebuilt from its files.
         """
-        self.run, self.classes, self.head = run, loaders.classes, own_head(model, run.recipe.backbone)
-        self.machine = _describe_machine(run, loaders)
+        self.run, self.classes, self.head = run, loaders.classes, own_head(model, run.recipe, len(loaders.classes))
+        self.machine, self.steps = _describe_machine(run, loaders), len(loaders.train)
         self.data = _data(run)
         self.parts = {"model": model, "optimizer": optimizer, "schedule": schedule}
         if ema:
@@ -107,6 +107,11 @@ class Checkpointer:
         self.cost = 3 * size / DISK_SPEED  # seconds for the model, its momenta, and the best model
         self.last_save = time.perf_counter()
         self.seconds = 0.0  # spent on saving
+
+    @property
+    def exists(self) -> bool:
+        """Whether the run's folder has a checkpoint, perhaps a damaged one."""
+        return any((self.run.folder / name).exists() for name in FILES)
 
     def restore(self, log: Log) -> TrainingState:
         """Load the newest intact checkpoint into model, optimizer and schedule; without one, start afresh.
@@ -139,7 +144,7 @@ class Checkpointer:
             # The checkpoint decides: the file could be damaged, or of an epoch after the checkpoint.
             self.run.save_best(self.best, history.best, self.classes, self.head)
         if len(history) < self.run.recipe.epochs:
-            log(f"resuming at {state}")
+            log(f"resuming at {state} of {self.steps}")
             if saved["machine"] != self.machine:
                 log(f"it was begun on {saved['machine']} and goes on with {self.machine}: the last digits will differ")
         return state

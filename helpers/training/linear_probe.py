@@ -4,6 +4,8 @@ Also the first half of LP-FT (Kumar et al., 2022). With a few hundred photos of 
 probe is often as accurate as fine-tuning everything.
 """
 
+from collections.abc import Iterable
+
 import torch
 from torch import nn
 
@@ -17,6 +19,7 @@ from helpers.recipe import Recipe
 # Of 4e-4, 3e-3, 1e-2 and 3e-2 the best on MobileNetV2's features of 321 held-out flowers, at 160 px. With a weaker
 # penalty the head is so confident that the first steps of fine-tuning, on augmented photos, spoil the backbone.
 WEIGHT_PENALTY = 1e-2
+OWN = ("head", "freezing", "train_transform")  # with one of these, features may differ from epoch to epoch
 AUGMENTED_PASSES = 4  # with random crops, a head that has seen a single pass overfits to those crops
 
 
@@ -28,14 +31,18 @@ class FeatureLoader(InMemoryLoader):
 
 
 def select_trained_part(
-    model: nn.Module, loaders: Loaders, recipe: Recipe, precision: torch.dtype
+    model: nn.Module, loaders: Loaders, recipe: Recipe, precision: torch.dtype, changed: Iterable[str] = ()
 ) -> tuple[nn.Module, Loaders]:
     """Return the part of the model that training runs through, and its loaders.
 
     That is the whole model with the photos, unless the backbone is frozen and sees the same images in every epoch:
     then it is the head with the backbone's features. The head stays a part of the model.
+
+    Args:
+        changed: names of what a cell of the notebook changed by hand, as in ``training.changes``.
     """
-    head = head_module(model) if recipe.frozen_backbone and not recipe.augmentation else None
+    fixed = recipe.frozen_backbone and not recipe.augmentation and not {*changed} & {*OWN}
+    head = head_module(model) if fixed else None
     if head is None:
         return model, loaders
     train = backbone_features(model, loaders.train, precision)

@@ -107,7 +107,7 @@ class StepMonitor:
         """Name the photos of the step's batch in the error."""
         epoch, labels, names = len(self.state.history), self.loaders.train.labels, self.loaders.train_names
         order = epoch_order(len(labels), self.run.recipe.seed, epoch).tolist()
-        rows = order[step * self.run.recipe.batch_size :][: self.run.recipe.batch_size]
+        rows = order[step * self.loaders.train.batch_size :][: self.loaders.train.batch_size]
         photos = ", ".join(names[row] for row in rows[:4]) if names else ""
         more = f" and {len(rows) - 4} more" if len(rows) > 4 else ""
         raise DivergedError(

@@ -1,9 +1,15 @@
 """Loss, optimizer and learning-rate schedule, as the recipe names them."""
 
+import inspect
+import warnings
+from copy import deepcopy
+
 import torch
 from torch import nn
+from torch.optim import Optimizer
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, LRScheduler, OneCycleLR, SequentialLR, StepLR
 
+from helpers.common.errors import ParameterError
 from helpers.models.head import backbone_parameters, find_head
 from helpers.recipe import Recipe
 
@@ -43,9 +49,15 @@ def make_optimizer(model: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
 
 
 def parameter_groups(model: nn.Module, recipe: Recipe) -> list[dict]:
-    """Return the trainable parameters in one group; with ``head_lr`` in two, ``backbone`` and ``head``."""
+    """Return the trainable parameters in one group; with ``head_lr`` in two, ``backbone`` and ``head``.
+
+    Raises ParameterError: there are none.
+    """
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not trained:
+        raise ParameterError("every parameter is frozen: freeze before the head is replaced, or leave the head out")
     if not recipe.head_lr:
-        return [{"params": [parameter for parameter in model.parameters() if parameter.requires_grad]}]
+        return [{"params": trained}]
     backbone = [parameter for parameter in backbone_parameters(model) if parameter.requires_grad]
     head = list(find_head(model)[1].parameters())
     groups = [{"name": "backbone", "params": backbone}, {"name": "head", "params": head, "lr": recipe.head_lr}]
@@ -73,14 +85,25 @@ def learning_rate(optimizer: torch.optim.Optimizer) -> float:
     return next((group for group in groups if group.get("name") == "backbone"), groups[0])["lr"]
 
 
-def learning_rates(recipe: Recipe) -> list[float]:
-    """Return the learning rate of each epoch, as ``fit`` logs it."""
-    lr = recipe.head_lr if recipe.head_lr and recipe.freeze_fraction == 1 else recipe.lr
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr)
-    schedule = make_schedule(optimizer, recipe)
+def learning_rates(schedule: LRScheduler, epochs: int) -> list[float]:
+    """Return the learning rate of each epoch, as ``fit`` logs it. The schedule itself stays where it is.
+
+    Raises ParameterError: see ``check_step``.
+    """
+    check_step(schedule, "StepLR")
+    parameters = [each for group in schedule.optimizer.param_groups for each in group["params"]]
+    copy = deepcopy(schedule, {id(each): each for each in parameters})
     rates = []
-    for _ in range(recipe.epochs):
-        rates.append(learning_rate(optimizer))
-        optimizer.step()  # without gradients: changes nothing, but the schedule wants to follow a step
-        schedule.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch expects a step of the optimizer, which would change the weights
+        for _ in range(epochs):
+            rates.append(learning_rate(copy.optimizer))
+            copy.step()
     return rates
+
+
+def check_step(part: Optimizer | LRScheduler, other: str) -> None:
+    """Check that ``part.step()`` takes no argument, as ``fit`` calls it. Raises ParameterError: name an ``other``."""
+    _, *taken = inspect.signature(type(part).step).parameters.values()
+    if needed := [each.name for each in taken if each.default is each.empty]:
+        raise ParameterError(f"{type(part).__name__} needs {needed[0]} in each step: use another, such as {other}")

@@ -17,7 +17,7 @@ from helpers.data.loading.loaders import Batches, Loaders, make_loaders
 from helpers.data.split import Split
 from helpers.models.averaging import WeightEMA, with_tta
 from helpers.models.build import build_model
-from helpers.runs.changes import save_changes
+from helpers.runs.changes import check_changes, save_changes
 from helpers.runs.leakage import check_unseen
 from helpers.runs.run import Run
 from helpers.runs.saving import WEIGHTS
@@ -105,13 +105,16 @@ def set_up_training(
 ) -> TrainingSetup:
     """Decide what is trained and evaluated, and bring all of it to where an interrupted run was.
 
-    Raises UserError: a checkpoint is of another model; teacher, weights or linear probe cannot be used.
+    Raises UserError: a checkpoint is of another training; teacher, weights or linear probe cannot be used.
     """
     start, recipe = time.perf_counter(), run.recipe
+    changed = changes(recipe, model, loaders, criterion, optimizer, schedule)
     ema = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
     checkpointer = Checkpointer(run, model, optimizer, schedule, loaders, ema)
-    changed = changes(recipe, model, loaders, criterion, optimizer, schedule)
+    check_changes(run.folder, changed, checkpointer.exists)
     state = checkpointer.restore(log)
+    for name, text in changed.items():
+        log(f"changed by hand: {name} = {text}\n")
     if distributed.is_main():
         save_changes(run.folder, changed)
     if recipe.teacher:
@@ -122,7 +125,7 @@ def set_up_training(
     if recipe.linear_probe_first and not (state.history or state.meter.steps):
         accuracy = fit_head(model, loaders.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)
         log(f"linear probe: train Acc: {accuracy:.4f}\n")
-    trained, loaders = select_trained_part(model, loaders, recipe, run.precision)
+    trained, loaders = select_trained_part(model, loaders, recipe, run.precision, changed)
     evaluated = ema.counterpart(trained) if ema else trained
     if trained is model:  # the features that a head is evaluated on include the mirrored views already
         evaluated = with_tta(evaluated, recipe)

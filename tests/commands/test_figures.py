@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
 from helpers.commands import main, run_figures
 from helpers.commands.run_figures import RunData
@@ -18,6 +19,7 @@ from helpers.data.sources import locate
 from helpers.data.split import split_photos, write_split
 from helpers.evaluation.predictions import StoredPredictions, predict, read_predictions
 from helpers.recipe import Recipe
+from helpers.runs.changes import save_changes
 from helpers.runs.finished import read_partial_run
 from helpers.runs.history import Epoch, History
 from helpers.runs.results import analysis_numbers, summarize
@@ -87,6 +89,26 @@ def test_everything_is_drawn_from_the_folder_alone(folder, capsys):
     output = capsys.readouterr().out
     assert "15 of 15 figures drawn" in output
     assert "note" not in output
+
+
+def test_what_a_cell_changed_is_not_drawn_as_the_recipe_has_it(folder, monkeypatch):
+    photos = json.loads((folder / "recipe.json").read_text())["dataset"]
+    save_changes(folder, {"train_transform": "Compose()", "schedule": "Mine()"})
+    rates, labels = [], []
+
+    def figure(record, *values):
+        record.extend(values)
+        drawn = Figure()
+        drawn.add_subplot()
+        return drawn
+
+    monkeypatch.setattr(run_figures.training, "learning_rate_curve", lambda drawn: figure(rates, *drawn))
+    monkeypatch.setattr(run_figures.training, "training_curves", lambda history, *label: figure(labels, *label))
+    among = ("augmentation", "black_border", "transforms", "learning_rate", "curves")
+    lost, said = missing(folder, monkeypatch, photos, among)
+    assert lost == {"augmentation", "black_border", "transforms"}
+    assert "the train transform was changed by hand: only the notebook itself draws this" in said
+    assert (rates, labels) == ([0.05], [])  # the history's; not "augmented", which nobody knows
 
 
 def test_numbers_of_the_analysis_by_hand_in_plain_json():
@@ -170,7 +192,7 @@ def test_a_run_that_is_not_finished_shows_its_curves_and_photos(folder, monkeypa
 def test_before_the_first_epoch_there_are_no_curves(folder, monkeypatch):
     (folder / "history.csv").write_text(",".join(Epoch._fields) + "\n")
     names, said = missing(folder, monkeypatch, among=("curves", "learning_rate", "confusion"))
-    assert names == {"curves"}
+    assert names == {"curves", "learning_rate"}
     assert "history" in said
 
 
@@ -186,7 +208,7 @@ def test_without_a_recipe_what_needs_none_is_drawn(folder, monkeypatch):
     (folder / "recipe.json").write_text("{")
     names, said = missing(folder, monkeypatch)
     assert "recipe.json is damaged" in said
-    assert names == set(ALL) - OF_PREDICTIONS - {"curves"}
+    assert names == set(ALL) - OF_PREDICTIONS - {"curves", "learning_rate"}
 
 
 def test_no_run_at_all_is_said_in_a_line(tmp_path, capsys):
@@ -200,5 +222,5 @@ def test_what_is_missing_is_counted_in_the_exit_code(folder, tmp_path, capsys):
     for name in ("best_model.pth", "split.csv", "recipe.json", "predictions.csv"):
         (folder / name).unlink()
     assert main(["figures", str(folder), "--output", str(tmp_path / "out")]) == 1
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["curves.png"]
-    assert "1 of 15 figures drawn" in capsys.readouterr().out
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"curves.png", "learning_rate.png"}
+    assert "2 of 15 figures drawn" in capsys.readouterr().out

@@ -21,3 +21,7 @@ def test_a_file_name_that_is_not_text_can_be_printed():
     error = errors.PhotosError("caf\udce9.jpg is damaged")
     assert str(error).encode() == b"caf\\xe9.jpg is damaged"
     assert error._render_traceback_() == ["PhotosError: caf\\xe9.jpg is damaged"]
+
+
+def test_an_interrupted_training_is_one_line_in_a_notebook():
+    assert errors.Interrupted("SIGINT: saved")._render_traceback_() == ["interrupted (SIGINT: saved)"]

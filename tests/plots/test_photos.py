@@ -32,6 +32,13 @@ def test_a_recipe_without_the_central_crop_is_not_said_to_train_on_its_border(pr
     assert figure.axes[1].get_title() == "published crop (448 px), not used here:\n38% of the image is photo"
 
 
+def test_a_transform_of_ones_own_is_not_said_to_train_on_the_recipes_border():
+    photo, recipe = Image.new("RGB", (320, 240), "green"), Recipe()
+    assert photos.black_border(photo, recipe, train_transform(recipe)).axes[1].get_title().startswith("training:")
+    figure = photos.black_border(photo, recipe, v2.Compose([v2.Resize((224, 224))]))
+    assert figure.axes[1].get_title().startswith("published crop (448 px), not used here")
+
+
 def titles(figure):
     return [axes.get_title() for axes in figure.axes if axes.get_title()]
 

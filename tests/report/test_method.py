@@ -6,6 +6,7 @@ from helpers.recipe import Recipe
 from helpers.report import build
 from helpers.report.method import WIDTH
 from helpers.runs.changes import save_changes
+from helpers.runs.environment import read_environment, save_environment
 from tests.report.made_up import finished_run, printed, real, said_by
 from tests.report.test_tables import table_of
 
@@ -142,3 +143,43 @@ def test_every_setting_that_was_used_is_told(tmp_path, told):
     text = printed(finished_run(tmp_path / "a", real(**changes), ("a", "b")))
     for _, words in told.values():
         assert words in text
+
+
+def test_own_validation_and_batches_are_not_described_as_the_recipes(tmp_path):
+    run = finished_run(tmp_path / "a", real())
+    save_changes(run, {"val_transform": "Compose( Resize(size=[9, 9]) )", "batch_size": "8"})
+    text = said_by(run)
+    assert "the val transform is not the recipe's. It was changed by hand: Compose( Resize(size=[9, 9]) )." in text
+    assert " of 8 photos," in text
+    for untrue in ("shorter side is resized", "are normalized per channel", " of 32 photos,"):
+        assert untrue not in text
+    assert table_of(build.compose(run)[1], "tab-recipe")["batch size *"] == ["changed by hand", "32 (assumed)"]
+
+
+def test_layers_frozen_by_hand_are_not_said_to_be_trained(tmp_path):
+    run = finished_run(tmp_path / "a", real(freeze_fraction=0.5))
+    save_changes(run, {"freezing": "2,565 of 11,179,077 parameters are trained"})
+    text = said_by(run)
+    assert (
+        "the freezing is not the recipe's. It was changed by hand: 2,565 of 11,179,077 parameters are trained." in text
+    )
+    assert build.compose(run)[1]["title"] == "Classifying Five Kinds of Flowers with ResNet-18"
+    for untrue in ("parameters are trained for", "are fine-tuned", "of the stages", "All 11,179,077"):
+        assert untrue not in text
+
+
+def test_changed_code_is_not_said_to_be_the_commits(tmp_path):
+    run = finished_run(tmp_path / "a", real())
+    assert "made with commit" in said_by(run)
+    facts = read_environment(run)
+    save_environment(run, facts | {"git_commit": "0123456789abcdef+changes"})
+    assert "made with commit 0123456789ab and uncommitted changes to its code on photos" in said_by(run)
+
+
+def test_a_run_whose_transforms_are_both_changed_has_a_report_without_their_listing(tmp_path):
+    run = finished_run(tmp_path / "a", real())
+    save_changes(run, {"train_transform": "Compose( A() )", "val_transform": "Compose( B() )"})
+    text = said_by(run)
+    assert "train transform is not the recipe's. It was changed by hand: Compose( A() )" in text
+    assert "val transform is not the recipe's. It was changed by hand: Compose( B() )" in text
+    assert "torchvision prints them" not in text

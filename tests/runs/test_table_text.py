@@ -16,6 +16,7 @@ from helpers.evaluation.predictions import Predictions
 from helpers.runs import run as run_module
 from helpers.runs import table as table_module
 from helpers.runs import table_text
+from helpers.runs.changes import save_changes
 from helpers.runs.history import Epoch, History
 from helpers.runs.table import find_run, load_run_table, run_folders
 from tests.tiny import a_run, tiny_recipe, tiny_results
@@ -252,3 +253,13 @@ def test_the_committed_results_are_read_as_they_are():
 def test_a_copied_folder_is_compared_under_its_own_name(tmp_path):
     shutil.copytree(made(tmp_path, "a", [1, 0]), tmp_path / "copy")
     assert [row.name for row in load_run_table(run_folders(tmp_path)).rows] == ["a", "copy"]
+
+
+def test_a_change_made_by_hand_is_a_setting_that_differs(tmp_path):
+    made(tmp_path, "a", [1, 1, 1, 1, 0, 0, 0, 0])
+    save_changes(made(tmp_path, "b", [1, 1, 1, 1, 1, 0, 0, 0]), {"optimizer": "Adam(lr=0.0003)"})
+    table = load_run_table(run_folders(tmp_path))
+    assert table.differing == ("optimizer by hand",)
+    text = table_text.format_text(table)
+    assert "optimizer by hand – Adam(lr=0.0003)" in " ".join(text.split())
+    assert "same recipe" not in text

@@ -21,7 +21,6 @@ from helpers.models.build import build_model
 from helpers.recipe import Recipe
 from helpers.runs.run import Run
 from helpers.training import fit, make_loss, make_optimizer, make_schedule
-from helpers.training.optimization import learning_rates
 from teaching import main as script
 from tests.tiny import CPU
 
@@ -131,7 +130,7 @@ def test_it_trains_as_the_helpers_do(demo, tmp_path, settings, capsys):
     printed = capsys.readouterr().out
     number = re.compile(r"(?<=Loss: )[\d.]+|(?<=Acc: )[\d.]+|\d+m \d+s")
     assert number.sub("#", printed).split("\n\n")[:3] == number.sub("#", "\n".join(lines)).split("\n\n")[:3]
-    assert re.findall(r"Rate: ([\d.]+)", printed) == [f"{rate:.6f}" for rate in learning_rates(recipe)]
+    assert re.findall(r"Rate: ([\d.]+)", printed) == [f"{rate:.6f}" for rate in ours.column("learning_rate")]
     assert [accuracy for phase, _, accuracy in theirs if phase == "val"] == pytest.approx(
         ours.column("val_accuracy"), abs=1.01 / len(loaders.val.labels)
     )

@@ -13,7 +13,7 @@ from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos
 from helpers.evaluation.features import extract_features
 from helpers.evaluation.predictions import predict
-from helpers.models import with_tta
+from helpers.models import build_backbone, freeze, with_tta
 from helpers.models.build import build_model
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
@@ -77,6 +77,25 @@ def test_every_photo_once_per_epoch_in_changing_order(data):
 def test_the_whole_model_is_trained_where_features_would_change(data, backbone, changes):
     model, loaders = frozen(backbone), make_loaders(*data, recipe(**changes), CPU)
     assert select_trained_part(model, loaders, recipe(**changes), torch.float32) == (model, loaders)
+
+
+@pytest.mark.parametrize("part", ["head", "train_transform", "freezing"])
+def test_the_whole_model_is_trained_where_a_cell_changed_what_features_depend_on(data, part):
+    model, loaders = frozen(), make_loaders(*data, recipe(), CPU)
+    assert select_trained_part(model, loaders, recipe(), torch.float32, {part: "mine"}) == (model, loaders)
+    assert select_trained_part(model, loaders, recipe(), torch.float32, {"loss": "mine"})[0] is head_module(model)
+
+
+def test_every_layer_of_a_head_of_ones_own_is_trained_behind_a_frozen_backbone(data, tmp_path):
+    settings = recipe(work_dir=str(tmp_path), device="cpu", precision="fp32", epochs=1)
+    model, loaders = freeze(build_backbone("resnet18", "none"), backbone=True), make_loaders(*data, settings, CPU)
+    model.fc = nn.Sequential(nn.Linear(512, 8), nn.Tanh(), nn.Linear(8, 2))
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    optimizer = make_optimizer(model, settings)
+    schedule = make_schedule(optimizer, settings)
+    fit(model, loaders, make_loss(), optimizer, schedule, open_run(settings), lambda text: None)
+    changed = {name for name, value in model.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"fc.0.weight", "fc.0.bias", "fc.2.weight", "fc.2.bias"}
 
 
 def test_training_changes_the_head_of_the_model_and_nothing_else(data, tmp_path):
@@ -146,7 +165,7 @@ def test_training_starts_from_the_linear_probe(data, tmp_path):
     )
     run = open_run(tuned, tmp_path, tmp_path / "run")
     loaders = make_loaders(*data, tuned, CPU)
-    model = random_model("resnet18", 2, 0.0, seed=1)
+    model = random_model("resnet18", 2, 0.5, seed=1)
     optimizer = make_optimizer(model, tuned)
     lines = []
     fit(model, loaders, make_loss(), optimizer, make_schedule(optimizer, tuned), run, lines.append)

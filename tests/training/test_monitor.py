@@ -5,8 +5,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from tqdm import tqdm
 
+from helpers.common import progress
 from helpers.common.errors import RunError
+from helpers.common.progress import TrainingBar
 from helpers.training import fit, make_optimizer, make_schedule
 from tests.faults.kills import digests
 from tests.tiny import a_run, stop_at, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
@@ -33,6 +36,20 @@ def test_ctrl_c_after_any_step_saves_that_step(tmp_path, whole, step):
     assert digests(tmp_path) == whole
 
 
+def test_the_bar_is_closed_before_the_interruption_is_said(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(TrainingBar, "close", lambda self: said.append("closed"))
+    with pytest.raises(KeyboardInterrupt):
+        tiny_fit(tmp_path, tiny_recipe(), after_step=lambda *_: (said.clear(), signal.raise_signal(signal.SIGINT)))
+    assert said[0] == "closed"
+    starts = []
+    monkeypatch.setattr(progress, "bar", lambda **options: starts.append(options["initial"]) or tqdm(disable=True))
+    lines = []
+    tiny_fit(tmp_path, tiny_recipe(), lines.append)
+    assert lines[0] == "resuming at epoch 0, step 1 of 3"
+    assert starts == [8]  # photos, of 3 * 21
+
+
 def test_ctrl_c_twice_stops_at_once(tmp_path):
     def twice(*_):
         signal.raise_signal(signal.SIGINT)
@@ -56,16 +73,19 @@ def test_a_loss_that_is_not_finite_names_epoch_step_and_photos_and_keeps_the_las
     optimizer = make_optimizer(model, recipe)
     calls = []
 
-    def poisoned(logits, labels):
-        calls.append(labels)
-        loss = torch.nn.functional.cross_entropy(logits, labels)
-        return loss * float("nan") if len(calls) == 6 else loss  # 3 steps and a validation per epoch: epoch 1, step 1
+    class CrossEntropyLoss(torch.nn.CrossEntropyLoss):
+        def forward(self, logits, labels):
+            calls.append(labels)
+            loss = super().forward(logits, labels)
+            return (
+                loss * float("nan") if len(calls) == 6 else loss
+            )  # 3 steps and a validation per epoch: epoch 1, step 1
 
     with pytest.raises(RunError, match=r"It was nan in epoch 1, step 1, photos class/\d+\.jpg, .* and 4 more") as error:
         fit(
             model,
             loaders,
-            poisoned,
+            CrossEntropyLoss(),
             optimizer,
             make_schedule(optimizer, recipe),
             a_run(tmp_path, recipe),

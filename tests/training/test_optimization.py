@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from helpers.common.errors import ParameterError
 from helpers.models import freeze
 from helpers.models.freezing import stages
 from helpers.models.head import find_head
@@ -80,7 +81,7 @@ def test_the_learning_rate_is_that_of_the_backbone_unless_the_head_alone_is_trai
     frozen = freeze(tiny_model(), fraction=1)
     alone = optimization.make_optimizer(frozen, settings)
     assert [group["name"] for group in alone.param_groups] == ["head"]
-    assert optimization.learning_rate(alone) == optimization.learning_rates(recipe(head_lr=0.2, freeze_fraction=1.0))[0]
+    assert optimization.learning_rate(alone) == 0.2
 
 
 def test_what_is_frozen_is_in_no_group():
@@ -92,10 +93,30 @@ def test_what_is_frozen_is_in_no_group():
     assert len(ids) == len(list(model.parameters())) - len(frozen)
 
 
+def rates_of(settings):
+    schedule = optimization.make_schedule(optimization.make_optimizer(tiny_model(), settings), settings)
+    return optimization.learning_rates(schedule, settings.epochs)
+
+
+def test_looking_ahead_moves_neither_schedule_nor_weights():
+    model, settings = tiny_model(), recipe(lr_step=1)
+    optimizer = optimization.make_optimizer(model, settings)
+    schedule = torch.optim.lr_scheduler.ExponentialLR(optimizer, 0.5)  # of one's own
+    model(torch.rand(2, 3, 16, 16)).sum().backward()
+    before = [parameter.clone() for parameter in model.parameters()]
+    assert optimization.learning_rates(schedule, 3) == [settings.lr, settings.lr / 2, settings.lr / 4]
+    assert (schedule.last_epoch, optimizer.param_groups[0]["lr"]) == (0, settings.lr)
+    assert all(map(torch.equal, model.parameters(), before))
+    with pytest.raises(
+        ParameterError, match="ReduceLROnPlateau needs metrics in each step: use another, such as StepLR"
+    ):
+        optimization.learning_rates(torch.optim.lr_scheduler.ReduceLROnPlateau(optimizer), 3)
+
+
 def test_the_schedules():
-    steps = optimization.learning_rates(recipe(lr_step=3, epochs=7, lr=1.0))
+    steps = rates_of(recipe(lr_step=3, epochs=7, lr=1.0))
     assert steps == pytest.approx([1, 1, 1, 0.1, 0.1, 0.1, 0.01])
-    cycle = optimization.learning_rates(recipe(schedule="onecycle", epochs=10, lr=1.0))
+    cycle = rates_of(recipe(schedule="onecycle", epochs=10, lr=1.0))
     assert cycle[0] == pytest.approx(0.1)
     peak = cycle.index(max(cycle))
     assert peak in (2, 3)
@@ -107,11 +128,11 @@ def test_the_schedules():
 
 def test_the_learning_rate_of_all_25_published_epochs():
     expected = [1e-3] * 7 + [1e-4] * 7 + [1e-5] * 7 + [1e-6] * 4
-    assert optimization.learning_rates(recipe()) == pytest.approx(expected)
+    assert rates_of(recipe()) == pytest.approx(expected)
 
 
 def test_the_cosine_warms_up_and_falls():
-    rates = optimization.learning_rates(recipe(schedule="cosine", warmup_epochs=2, epochs=10, lr=0.3))
+    rates = rates_of(recipe(schedule="cosine", warmup_epochs=2, epochs=10, lr=0.3))
     assert rates[:3] == pytest.approx([0.1, 0.2, 0.3])
     assert all(a > b for a, b in itertools.pairwise(rates[2:]))
     assert 0 < rates[-1] < 0.03

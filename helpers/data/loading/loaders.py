@@ -5,7 +5,7 @@ choice changes the speed, not the meaning: same transforms, same order.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -80,7 +80,7 @@ class Loaders:
     kind: str  # resident or stream
     why: str
     train_names: tuple[str, ...] = ()  # of the training photos, in the order of train.labels
-    own_transforms: dict[str, str] = field(default_factory=dict)  # those that are not the recipe's, as text
+    transforms: tuple[v2.Transform, ...] = ()  # of the training photos, and of the validation photos
 
     def __str__(self) -> str:
         return (
@@ -111,12 +111,8 @@ def make_loaders(
             processes than a batch has photos.
     """
     _check_processes(split, recipe)
-    recipes = train_transform(recipe), val_transform(recipe)
-    train, val = train or recipes[0], val or recipes[1]
-    given = {"train_transform": (train, recipes[0]), "val_transform": (val, recipes[1])}
-    own = {
-        name: " ".join(repr(used).split()) for name, (used, planned) in given.items() if not is_recipes(used, planned)
-    }
+    train, val = train or train_transform(recipe), val or val_transform(recipe)
+    own = own_transforms(recipe, train, val)
     kind, why = _choose_pipeline(recipe, len(split.train), len(split.val), device, bool(own))
     if kind == "resident":
         loaders = _resident(audit, split, recipe, device, cache)
@@ -126,7 +122,13 @@ def make_loaders(
             StreamingLoader(audit.photos, split.val, val, recipe, device, shuffle=False),
         )
     names = tuple(audit.photos.names[i] for i in split.train)
-    return Loaders(*loaders, audit.photos.classes, kind, why, names, own)
+    return Loaders(*loaders, audit.photos.classes, kind, why, names, (train, val))
+
+
+def own_transforms(recipe: Recipe, train: v2.Transform, val: v2.Transform) -> dict[str, str]:
+    """Return the transforms that are not the recipe's, as text."""
+    given = {"train_transform": (train, train_transform(recipe)), "val_transform": (val, val_transform(recipe))}
+    return {name: " ".join(repr(used).split()) for name, (used, own) in given.items() if not is_recipes(used, own)}
 
 
 def derived_for(recipe: Recipe, photos: int) -> list[Derived]:
