@@ -114,8 +114,8 @@ def _gap(r: dict[str, Any]) -> str:
     elif train < low:
         judgement = "The former lies below the interval, as augmentation and dropout in training can make it."
     return (
-        f"In the last epoch accuracy is {train:.2%} on the training photos, with augmentation and dropout as in "
-        f"training, and {r['last_val_accuracy']:.2%} on the validation photos, with a 95 % interval of "
+        f"In the last epoch accuracy is {train:.2%} on the training photos, with augmentation and dropout as used "
+        f"in training, and {r['last_val_accuracy']:.2%} on the validation photos, with a 95 % interval of "
         f"{low:.1%} to {high:.1%}. {judgement}"
     )
 
