@@ -33,6 +33,7 @@ def changes(
     """
     _check_parts(model, criterion, optimizer, schedule)
     planned, classes = make_optimizer(model, recipe), len(loaders.classes)
+    planned_schedule = make_schedule(planned, recipe)  # sets the first learning rate of the optimizer
     weight = class_weights(recipe, loaders.train.labels, len(loaders.classes))
     head = own_head(model, recipe, classes)
     plan = planned_model(recipe, classes, head) if can_be_rebuilt(model) else model
@@ -41,7 +42,7 @@ def changes(
         "freezing": (_describe_trained(model, optimizer), _describe_trained(plan)),
         "loss": (describe_change(criterion), describe_change(make_loss(recipe.label_smoothing, weight))),
         "optimizer": (describe_optimizer(optimizer), describe_optimizer(planned)),
-        "schedule": (describe_change(schedule), describe_change(make_schedule(planned, recipe))),
+        "schedule": (describe_change(schedule), describe_change(planned_schedule)),
     }
     own = own_transforms(recipe, *loaders.transforms) if loaders.transforms else {}
     own |= {"head": head_in_words(head)} if head else {}

@@ -103,7 +103,9 @@ def test_what_a_single_run_cannot_tell_is_not_judged():
         text = discuss(GOOD | changed | {"last_five_spread": 3 / 570})
         assert not any(word in text for word in ("converged", "more photos", "promising", "is small", "underfits"))
     assert "these photos show no gap" in discuss(GOOD | {"last_train_accuracy": 0.98})
-    assert "lies below the interval, as augmentation and dropout in training can make it" in discuss(GOOD | {"last_train_accuracy": 0.9})
+    assert "lies below the interval, as augmentation and dropout in training can make it" in discuss(
+        GOOD | {"last_train_accuracy": 0.9}
+    )
 
 
 def test_other_classes_are_not_compared_with_flowers():

@@ -12,7 +12,8 @@ from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import make_loaders
 from helpers.data.split import split_photos
-from helpers.recipe import Recipe
+from helpers.models.build import build_model
+from helpers.recipe import PRESETS, Recipe
 from helpers.runs.changes import read_changes
 from helpers.runs.finished import read_partial_run
 from helpers.training import fit, make_loss, make_optimizer, make_schedule
@@ -90,9 +91,21 @@ def test_an_edited_cell_is_recorded(tmp_path, edit, changes):
     ]
 
 
-def test_a_plain_run_leaves_no_file(tmp_path):
-    tiny_fit(tmp_path, tiny_recipe(epochs=1))
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("schedule", [{"schedule": "onecycle"}, {"schedule": "cosine", "warmup_epochs": 1}, {}])
+def test_a_plain_run_leaves_no_file(tmp_path, optimizer, schedule):
+    """A schedule may set the optimizer's first learning rate: that is no change by hand."""
+    tiny_fit(tmp_path, tiny_recipe(epochs=2, optimizer=optimizer, **schedule))
     assert not (tmp_path / "changes.json").exists()
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_no_preset_is_a_change_by_hand(preset):
+    recipe = Recipe.from_preset(preset, backbone="mobilenet_v2", weights="none")
+    model, loaders = build_model(recipe, 2), tiny_loaders(recipe)
+    optimizer = make_optimizer(model, recipe)
+    parts = (make_loss(recipe.label_smoothing), optimizer, make_schedule(optimizer, recipe))
+    assert changes(recipe, model, loaders, *parts) == {}
 
 
 def test_a_change_that_was_undone_is_forgotten(tmp_path):
