@@ -42,8 +42,20 @@ def parameters_of(options: argparse.Namespace) -> dict[str, Any]:
         parameters |= _read_yaml(file)
     parameters |= {name: _typed(value) for name, value in options.parameter}
     if options.data:
-        parameters["dataset"] = str(Path(options.data).resolve()) if os.path.exists(options.data) else options.data
+        parameters["dataset"] = _from_root(options.data) if os.path.exists(options.data) else options.data
     return parameters
+
+
+def _from_root(data: str) -> str:
+    """Return a path, seen from here, as the recipe holds it: a relative one starts at the project's root.
+
+    A run whose recipe names no folder of this machine can be published.
+    """
+    place, root = Path(data).resolve(), Path(__file__).resolve().parents[2]
+    if Path(data).is_absolute() or place.drive != root.drive:
+        return str(place)
+    path = os.path.relpath(place, root).replace(os.sep, "/")
+    return path if path.startswith("../") else f"./{path}"  # not the word demo
 
 
 def _read_yaml(file: str) -> dict[str, Any]:

@@ -44,6 +44,19 @@ def test_later_parameters_win(tmp_path):
     assert values == {"epochs": 5, "lr": 0.2, "backbone": "resnet18", "dataset": str(tmp_path)}
 
 
+def test_photos_are_named_as_the_project_sees_them_wherever_the_command_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert collected("--data", "tests/data") == {"dataset": "./tests/data"}
+    monkeypatch.chdir(ROOT / "tests")
+    assert collected("--data", "data") == {"dataset": "./tests/data"}
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "demo").mkdir()
+    found = collected("--data", "demo")["dataset"]
+    assert found.startswith("../")
+    assert (ROOT / found).samefile(tmp_path / "demo")
+    assert collected("--data", "flower_photos") == {"dataset": "flower_photos"}  # there is no such folder here
+
+
 @pytest.mark.parametrize(
     ("text", "value"),
     [
