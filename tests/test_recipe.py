@@ -166,7 +166,8 @@ def test_every_condition_is_tested_and_names_settings():
     ("preset", "changes", "back"),
     [
         ("best", {"crop": "center"}, {"crop_scale"}),
-        ("best", {"frozen_backbone": True}, {"freeze_fraction", "frozen_norms"}),
+        ("best", {"frozen_backbone": True}, {"freeze_fraction", "frozen_norms", "linear_probe_first"}),
+        ("best", {"schedule": "step"}, {"warmup_epochs"}),
         ("demo", {"augmentation": False}, {"crop_size"}),
     ],
 )

@@ -94,7 +94,7 @@ def winner(search: dict[str, Any], **settings: Any) -> Recipe:
 
 # Of all trials of a search: a schedule that ends low whatever lr it starts from, and a crop on which crop_scale has an
 # effect, so that no trial is told apart from another by a setting that has none.
-FIXED = {"schedule": "onecycle", "crop": "random_resized"}
+FIXED = {"schedule": "cosine", "crop": "random_resized"}
 
 
 def shares_training_with(recipes: dict[str, Recipe]) -> dict[str, str]:

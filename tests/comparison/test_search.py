@@ -51,7 +51,7 @@ def test_the_search_begins_with_the_recipe_itself_unless_that_lies_outside():
     def start(preset="published", **settings):
         return search.starting_point(Recipe.from_preset(preset, **settings), space)
 
-    assert start("best")["lr"] == 1e-3
+    assert start("best")["lr"] == 3e-3
     assert start(**recipes.FIXED)["crop_scale"]
     assert start(**recipes.FIXED, lr=0.5) == {}
     assert start(**recipes.FIXED, mixup=0.3) == {}

@@ -22,9 +22,8 @@ def test_the_published_recipe(good_text):
     assert "All 11,179,077 parameters are trained" in good_text
 
 
-def test_the_preset_best_with_further_settings(tmp_path):
-    further = {"hue": 0.03, "clip_norm": 5.0, "linear_probe_first": True, "test_flip": True}
-    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet", **further)
+def test_the_preset_best(tmp_path):
+    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
     text = said_by(finished_run(tmp_path / "best", best))
     assert "by three methods in this order" in text
     assert "RandomResizedCrop to at least 35% of the photo; RandomHorizontalFlip with probability 0.5; Color" in text

@@ -63,7 +63,7 @@ def test_of_one_epoch_no_mean_is_told(tmp_path):
 
 
 def test_freezing_and_the_first_fit_are_told_in_the_introduction(tmp_path):
-    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet", linear_probe_first=True)
+    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
     text = said_by(finished_run(tmp_path / "best", best))
     assert "Here the first 60% of the stages stay frozen, and the others are fine-tuned." in text
     assert "Before fine-tuning, the new head is fitted" in text

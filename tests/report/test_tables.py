@@ -21,8 +21,7 @@ def test_dropout_and_batch_size_of_the_paper_are_assumed(good_content):
 
 
 def test_every_setting_that_differs_is_a_row_of_its_own(tmp_path):
-    settings = {"weights": "imagenet", "clip_norm": 5.0, "test_flip": True}
-    best = Recipe.from_preset("best", dataset="photos/flower_photos", **settings)
+    best = Recipe.from_preset("best", dataset="photos/flower_photos", weights="imagenet")
     rows = table_of(build.compose(finished_run(tmp_path / "best", best))[1], "tab-recipe")
     assert rows["freeze fraction *"] == ["0.6", "–"]
     assert rows["rotation *"] == ["none", "30"]
