@@ -392,7 +392,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 112,
         "val_resize": 128,
         "epochs": 6,  # of 20 steps, instead of 25 of 71
-        "lr": 1.5e-3,  # instead of 1e-3, as there are a tenth of the steps
+        "lr": 1.5e-3,  # instead of 1e-3, as there are a fifteenth of the steps
         "lr_step": 3,  # one drop, after half of the epochs
     },
 }

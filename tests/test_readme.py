@@ -217,6 +217,20 @@ def test_the_readme_quotes_the_committed_comparison():
         assert gain == ("–" if name == "published" else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
 
 
+def test_the_second_notebook_quotes_the_shorter_best_and_best_itself():
+    text = (ROOT / "notebooks" / "beyond_the_baseline.ipynb").read_text(encoding="utf-8")
+    rows = json.loads((ROOT / "report" / "results" / "comparison.json").read_text(encoding="utf-8"))
+    best = {row["train_photos"]: row for row in rows if (row["recipe"], row["image_size"]) == ("best", 224)}
+    shorter = json.loads((ROOT / "report" / "results" / "shorter_best.json").read_text(encoding="utf-8"))
+    assert [row["train_photos"] for row in shorter] == [1286, 387, 129]
+    for row in shorter:
+        assert f"{row['accuracy_mean']:.2%}".replace("%", " %") in text
+        if row["train_photos"] < 1000:
+            assert f"{best[row['train_photos']]['accuracy_mean']:.2%}".replace("%", " %") in text
+    low, high = (100 * shorter[0]["to_best"][end] for end in ("low", "high"))
+    assert f"{low:+.2f} to {high:+.2f} points".replace("-", "−") in text
+
+
 @pytest.mark.parametrize("backbone", ["mobilenet_v2", "squeezenet1_1"])
 def test_the_readme_counts_the_committed_single_changes(backbone):
     rows = comparison(backbone, "128 px, 8 epochs")
