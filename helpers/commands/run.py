@@ -6,6 +6,7 @@ run's folder. The same command continues an interrupted run.
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -51,6 +52,13 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
+def _import_what_follows() -> None:
+    """Import what the web page and the report need, while the notebook's kernel starts: that takes some seconds."""
+    with contextlib.suppress(Exception):  # it is raised again where it is needed
+        importlib.import_module("helpers.report.build")
+        importlib.import_module("nbconvert")
+
+
 def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     """Check the parameters, choose the run's folder, and execute the notebook into it.
 
@@ -78,6 +86,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     save_recipe(folder, recipe)  # the folder is taken
     # Results left by an unfinished notebook would make the kernel choose a new folder. They are written again.
     (folder / results_file.FILE).unlink(missing_ok=True)
+    threading.Thread(target=_import_what_follows, daemon=True).start()
     run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
     return folder

@@ -2,7 +2,8 @@
 
 Read in this order: ``build`` (the three steps), ``head`` (the graded replacement; ``own_head``: a cell's),
 ``freezing`` (what training leaves alone), ``weights`` and ``imagenet`` (files and downloads), ``averaging`` (weight
-averages, test-time augmentation), and ``depthwise`` (a layer that is slow on CPUs).
+averages, test-time augmentation), and what saves time: ``depthwise`` (a layer that is slow on CPUs) and ``folding``
+(batch norms in evaluation).
 """
 
 from helpers.models.averaging import with_tta

@@ -13,6 +13,7 @@ from helpers.common.errors import ParameterError
 from helpers.data.loading.loaders import InMemoryLoader, Loaders
 from helpers.evaluation.features import backbone_features
 from helpers.models.averaging import with_tta
+from helpers.models.folding import fold_batch_norms
 from helpers.models.head import find_head, head_module
 from helpers.recipe import Recipe
 
@@ -45,8 +46,9 @@ def select_trained_part(
     head = head_module(model) if fixed else None
     if head is None:
         return model, loaders
-    train = backbone_features(model, loaders.train, precision)
-    # The mean over views of a linear layer's inputs gives the mean of its logits.
+    train = backbone_features(fold_batch_norms(model), loaders.train, precision)
+    # Not folded: in bfloat16 that rounds differently, and the accuracy must be the saved model's. The mean over views
+    # of a linear layer's inputs gives the mean of its logits.
     val = backbone_features(with_tta(model, recipe), loaders.val, precision)
     return head, Loaders(
         FeatureLoader(*train, loaders.train.batch_size, recipe.seed),

@@ -56,6 +56,13 @@ def test_the_head_predicts_from_features_what_the_model_predicts_from_photos(dat
     )
 
 
+def test_the_training_photos_pass_without_batch_norms(data, monkeypatch):
+    loaders, batches, plain = make_loaders(*data, recipe(), CPU), [], torch.batch_norm
+    monkeypatch.setattr(torch, "batch_norm", lambda images, *rest: batches.append(len(images)) or plain(images, *rest))
+    select_trained_part(frozen(), loaders, recipe(), torch.float32)
+    assert sum(batches) == 20 * len(loaders.val.labels), "the 20 of ResNet-18, for the validation photos alone"
+
+
 def test_every_photo_once_per_epoch_in_changing_order(data):
     _, features = select_trained_part(frozen(), make_loaders(*data, recipe(), CPU), recipe(), torch.float32)
     epochs = [torch.cat([rows for rows, _ in features.train.epoch(epoch)]) for epoch in (0, 0, 1)]
