@@ -169,7 +169,6 @@ def fast(**settings) -> dict[str, Any]:
         "seconds": end - start,
         "decode_and_build_seconds": built - start,
         "train_seconds": end - built,
-        "accuracy": history.last_five_mean,
         "val_photos": len(work.loaders.val.labels),
         "peak_megabytes": peak_megabytes(),
     }

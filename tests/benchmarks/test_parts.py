@@ -1,7 +1,6 @@
 """What the benchmark compares: the same photos and transforms on both sides, measured in fresh processes."""
 
 import argparse
-import json
 from pathlib import Path
 
 import pytest
@@ -72,17 +71,6 @@ def test_photos_above_the_memory_limit_are_streamed(small):
     assert resident["kind"] == "resident"
     assert measure.stream(resident["decoded_megabytes"], folder)["kind"] == "resident"
     assert measure.stream(0.9 * resident["decoded_megabytes"], folder, workers=0)["kind"] == "stream"
-
-
-def test_the_baselines_log_is_used_only_for_the_same_photos_and_weights(small, tmp_path, monkeypatch):
-    (tmp_path / "baseline").mkdir()
-    log = tmp_path / "baseline" / f"{parts._baseline_key(small)}.jsonl"
-    log.write_text("".join(json.dumps({"epoch": i, "val_accuracy": i / 100}) + "\n" for i in range(25)))
-    monkeypatch.setattr(parts, "RESULTS", tmp_path)
-    assert parts.baseline_accuracy(small) == (pytest.approx(0.22), 25)
-    monkeypatch.setattr(parts, "run_baseline", lambda *arguments, **more: [{"val_accuracy": 0.4}])
-    small.backbone = "resnet34"
-    assert parts.baseline_accuracy(small) == (pytest.approx(0.4), 1)
 
 
 def test_whole_commands_start_with_an_empty_cache(small, monkeypatch):
