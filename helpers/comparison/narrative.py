@@ -12,13 +12,12 @@ from helpers.evaluation.published import PAPER_PHOTOS, written_name
 
 RESULTS = "report/results"
 COMPARE = f".venv/bin/python -m helpers compare --data photos --output {RESULTS}/comparison.json -p backbone"
+CHEAP = "--image-size 128 --epochs 8 --only 0 1 2"  # all single changes, and best without each of its own
 COMMANDS = {  # what makes each part
     "comparison": f"{COMPARE} mobilenet_v2 --rows fast best --photos {RESULTS}/photos-mobilenet_v2.csv "
     f"--suspects {RESULTS}/suspects.csv",
-    "changes": f"{COMPARE} mobilenet_v2 --image-size 128 --epochs 8 --photos {RESULTS}/photos-mobilenet_v2-128px.csv",
-    "ablation": f"{COMPARE} mobilenet_v2 --image-size 128 --epochs 8 --only 0 1 2 --rows best 'best - *' "
-    f"--photos {RESULTS}/photos-mobilenet_v2-128px-best.csv",
-    "second": f"{COMPARE} squeezenet1_1 --image-size 128 --epochs 8 --photos {RESULTS}/photos-squeezenet1_1-128px.csv",
+    "changes": f"{COMPARE} mobilenet_v2 {CHEAP} --photos {RESULTS}/photos-mobilenet_v2-128px.csv",
+    "second": f"{COMPARE} squeezenet1_1 {CHEAP} --photos {RESULTS}/photos-squeezenet1_1-128px.csv",
     "curves": f"{COMPARE} mobilenet_v2 --rows published fast best --shares 0.1 0.3",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best",
     "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 20\n"

@@ -111,11 +111,6 @@ class Results:
         return _largest(self.comparisons)
 
     @property
-    def ablation(self) -> Comparison:
-        """The comparison in which ``best`` lacks one of its changes at a time; the largest has perhaps another cost."""
-        return max(self.comparisons, key=lambda each: len(each.rows) - len(each.single_changes), default=Comparison())
-
-    @property
     def second_backbone(self) -> Comparison:
         """The comparison of most recipes with another backbone than ``largest``, at the same cost."""
         first, each = self.largest.conditions, self.comparisons

@@ -147,20 +147,15 @@ def ablations(comparison: Comparison) -> list[Row]:
     return found
 
 
-def limits(comparison: Comparison, ablation: Comparison) -> str:
-    """Say what so many photos and so many comparisons cannot tell, as Markdown paragraphs.
-
-    Args:
-        comparison: of single changes.
-        ablation: of ``best`` without each of its changes.
-    """
+def limits(comparison: Comparison) -> str:
+    """Say what so many photos and so many comparisons cannot tell, as Markdown paragraphs."""
     known = comparison.with_photos
     rows = [known[row["recipe"]] for row in comparison.single_changes if row["recipe"] in known.keys() - {"published"}]
     if not rows:
         return ""
     parts = [_smallest_difference(rows), _multiple_comparisons(comparison, rows, "published")]
-    if parts_of_best := [row for row in ablations(ablation) if row["recipe"] != "best"]:
-        parts.append(_multiple_comparisons(ablation, parts_of_best, "best"))
+    if parts_of_best := [row for row in ablations(comparison) if row["recipe"] != "best"]:
+        parts.append(_multiple_comparisons(comparison, parts_of_best, "best"))
     if comparison.conditions.seeds == 1:
         parts.append(
             "**One seed.** Each fold was trained once: the intervals cover the choice of photos, not that of the seed. "

@@ -66,16 +66,6 @@ def test_the_main_comparison_is_the_costliest_with_best_and_the_largest_has_most
     assert Results().main == Results().largest == Comparison()
 
 
-def test_the_ablation_is_found_though_another_comparison_is_larger_or_costlier():
-    best = row("best", 0.9, 0.1)
-    parts = [each | {"cost": "small"} for each in (PUBLISHED, best, row("best - one cycle", 0.85, 0.05))]
-    costly = [each | {"cost": "full", "image_size": 224} for each in (PUBLISHED, best)]
-    found = Results([*ROWS, best, *parts, *costly])
-    assert found.ablation.rows == parts
-    assert found.largest.rows == [*ROWS, best]
-    assert Results().ablation == Comparison()
-
-
 def test_the_second_backbone_is_another_one_at_the_same_cost():
     second = [each | {"backbone": "squeezenet1_1"} for each in ROWS[:3]]
     elsewhere = [each | {"backbone": "resnet18", "cost": "224 px, 25 epochs"} for each in ROWS]

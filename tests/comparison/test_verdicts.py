@@ -72,7 +72,7 @@ def test_means_over_seeds_get_no_mcnemar():
     photos = photos_of(published=[0.5, 1] * 20, fast=[1, 1] * 20)
     assert verdicts.discordant(photos, "published", "fast") is None
     assert "McNemar" not in verdicts.claim(photos, "published", "fast")
-    assert "Holm" not in verdicts.limits(compared(photos, "published", "fast"), Comparison())
+    assert "Holm" not in verdicts.limits(compared(photos, "published", "fast"))
 
 
 def test_ablations_are_compared_with_best():
@@ -89,7 +89,7 @@ def test_limits_by_hand():
     photos = some_photos()
     gains = [row(n, 0.95 if n == "best" else 0.8, 0.1, half=0.02, photos=100) for n in ("best", "fast")]
     comparison = Comparison(conditions_of(PUBLISHED), [row("published", 0.8, 0.0, photos=100), *gains], photos)
-    text = verdicts.limits(comparison, Comparison())
+    text = verdicts.limits(comparison)
     assert "With 100 photos, half an interval is 2.00 points wide in the median (2.00 to 2.00)" in text
     assert "one that gains 2.86 points" in text
     assert "To see half a point four times in five, about 3,300 photos are needed" in text  # 100 · (1.43 · 2 / 0.5)²
@@ -97,7 +97,7 @@ def test_limits_by_hand():
     assert "among all 2 McNemar tests at 5 %, 1 stay significant: best." in text
     assert "**One seed.**" in text
     assert "Taking best apart" not in text
-    assert verdicts.limits(Comparison(), comparison) == ""
+    assert verdicts.limits(Comparison()) == ""
 
 
 def test_the_ablations_of_best_are_corrected_for_their_number():
@@ -105,8 +105,7 @@ def test_the_ablations_of_best_are_corrected_for_their_number():
     correct |= {"best - cosine": [0] * 6 + [1] * 94, "best - Adam": [1] * 94 + [0] * 6}
     photos = photos_of(**correct)
     names = [name for name in photos[0] if name not in ("name", "class", "scene", "fold")]
-    changes = compared(photos, "published", "best")
-    part = verdicts.limits(changes, compared(photos, *names)).split("**Taking best apart.**")[1]
+    part = verdicts.limits(compared(photos, *names)).split("**Taking best apart.**")[1]
     # Two lose six photos and gain none: p = 2 · 0.5⁶ = .031 each, below 5 % but for the correction.
     assert "0.2 of 3 intervals would exclude zero by chance; 3 do." in part
     assert "among all 3 McNemar tests at 5 %, 1 stay significant: without MixUp." in part
