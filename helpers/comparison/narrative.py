@@ -20,7 +20,7 @@ COMMANDS = {  # what makes each part
     "second": f"{COMPARE} squeezenet1_1 {CHEAP} --photos {RESULTS}/photos-squeezenet1_1-128px.csv",
     "curves": f"{COMPARE} mobilenet_v2 --rows published fast best --shares 0.1 0.3",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best",
-    "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 20\n"
+    "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 40\n"
     f"cp work_dir/study/trials.json {RESULTS}/\n"
     f"{COMPARE} mobilenet_v2 --rows fast best --searched {RESULTS}/trials.json "
     f"--photos {RESULTS}/photos-mobilenet_v2.csv",
