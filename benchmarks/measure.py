@@ -163,7 +163,7 @@ def fast(**settings) -> dict[str, Any]:
     start = time.perf_counter()
     work.build()
     built = time.perf_counter()
-    history = work.fit().history
+    work.fit()
     end = time.perf_counter()
     return {
         "seconds": end - start,
