@@ -37,7 +37,7 @@ from helpers.inference import out_of_distribution
 from helpers.inference.out_of_distribution import MAX_TRAIN_PHOTOS
 from helpers.recipe import Recipe
 from helpers.runs.environment import git_commit
-from helpers.runs.run import project_root
+from helpers.runs.folders import project_root
 from helpers.training.linear_probe import FeatureLoader
 
 OUTPUT = "report/results/novelty.json"

@@ -33,6 +33,10 @@ COMMANDS = {
 }
 STDOUT = 1  # its file descriptor
 
+# With this module, jsonschema (which nbformat imports) compiles a grammar for international web addresses: a second of
+# every command, for a kind of text that notebooks do not have.
+sys.modules.setdefault("rfc3987_syntax", None)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command that the arguments name. Returns the exit code; wrong usage exits with code 2, as argparse does.
@@ -49,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     command = import_module(f"helpers.commands.{name}")
     options = _parser(name, command).parse_args(rest)
-    if in_terminal():
+    if in_terminal() and name != "run":  # whose kernel loads it
         with working("loading PyTorch: some seconds"):
             import_module("torch")
     return _guarded(lambda: command.run(options), getattr(command, "WHEN_INTERRUPTED", ""))

@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> int:
     from helpers.comparison.results import check_fold_rule, merge_rows, write_photos
     from helpers.data.sources.locate import open_dataset
     from helpers.evaluation.label_errors import read_fold_predictions, suspected_labels, write_suspects
-    from helpers.runs.run import project_root
+    from helpers.runs.folders import project_root
 
     root = project_root()
     size, epochs = options.image_size or published.image_size, min(options.epochs or published.epochs, published.epochs)

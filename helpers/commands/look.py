@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from helpers.commands.page import write_page
     from helpers.commands.run import run_papermill
-    from helpers.runs.run import project_root
+    from helpers.runs.folders import project_root
     from helpers.runs.table import find_run
 
     folder, root = find_run(options.run).resolve(), project_root()

@@ -90,7 +90,7 @@ def _with_detector(predictor: "Predictor", options: argparse.Namespace) -> "Pred
     """Fit what flags unfamiliar photos, if the run's own photos are here; else note why nothing is flagged."""
     from helpers.commands.run_figures import RunData
     from helpers.inference import open_predictor
-    from helpers.runs.run import project_root
+    from helpers.runs.folders import project_root
 
     problems: list[str] = []
     data = RunData(predictor.run, project_root(Path(__file__).parent), options.data, log=problems.append)

@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     from helpers.report.build import LIMIT, TITLE, build
     from helpers.report.comparison import committed_comparison
     from helpers.runs.finished import read_run
-    from helpers.runs.run import project_root
+    from helpers.runs.folders import project_root
 
     root = project_root(Path(__file__).parent)
     comparison = options.comparison or committed_comparison(read_run(options.run), root)

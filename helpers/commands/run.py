@@ -26,7 +26,6 @@ from helpers.common.errors import ParameterError, RunError, UserError
 from helpers.common.files import inside, make_folder
 from helpers.common.progress import CLEAR, TERMINAL, in_terminal, working
 from helpers.common.text import duration
-from helpers.data.sources.locate import outside
 
 NOTEBOOK = "notebooks/flower_classification.ipynb"
 WHEN_INTERRUPTED = "the same command continues"
@@ -72,9 +71,8 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     recipe = recipe_of(parameters)
 
     from helpers.runs import locks
-    from helpers.runs import results as results_file
+    from helpers.runs.folders import OTHER_FOLDER, RESULTS, plan_run, project_root
     from helpers.runs.recipe_file import has_recipe, save_recipe
-    from helpers.runs.run import OTHER_FOLDER, plan_run, project_root
 
     root = project_root(notebook.resolve().parent)
     folder = plan_run(recipe, root)
@@ -85,7 +83,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     print(f"{folder.name}: {'continues an unfinished run' if continued else 'a new run'}", flush=True)
     save_recipe(folder, recipe)  # the folder is taken
     # Results left by an unfinished notebook would make the kernel choose a new folder. They are written again.
-    (folder / results_file.FILE).unlink(missing_ok=True)
+    (folder / RESULTS).unlink(missing_ok=True)
     threading.Thread(target=_import_what_follows, daemon=True).start()
     run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
@@ -94,9 +92,10 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
 
 def outcome(folder: Path) -> str:
     """Return lines that say where everything is, and which accuracy was reached."""
+    from helpers.data.sources.locate import outside
     from helpers.evaluation.discussion import last_epochs
+    from helpers.runs.folders import project_root
     from helpers.runs.results import read_run_results
-    from helpers.runs.run import project_root
 
     r, where = read_run_results(folder), Path(os.path.relpath(folder))
     photos = r["val_photos"]

@@ -40,8 +40,9 @@ from helpers.plots import photos as photo_plots
 from helpers.plots import predictions as prediction_plots
 from helpers.recipe import Recipe
 from helpers.runs.finished import FinishedRun, damage_named, read_partial_run
+from helpers.runs.folders import project_root
 from helpers.runs.history import History
-from helpers.runs.run import Run, project_root
+from helpers.runs.run import Run
 from helpers.runs.saving import load_best_model
 from helpers.runs.table import find_run
 

@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     from helpers.plots.training import compare_runs
     from helpers.recipe import Recipe
-    from helpers.runs.run import project_root, work_folder
+    from helpers.runs.folders import project_root, work_folder
     from helpers.runs.table import load_run_table, run_folders
     from helpers.runs.table_text import format_csv, format_json, format_text
 

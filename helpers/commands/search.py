@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from helpers.comparison.recipes import scaled_down
     from helpers.comparison.search import open_study, search, write_trials
     from helpers.data.sources.locate import open_dataset
-    from helpers.runs.run import project_root
+    from helpers.runs.folders import project_root
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     root = project_root()

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
     from helpers.commands.run import NOTEBOOK, execute, outcome
     from helpers.common.distributed import world_size
     from helpers.runs import locks
-    from helpers.runs.run import project_root
+    from helpers.runs.folders import project_root
     from helpers.training.train import train
 
     first = int(os.environ.get("RANK", "0")) == 0

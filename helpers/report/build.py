@@ -22,7 +22,7 @@ from helpers.report.integrity import check_integrity
 from helpers.report.markup import literal, pieces, revealed
 from helpers.report.story import story
 from helpers.runs.finished import damage_named, read_run
-from helpers.runs.run import project_root
+from helpers.runs.folders import project_root
 
 LAYOUT = ("report.typ", "references.bib")
 LIMIT = 4  # pages of main text that the assignment allows, references apart

@@ -15,7 +15,7 @@ from helpers.models import count_parameters, describe_head, original_head
 from helpers.models.build import build_model
 from helpers.report.markup import literal
 from helpers.runs.finished import FinishedRun
-from helpers.runs.run import project_root
+from helpers.runs.folders import project_root
 
 
 class Facts:

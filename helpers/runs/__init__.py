@@ -1,18 +1,33 @@
 """A run's folder: opened, written, read back, and compared with others.
 
-Read ``run`` (``open_run``, and what a run saves), ``saving`` (the best model), ``test_set`` (evaluated once, at the
-end), ``finished`` (everything read back), ``table`` and ``table_text`` (runs side by side). Each file has one module
-that writes and reads it: ``recipe_file``, ``environment``, ``history``, ``saving``, ``results``; ``predictions.csv`` is
-``evaluation.predictions``'s, and ``split.csv`` ``data.split``'s. ``changes`` are those made by hand in
-the notebook; ``leakage`` refuses a teacher that has seen the photos held out; ``locks`` keep two processes out of one
-folder.
+Read ``folders`` (where runs are), ``run`` (``open_run``, and what a run saves), ``saving`` (the best model),
+``test_set`` (evaluated once, at the end), ``finished`` (everything read back), ``table`` and ``table_text`` (runs side
+by side). Each file has one module that writes and reads it: ``recipe_file``, ``environment``, ``history``, ``saving``,
+``results``; ``predictions.csv`` is ``evaluation.predictions``'s, and ``split.csv`` ``data.split``'s. ``changes`` are
+those made by hand in the notebook; ``leakage`` refuses a teacher that has seen the photos held out; ``locks`` keep two
+processes out of one folder.
 """
 
-from helpers.runs.finished import read_run
-from helpers.runs.recipe_file import random_weights_history
-from helpers.runs.results import analysis_numbers, summarize
-from helpers.runs.run import open_run, work_folder
-from helpers.runs.saving import load_best_model, save_best_model
-from helpers.runs.table import load_run_table, run_folders
-from helpers.runs.table_text import format_text
-from helpers.runs.test_set import describe_test, evaluate_test_set
+from importlib import import_module
+
+_MODULES = {  # imported when first used: a run's folder is chosen without torch
+    "analysis_numbers": "results",
+    "describe_test": "test_set",
+    "evaluate_test_set": "test_set",
+    "format_text": "table_text",
+    "load_best_model": "saving",
+    "load_run_table": "table",
+    "open_run": "run",
+    "random_weights_history": "recipe_file",
+    "read_run": "finished",
+    "run_folders": "table",
+    "save_best_model": "saving",
+    "summarize": "results",
+    "work_folder": "folders",
+}
+
+
+def __getattr__(name: str):
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

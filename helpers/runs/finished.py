@@ -14,10 +14,11 @@ from helpers.recipe import Recipe
 from helpers.runs import history as history_file
 from helpers.runs.changes import read_changes
 from helpers.runs.environment import read_environment
+from helpers.runs.folders import has_results
 from helpers.runs.history import History
 from helpers.runs.recipe_file import FILE as RECIPE
 from helpers.runs.recipe_file import has_recipe, read_recipe
-from helpers.runs.results import has_results, read_run_results, verify_checksums
+from helpers.runs.results import read_run_results, verify_checksums
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,12 @@ from helpers.evaluation.predictions import Predictions, StoredPredictions
 from helpers.evaluation.statistics import wilson_interval
 from helpers.runs import history as history_file
 from helpers.runs.changes import read_changes
+from helpers.runs.folders import RESULTS as FILE
 from helpers.runs.history import History
 
 if TYPE_CHECKING:
     from helpers.runs.run import Run
 
-FILE = "results.json"
 CHECKSUMS = "checksums"  # the key
 FIRST = ("train_loss", "train_accuracy", "val_loss", "val_accuracy")  # of the first epoch
 TEST_PREDICTIONS = "test_predictions.csv"
@@ -126,11 +126,6 @@ def read_run_results(folder: Path) -> dict[str, Any]:
         if wrong := [name for name in TEST_NUMBERS if not isinstance(test.get(name), (int, float))]:
             raise RunError(f"{folder / FILE} is damaged: {wrong[0]!r} of the test set is no number; run again")
     return results
-
-
-def has_results(folder: Path) -> bool:
-    """Tell whether the folder has a ``results.json``."""
-    return (folder / FILE).is_file()
 
 
 def add_checksums(folder: Path, results: dict[str, Any]) -> dict[str, Any]:

@@ -16,8 +16,8 @@ from helpers.evaluation.predictions import StoredPredictions
 from helpers.recipe import Recipe
 from helpers.runs import history, recipe_file, results, saving
 from helpers.runs.finished import FinishedRun, damage_named, read_run
+from helpers.runs.folders import project_root, work_folder
 from helpers.runs.history import History
-from helpers.runs.run import project_root, work_folder
 
 TRACES = (recipe_file.FILE, results.FILE, history.FILE, saving.FACTS)  # a folder that holds one of them is a run's
 UNLISTED = (*Recipe.names("place"), "dataset", "backbone", "epochs")  # have columns of their own, or change nothing

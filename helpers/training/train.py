@@ -7,7 +7,8 @@ from helpers.data.audit import Audit
 from helpers.data.sources.locate import open_dataset
 from helpers.data.split import open_split
 from helpers.recipe import Recipe
-from helpers.runs.run import Run, open_run, plan_run
+from helpers.runs.folders import plan_run
+from helpers.runs.run import Run, open_run
 from helpers.training.loop import fit
 from helpers.training.setup import assemble
 

@@ -15,7 +15,7 @@ from helpers.common.errors import ParameterError, RunError
 from helpers.common.files import write_json
 from helpers.recipe import Recipe
 from helpers.runs import locks
-from helpers.runs.run import plan_run
+from helpers.runs.folders import plan_run
 from tests.tiny import tiny_results
 
 ROOT = Path(__file__).parents[2]

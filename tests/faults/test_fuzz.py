@@ -34,8 +34,8 @@ from helpers.data.sources import archives
 from helpers.data.split import read_split, split_photos, write_split
 from helpers.models.weights import load_into, read_weights
 from helpers.recipe import PRESETS, Recipe
+from helpers.runs.folders import default_name, plan_run
 from helpers.runs.history import Epoch, History
-from helpers.runs.run import default_name, plan_run
 from helpers.runs.saving import load_best_model
 from tests.conftest import colourful
 

@@ -15,7 +15,7 @@ from helpers.inference.export.verify import sample_photos
 from helpers.plots import training
 from helpers.recipe import Recipe
 from helpers.runs.finished import read_run
-from helpers.runs.run import default_name
+from helpers.runs.folders import default_name
 from tests.conftest import colourful
 
 COMMANDS = ("figures", "predict", "export", "report", "runs")

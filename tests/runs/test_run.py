@@ -11,7 +11,8 @@ from helpers.common import device, distributed, files
 from helpers.common.errors import ParameterError, RunError
 from helpers.recipe import Recipe
 from helpers.runs import environment, locks
-from helpers.runs.run import default_name, open_run, plan_run, project_root
+from helpers.runs.folders import default_name, plan_run, project_root
+from helpers.runs.run import open_run
 from tests.tiny import held_elsewhere
 
 DEMO = Recipe.from_preset("demo", device="cpu")

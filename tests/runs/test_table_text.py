@@ -13,9 +13,8 @@ import torch
 from helpers.commands import main
 from helpers.common.errors import RunError
 from helpers.evaluation.predictions import Predictions
-from helpers.runs import run as run_module
+from helpers.runs import folders, table_text
 from helpers.runs import table as table_module
-from helpers.runs import table_text
 from helpers.runs.changes import save_changes
 from helpers.runs.history import Epoch, History
 from helpers.runs.table import find_run, load_run_table, run_folders
@@ -72,7 +71,7 @@ def test_p_values_of_several_rows_are_raised_as_holm_says(tmp_path):
 def test_an_empty_work_folder_in_the_environment_means_the_usual_one(tmp_path, monkeypatch):
     monkeypatch.setenv("FLOWERS_WORK_DIR", "")
     monkeypatch.setattr(table_module, "project_root", lambda start: tmp_path)
-    monkeypatch.setattr(run_module, "project_root", lambda start=None: tmp_path)
+    monkeypatch.setattr(folders, "project_root", lambda start=None: tmp_path)
     made(tmp_path / "work_dir", "a", [1, 0])
     assert find_run(None) == tmp_path / "work_dir" / "a"
     assert main(["runs"]) == 0

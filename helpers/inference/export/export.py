@@ -20,7 +20,7 @@ from helpers.inference.export import formats, timing, verify
 from helpers.inference.export.formats import DeployedModel, InferenceFn
 from helpers.inference.export.preprocessing import describe_model
 from helpers.runs.finished import read_run
-from helpers.runs.run import project_root
+from helpers.runs.folders import project_root
 from helpers.runs.saving import load_best_model
 
 ENGINES = {"model.pt2": "exported program", "model.onnx": "ONNX Runtime"}
