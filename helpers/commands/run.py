@@ -54,8 +54,8 @@ def run(options: argparse.Namespace) -> int:
 def _import_what_follows() -> None:
     """Import what the web page and the report need, while the notebook's kernel starts: that takes some seconds."""
     with contextlib.suppress(Exception):  # it is raised again where it is needed
-        importlib.import_module("helpers.report.build")
-        importlib.import_module("nbconvert")
+        for name in ("helpers.report.build", "nbconvert", "sklearn.metrics"):
+            importlib.import_module(name)
 
 
 def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
