@@ -168,7 +168,7 @@ def conclusion(results: Results) -> str:
     if changes := [row for row in wide.rows if row["recipe"].startswith("published + ")]:
         better, worse, undecided = (len(by_verdict(changes)[kind]) for kind in (BETTER, WORSE, UNDECIDED))
         lines.append(
-            f"Of {len(changes)} single changes ({wide.conditions}), by their own intervals {better} are better, "
+            f"Of {len(changes)} single changes ({wide.conditions}), by their bootstrap intervals {better} are better, "
             f"{worse} worse and {undecided} undecided."
         )
     return " ".join(lines)

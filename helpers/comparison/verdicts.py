@@ -39,7 +39,8 @@ def summary(rows: Sequence[Row], base: str = "published") -> str:
     """Say which recipes are better than ``base``, which are worse, and how many are undecided."""
     names = by_verdict(rows, base)
     better, worse = (f"**{kind}** {', '.join(names[kind]) or 'none'}" for kind in (BETTER, WORSE))
-    return f"Against `{base}`, by 95 % intervals: {better}; {worse}; **{UNDECIDED}** {len(names[UNDECIDED])} more."
+    undecided = f"**{UNDECIDED}** {len(names[UNDECIDED])} more"
+    return f"Against `{base}`, by 95 % bootstrap intervals: {better}; {worse}; {undecided}."
 
 
 def agreement(first: Comparison, second: Comparison) -> str:
@@ -171,7 +172,7 @@ def _smallest_difference(rows: Sequence[Row]) -> str:
     return (
         f"**The smallest visible difference.** With {photos:,} photos, half an interval is {100 * middle:.2f} points "
         f"wide in the median ({100 * halves[0]:.2f} to {100 * halves[-1]:.2f}). A change that truly gains that much is "
-        f"seen every other time; one that gains {100 * OFTEN * middle:.2f} points, four times in five. To see half a "
+        f"seen half the time; one that gains {100 * OFTEN * middle:.2f} points, four times in five. To see half a "
         f"point four times in five, about {needed:,.0f} photos are needed."
     )
 
@@ -188,7 +189,8 @@ def _multiple_comparisons(comparison: Comparison, rows: Sequence[Row], base: str
         return text
     adjusted = statistics.holm([statistics.mcnemar(*each) for each in counts])
     kept = [short_name(row["recipe"]) for row, p in zip(rows, adjusted, strict=True) if p < LEVEL]
+    verb = "stays" if len(kept) == 1 else "stay"
     return (
         f"{text} With Holm's correction, which keeps the chance of any false positive among all {len(rows)} McNemar "
-        f"tests at 5 %, {len(kept)} stay significant{': ' if kept else ''}{', '.join(kept)}."
+        f"tests at 5 %, {len(kept)} {verb} significant{': ' if kept else ''}{', '.join(kept)}."
     )

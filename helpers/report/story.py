@@ -163,7 +163,7 @@ def _conclusion(facts: Facts) -> Block:
     r, width = facts.results, 100 * (facts.results["interval_high"] - facts.results["interval_low"])
     also = f", and {facts.mean} on average over the {facts.last_epochs}" if r["epochs"] > 1 else ""
     if test := r.get("test"):
-        also += f"; of the {test['photos']} test photos, which no choice has touched, "
+        also += f"; of the {test['photos']} test photos, which no choice has influenced, "
         also += with_interval(test["accuracy"], test["photos"])
     step = (
         f"With an interval of {width:.1f} points, another single split could hardly show that a recipe is better; that "

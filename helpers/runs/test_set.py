@@ -74,7 +74,7 @@ def describe_test(results: dict[str, Any]) -> str:
     """Return the result on the test set in lines for the reader."""
     if "test" not in results:
         return (
-            "no test set: for an accuracy that no choice has touched, put photos into test/<class>/ beside train/, "
+            "no test set: for an accuracy that no choice has influenced, put photos into test/<class>/ beside train/, "
             "or set test_fraction"
         )
     t = {name: results["test"][name] for name in TEST_NUMBERS}

@@ -71,7 +71,7 @@ def fit(
 
             schedule.step()
             history.append(Epoch(epoch, lr, train_loss, train_accuracy, val_loss, predictions.accuracy))
-            setup.monitor.end_epoch(is_best=history.best is history[-1])  # saves the best model
+            setup.monitor.end_epoch(is_best=history.best is history[-1])  # keeps the best weights
             if show:
                 setup.monitor.bar.above(show, history)
 

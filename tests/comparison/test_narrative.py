@@ -82,10 +82,8 @@ def test_the_conclusion_follows_the_intervals():
     text = narrative.conclusion(Results([*ROWS, *rows], [photos]))
     assert "With mobilenet_v2, full, the published recipe is right on 80.0% of 100 photos held out." in text
     assert "`best`, +15.0 points, is **better**. `fast`, +0.0 points, is **undecided**." in text
-    assert (
-        "Of 2 single changes (mobilenet_v2, 96 px, at most 6 epochs), by their own intervals 0 are better, 1 worse"
-        in text
-    )
+    assert "Of 2 single changes (mobilenet_v2, 96 px, at most 6 epochs), by their bootstrap intervals 0 are" in text
+    assert "0 are better, 1 worse" in text
     assert "single changes" not in narrative.conclusion(Results(rows, [photos]))
 
 

@@ -15,7 +15,10 @@ def compared(photos, *names):
 def test_an_interval_above_below_and_around_zero():
     assert [verdicts.verdict(each) for each in ROWS[1:]] == ["better", "worse", "undecided"]
     text = verdicts.summary(ROWS)
-    assert text == "Against `published`, by 95 % intervals: **better** fast; **worse** CutMix; **undecided** 1 more."
+    assert (
+        text
+        == "Against `published`, by 95 % bootstrap intervals: **better** fast; **worse** CutMix; **undecided** 1 more."
+    )
     assert "**worse** none" in verdicts.summary(ROWS[:2])
 
 
@@ -94,7 +97,7 @@ def test_limits_by_hand():
     assert "one that gains 2.86 points" in text
     assert "To see half a point four times in five, about 3,300 photos are needed" in text  # 100 · (1.43 · 2 / 0.5)²
     assert "0.1 of 2 intervals would exclude zero by chance; 2 do" in text
-    assert "among all 2 McNemar tests at 5 %, 1 stay significant: best." in text
+    assert "among all 2 McNemar tests at 5 %, 1 stays significant: best." in text
     assert "**One seed.**" in text
     assert "Taking best apart" not in text
     assert verdicts.limits(Comparison()) == ""
@@ -108,7 +111,7 @@ def test_the_ablations_of_best_are_corrected_for_their_number():
     part = verdicts.limits(compared(photos, *names)).split("**Taking best apart.**")[1]
     # Two lose six photos and gain none: p = 2 · 0.5⁶ = .031 each, below 5 % but for the correction.
     assert "0.2 of 3 intervals would exclude zero by chance; 3 do." in part
-    assert "among all 3 McNemar tests at 5 %, 1 stay significant: without MixUp." in part
+    assert "among all 3 McNemar tests at 5 %, 1 stays significant: without MixUp." in part
 
 
 def test_a_change_undone_is_named_without_a_double_negative():
