@@ -84,7 +84,7 @@ def execute(notebook: Path, parameters: dict[str, Any]) -> Path:
     save_recipe(folder, recipe)  # the folder is taken
     # Results left by an unfinished notebook would make the kernel choose a new folder. They are written again.
     (folder / RESULTS).unlink(missing_ok=True)
-    threading.Thread(target=_import_what_follows, daemon=True).start()
+    threading.Thread(target=_import_what_follows).start()
     run_papermill(notebook, folder, parameters | {"run": folder.name, "resume": True}, root)
     locks.release(folder, "notebook")
     return folder

@@ -132,3 +132,14 @@ def test_after_a_command_that_ended_in_the_last_cells_the_kernel_finds_the_same_
     for _ in range(2):
         run_command.execute(ROOT / run_command.NOTEBOOK, given)
     assert [folder.name for folder in found] == ["mine", "mine", "mine-2"]
+
+
+def test_a_run_is_planned_before_anything_slow_is_imported():
+    """PyTorch's import takes seconds: the kernel's own and the parent's go on at the same time."""
+    code = (
+        "import sys\nfrom helpers.commands import run\nfrom helpers.runs.folders import plan_run, project_root\n"
+        "plan_run(run.recipe_of({'preset': 'fast'}), project_root())\n"
+        "import papermill\nprint(sorted({'torch', 'matplotlib', 'scipy', 'lark'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
