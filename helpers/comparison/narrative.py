@@ -17,7 +17,8 @@ COMMANDS = {  # what makes each part
     "comparison": f"{COMPARE} mobilenet_v2 --rows fast best --photos {RESULTS}/photos-mobilenet_v2.csv "
     f"--suspects {RESULTS}/suspects.csv",
     "changes": f"{COMPARE} mobilenet_v2 {CHEAP} --photos {RESULTS}/photos-mobilenet_v2-128px.csv",
-    "second": f"{COMPARE} squeezenet1_1 {CHEAP} --photos {RESULTS}/photos-squeezenet1_1-128px.csv",
+    "second": f"{COMPARE} squeezenet1_1 {CHEAP} --rows 'published*' fast best "
+    f"--photos {RESULTS}/photos-squeezenet1_1-128px.csv",
     "curves": f"{COMPARE} mobilenet_v2 --rows published fast best --shares 0.1 0.3",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best",
     "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 40\n"
