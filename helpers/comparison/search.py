@@ -188,7 +188,7 @@ def write_trials(study: optuna.Study, folder: Path, base: Recipe) -> None:
             "settings": trial.params,
             **({"start": True} if "start" in trial.user_attrs else {}),
         }
-        for trial in study.get_trials(deepcopy=False)
+        for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))
     ]
     facts = [read_facts(path.parent) for path in sorted(folder.glob("trial-*/fold-*/fold.json"))]
     commits, machines = (sorted({each[key] for each in facts}) for key in ("commit", "machine"))

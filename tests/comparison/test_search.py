@@ -88,6 +88,8 @@ def test_a_trial_whose_process_is_gone_is_tried_again_and_one_that_runs_is_not(p
     search.search(opened, BASE, protocol, tmp_path, 1, said.append)
     assert opened.trials[2].params == dead.params
     assert opened.trials[2].state.name == "COMPLETE"
+    stored = json.loads((tmp_path / "trials.json").read_text())["trials"]
+    assert [row["trial"] for row in stored] == [2]  # what was tried to its end
 
 
 def test_poor_trials_are_pruned_after_their_first_fold(protocol, tmp_path, monkeypatch, quick):
