@@ -112,8 +112,12 @@ def test_a_winner_that_used_a_setting_since_removed_is_refused_by_name():
     trial = {"trial": 14, "state": "complete", "accuracy": 0.99, "settings": {"layer_decay": 0.7}}
     with pytest.raises(ParameterError, match="'layer_decay' is unknown"):
         recipes.winner(SEARCH | {"trials": [trial]})
-    committed = read_trials(ROOT / "report" / "results" / "trials.json")  # what it tried can still be shown
-    assert "layer_decay" in finished_trials(committed)[0]["settings"]
+
+
+def test_the_winner_of_the_committed_search_can_be_trained():
+    committed = read_trials(ROOT / "report" / "results" / "trials.json")
+    tried, found = finished_trials(committed)[0]["settings"], recipes.winner(committed).to_dict()
+    assert {name: found[name] for name in tried} == tried
 
 
 def parameters(**given):
