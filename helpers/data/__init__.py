@@ -5,25 +5,23 @@ Read ``image_folder`` with ``listings`` (photos and their classes), ``audit`` wi
 ``loading/`` (batches, from memory or from disk). ``sources/`` finds, downloads or draws the photos.
 """
 
-from importlib import import_module
+from helpers.common.lazy import imported_when_used
 
-_MODULES = {  # imported when first used: finding and splitting photos work without torch
-    "audit_photos": "audit",
-    "find_photos": "image_folder",
-    "five_augmentations": "augmentation",
-    "load_photo": "decode",
-    "locate_photos": "sources.locate",
-    "make_loaders": "loading.loaders",
-    "open_dataset": "sources.locate",
-    "open_split": "split",
-    "split_photos": "split",
-    "train_transform": "augmentation",
-    "val_transform": "augmentation",
-    "write_split": "split",
-}
-
-
-def __getattr__(name: str):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+# Imported when first used: finding and splitting photos work without torch.
+__getattr__ = imported_when_used(
+    __name__,
+    {
+        "audit_photos": "audit",
+        "find_photos": "image_folder",
+        "five_augmentations": "augmentation",
+        "load_photo": "decode",
+        "locate_photos": "sources.locate",
+        "make_loaders": "loading.loaders",
+        "open_dataset": "sources.locate",
+        "open_split": "split",
+        "split_photos": "split",
+        "train_transform": "augmentation",
+        "val_transform": "augmentation",
+        "write_split": "split",
+    },
+)

@@ -8,26 +8,24 @@ those made by hand in the notebook; ``leakage`` refuses a teacher that has seen 
 processes out of one folder.
 """
 
-from importlib import import_module
+from helpers.common.lazy import imported_when_used
 
-_MODULES = {  # imported when first used: a run's folder is chosen without torch
-    "analysis_numbers": "results",
-    "describe_test": "test_set",
-    "evaluate_test_set": "test_set",
-    "format_text": "table_text",
-    "load_best_model": "saving",
-    "load_run_table": "table",
-    "open_run": "run",
-    "random_weights_history": "recipe_file",
-    "read_run": "finished",
-    "run_folders": "table",
-    "save_best_model": "saving",
-    "summarize": "results",
-    "work_folder": "folders",
-}
-
-
-def __getattr__(name: str):
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+# Imported when first used: a run's folder is chosen without torch.
+__getattr__ = imported_when_used(
+    __name__,
+    {
+        "analysis_numbers": "results",
+        "describe_test": "test_set",
+        "evaluate_test_set": "test_set",
+        "format_text": "table_text",
+        "load_best_model": "saving",
+        "load_run_table": "table",
+        "open_run": "run",
+        "random_weights_history": "recipe_file",
+        "read_run": "finished",
+        "run_folders": "table",
+        "save_best_model": "saving",
+        "summarize": "results",
+        "work_folder": "folders",
+    },
+)

@@ -15,10 +15,8 @@ def compared(photos, *names):
 def test_an_interval_above_below_and_around_zero():
     assert [verdicts.verdict(each) for each in ROWS[1:]] == ["better", "worse", "undecided"]
     text = verdicts.summary(ROWS)
-    assert (
-        text
-        == "Against `published`, by 95 % bootstrap intervals: **better** fast; **worse** CutMix; **undecided** 1 more."
-    )
+    assert text.startswith("Against `published`, by 95 % bootstrap intervals: ")
+    assert text.endswith(": **better** fast; **worse** CutMix; **undecided** 1 more.")
     assert "**worse** none" in verdicts.summary(ROWS[:2])
 
 
