@@ -199,10 +199,11 @@ def test_every_file_in_the_readme_exists():
 
 
 def comparison(backbone, cost):
-    """The rows of one comparison that were trained on all photos."""
+    """The rows of one comparison that were trained on all photos, most often per fold."""
     rows = json.loads((ROOT / "report" / "results" / "comparison.json").read_text(encoding="utf-8"))
     rows = [row for row in rows if (row["backbone"], row["cost"]) == (backbone, cost)]
-    return {row["recipe"]: row for row in rows if row["train_photos"] > 0.7 * row["photos"]}
+    most = max(row["seeds"] for row in rows)
+    return {row["recipe"]: row for row in rows if row["train_photos"] > 0.7 * row["photos"] and row["seeds"] == most}
 
 
 def test_the_readme_quotes_the_committed_comparison():

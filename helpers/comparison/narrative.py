@@ -14,16 +14,16 @@ RESULTS = "report/results"
 COMPARE = f".venv/bin/python -m helpers compare --data photos --output {RESULTS}/comparison.json -p backbone"
 CHEAP = "--image-size 128 --epochs 8 --only 0 1 2"  # all single changes, and best without each of its own
 COMMANDS = {  # what makes each part
-    "comparison": f"{COMPARE} mobilenet_v2 --rows fast best --photos {RESULTS}/photos-mobilenet_v2.csv "
+    "comparison": f"{COMPARE} mobilenet_v2 --rows fast best --seeds 3 --photos {RESULTS}/photos-mobilenet_v2.csv "
     f"--suspects {RESULTS}/suspects.csv",
     "changes": f"{COMPARE} mobilenet_v2 {CHEAP} --photos {RESULTS}/photos-mobilenet_v2-128px.csv",
     "second": f"{COMPARE} squeezenet1_1 {CHEAP} --rows 'published*' fast best "
     f"--photos {RESULTS}/photos-squeezenet1_1-128px.csv",
-    "curves": f"{COMPARE} mobilenet_v2 --rows published fast best --shares 0.1 0.3",
+    "curves": f"{COMPARE} mobilenet_v2 --rows published fast best --shares 0.1 0.3 1",
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best",
     "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 40\n"
     f"cp work_dir/study/trials.json {RESULTS}/\n"
-    f"{COMPARE} mobilenet_v2 --rows fast best --searched {RESULTS}/trials.json "
+    f"{COMPARE} mobilenet_v2 --rows fast best --searched {RESULTS}/trials.json --seeds 3 "
     f"--photos {RESULTS}/photos-mobilenet_v2.csv",
 }
 
@@ -80,14 +80,20 @@ def where_it_fails(comparison: Comparison, suspects: Sequence[Suspect]) -> str:
     wrong, total = (sum(each[i] for each in counts.values()) for i in (0, 1))
     ranked = sorted(counts, key=lambda name: counts[name][0] / counts[name][1])
     ends = ranked[0], ranked[-1]
-    least, most = (f"{as_markdown(name)} ({counts[name][0]:g} of {counts[name][1]})" for name in ends)
+    least, most = (f"{as_markdown(name)} ({_mean(counts[name][0])} of {counts[name][1]})" for name in ends)
     never = {photo["name"] for photo in photos if not any(photo[name] for name in recipes)}
-    in_doubt = never & {each.name for each in suspects}
+    in_doubt, seeds = never & {each.name for each in suspects}, comparison.conditions.seeds
+    mean, every = (f", in the mean of {seeds} trainings", " in every training") if seeds > 1 else ("", "")
     return (
-        f"`published` misclassifies {wrong:g} of {total:,} photos ({wrong / total:.1%}), most often {most}, least "
-        f"often {least}. All {len(recipes)} recipes get the same {len(never)} photos wrong; the labels of "
+        f"`published` misclassifies {_mean(wrong)} of {total:,} photos ({wrong / total:.1%}){mean}, most often {most}, "
+        f"least often {least}. All {len(recipes)} recipes get the same {len(never)} photos wrong{every}; the labels of "
         f"{len(in_doubt)} of these are in doubt (section 9)."
     )
+
+
+def _mean(count: float) -> str:
+    """Write a count of photos, which is a fraction if it is a mean over trainings."""
+    return f"{count:.1f}".removesuffix(".0")
 
 
 def main_claims(comparison: Comparison) -> str:

@@ -91,7 +91,7 @@ class Results:
 
     @property
     def main(self) -> Comparison:
-        """The costliest comparison, if possible with the preset ``best``."""
+        """The costliest comparison, if possible with the preset ``best``; of two, that of more trainings per fold."""
         return self.main_of("")
 
     def main_of(self, backbone: str) -> Comparison:
@@ -101,7 +101,8 @@ class Results:
             named = {row["recipe"]: row for row in comparison.rows}
             published, most = named["published"], max(row["accuracy_mean"] for row in comparison.rows)
             cost = published["epochs"] * published["image_size"] ** 2
-            return published["backbone"] == backbone, "best" in named, cost, published["photos"], most
+            size = published["photos"], published["seeds"]
+            return published["backbone"] == backbone, "best" in named, cost, *size, most
 
         return max(self.comparisons, key=weight, default=Comparison())
 
@@ -230,7 +231,7 @@ def check_fold_rule(path: Path) -> None:
 
 def write_photos(path: Path, rows: Sequence[Row]) -> None:
     """Write a row per photo: ``name``, ``class``, ``scene``, ``fold``, and each recipe's share of correct runs."""
-    cells = [[v if k in PHOTO else "" if np.isnan(v) else f"{v:g}" for k, v in row.items()] for row in rows]
+    cells = [[v if k in PHOTO else "" if np.isnan(v) else f"{v:.12g}" for k, v in row.items()] for row in rows]
     files.write_atomically(path, files.csv_text([list(rows[0]), *cells]).encode())
 
 

@@ -63,6 +63,8 @@ def test_the_main_comparison_is_the_costliest_with_best_and_the_largest_has_most
     found = Results([*many, *costly, *without])
     assert found.main.rows == costly
     assert found.largest.rows == many
+    thrice = [each | {"seeds": 3} for each in costly]
+    assert Results([*few, *costly, *thrice]).main.rows == thrice
     assert Results().main == Results().largest == Comparison()
 
 
@@ -83,8 +85,10 @@ def test_photos_are_counted():
 def test_photos_are_written_and_read(tmp_path):
     photos = some_photos()
     photos[0]["best"] = np.nan
+    photos[1]["best"] = 1 / 3  # right in one of three trainings
     results.write_photos(tmp_path / "photos.csv", photos)
     found = read_photos(tmp_path / "photos.csv")
+    assert found[1].pop("best") == pytest.approx(photos[1].pop("best"), abs=1e-10)  # or its row would not match
     assert found[1:] == photos[1:]
     assert np.isnan(found[0]["best"])
     (tmp_path / "photos.csv").write_text("name,class,scene,seed\na,rose,0,1\n")
