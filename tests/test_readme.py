@@ -22,6 +22,7 @@ from benchmarks.bench import MEANINGS
 from helpers import commands
 from helpers.commands.compare import _recipes
 from helpers.commands.parameters import parameters_of, recipe_of
+from helpers.comparison import narrative
 from teaching import __main__ as teaching
 
 ROOT = Path(__file__).parent.parent
@@ -223,7 +224,7 @@ def test_the_second_notebook_quotes_the_search_the_shorter_best_and_best_itself(
     rows = json.loads((ROOT / "report" / "results" / "comparison.json").read_text(encoding="utf-8"))
     best = {row["train_photos"]: row for row in rows if (row["recipe"], row["image_size"]) == ("best", 224)}
     trials = json.loads((ROOT / "report" / "results" / "trials.json").read_text(encoding="utf-8"))["trials"]
-    assert f"after {len(trials)} of its 40 trials" in text
+    assert f"--trials {len(trials)}" in narrative.COMMANDS["search"]
     shorter = json.loads((ROOT / "report" / "results" / "shorter_best.json").read_text(encoding="utf-8"))
     assert sorted(row["train_photos"] for row in shorter) == [129, 387, 1286, 1286, 1286]
     for row in shorter:

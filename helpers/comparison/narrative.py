@@ -23,8 +23,8 @@ COMMANDS = {  # what makes each part
     "backbones": f"{COMPARE} squeezenet1_1 --rows fast best",
     "search": ".venv/bin/python -m helpers search --data photos -p preset best -p backbone mobilenet_v2 --trials 40\n"
     f"cp work_dir/study/trials.json {RESULTS}/\n"
-    f"{COMPARE} mobilenet_v2 --rows fast best --searched {RESULTS}/trials.json --seeds 3 "
-    f"--photos {RESULTS}/photos-mobilenet_v2.csv",
+    f"{COMPARE} mobilenet_v2 --rows fast best --searched {RESULTS}/trials.json "
+    f"--photos {RESULTS}/photos-mobilenet_v2-1-seed.csv",
 }
 
 
