@@ -29,7 +29,7 @@ setup: .venv/installed ## create .venv with the pinned packages (once; run and t
 	@echo "Installing the pinned packages into .venv, once: 6 GB with PyTorch, some minutes"
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	@$(BIN)/python -m helpers weights mobilenet_v2 || echo "Only runs that start from these weights need them; the demo does not."
+	@$(BIN)/python -m helpers weights mobilenet_v2 || echo "A run that starts from them, as the demo does, looks for them again."
 	@$(BIN)/jupyter labextension disable --level=sys_prefix @jupyterlab/apputils-extension:announcements 2>/dev/null || true
 	@touch $@
 

@@ -176,8 +176,9 @@ class Recipe:
     def _sizes_in_proportion(self, given: Mapping[str, Any]) -> dict[str, int]:
         """Return the sizes that are not given, scaled as ``image_size`` is."""
         size = _checked(vars(self) | given)["image_size"]
-        names = [name for name in Recipe.names("size") if name not in given]
-        return {name: round(getattr(self, name) * size / self.image_size) for name in names}
+        fields = [f for f in dataclasses.fields(self) if "size" in f.metadata["roles"] and f.name not in given]
+        scaled = {f.name: round(getattr(self, f.name) * size / self.image_size) for f in fields}
+        return {f.name: min(scaled[f.name], f.metadata["high"]) for f in fields}
 
     @property
     def val_size(self) -> int:

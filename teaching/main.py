@@ -164,7 +164,7 @@ def train_model(model, dataloaders, criterion, optimizer, scheduler, num_epochs)
             ### END SOLUTION HERE ###
         scheduler.step()
         print()
-    minutes, seconds = divmod(time.time() - since, 60)
+    minutes, seconds = divmod(round(time.time() - since), 60)
     print(f"Training complete in {minutes:.0f}m {seconds:.0f}s")
     print(f"Best val Acc: {best_acc:.6f}")
     return history

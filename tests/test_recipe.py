@@ -260,6 +260,7 @@ def test_the_sizes_of_validation_follow_the_image_size():
     assert (recipe.val_resize, recipe.val_size) == (128, 128)
     assert Recipe.from_preset("published", image_size=128).val_resize == 146
     assert Recipe.from_preset("published", image_size=448).val_resize == 512
+    assert Recipe.from_preset("published", image_size=4000).val_resize == 4096  # its limit, which nobody chose
     assert Recipe.from_preset("published", image_size=128).crop_size == 448  # of the photo's own pixels
     assert Recipe.from_preset("published", image_size=128, val_resize=200).val_resize == 200
     with pytest.raises(ParameterError, match="image_size = 'big': expected a whole number"):

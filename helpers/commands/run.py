@@ -184,7 +184,10 @@ class EpochLines(logging.Filter):
 
     CELL = re.compile(r"Executing Cell (\d+)")
     EPOCH = re.compile(r"Epoch (\d+)/(\d+)|train Loss: \S+ Acc: (\S+)|val Loss: \S+ Acc: (\S+)")
-    NOTICES = ("resuming", "changed by hand", "linear probe", "SIGTERM", "flower_photos", "downloading")
+    NOTICES = (
+        *("resuming", "it was begun on", "changed by hand", "linear probe", "SIGTERM", "flower_photos", "downloading"),
+        *("teacher = ", "weights = "),
+    )
 
     def __init__(self, sections: Sequence[str] = ()) -> None:
         super().__init__()

@@ -20,13 +20,14 @@ from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.loading.loaders import make_loaders
 from helpers.data.near_duplicates import group_scenes
-from helpers.data.split import Split, set_test_aside, stratified_folds
+from helpers.data.split import Split, set_test_aside, stratified_folds, write_split
 from helpers.evaluation.predictions import Predictions, predict
 from helpers.models.averaging import with_tta
 from helpers.models.weights import weights_digest
 from helpers.recipe import Recipe
 from helpers.runs import locks
 from helpers.runs.environment import git_commit
+from helpers.runs.leakage import SPLIT
 from helpers.runs.run import Run, open_run
 from helpers.runs.saving import load_best_model
 from helpers.training import assemble, fit
@@ -142,6 +143,7 @@ def _run(job: Fold, protocol: Protocol, keep_model: bool) -> None:
     audit = protocol.audit
     run = open_run(job.recipe, protocol.root, job.folder)
     run.save_environment(audit.fingerprint)
+    write_split(job.folder / SPLIT, audit.photos, job.split)  # a teacher, or weights, may have seen the photos held out
     names = [audit.photos.names[i] for i in job.split.val]
     facts = {
         "recipe": job.recipe.to_dict(),

@@ -37,6 +37,7 @@ TRAIN_NAMES = ("train", "training", "train_set", "training_set")
 VAL_NAMES = ("val", "valid", "validation", "val_set", "validation_set", "dev")
 TEST_NAMES = ("test", "testing", "test_set")
 PARTS = {"train": TRAIN_NAMES, "val": VAL_NAMES, "test": TEST_NAMES}
+TABLES = (".csv", ".tsv")  # that may label photos
 PART_NAMES = {*TRAIN_NAMES, *VAL_NAMES, *TEST_NAMES}
 
 
@@ -109,13 +110,16 @@ def _read_layout(root: Path) -> PhotoSet:
     classes = tuple(folders)
     _refuse_no_problem(root, classes)
     entries = [(path, label, None) for label, name in enumerate(classes) for path in _photos(folders[name])]
-    return _photo_set(root, classes, entries)
+    photos = _photo_set(root, classes, entries)
+    tables = ", ".join(path.name for path in _files(root) if path.suffix.lower() in TABLES)
+    note = f"the folders are the classes; used for nothing: {printable(tables)}"
+    return replace(photos, notes=(*photos.notes, note)) if tables else photos
 
 
 def _labelled(root: Path) -> PhotoSet | None:
     """Read photos that a table beside them labels; None without one, or where folders are the classes."""
     for _ in range(8):
-        folders, tables = _folders(root), [p for p in _files(root) if p.suffix.lower() in (".csv", ".tsv")]
+        folders, tables = _folders(root), [p for p in _files(root) if p.suffix.lower() in TABLES]
         below = [photo for folder in folders for photo in _photos(folder)] if tables else []
         classes = {photo.parent.name for photo in below if photo.parent.name.lower() not in PART_NAMES}
         if tables and len(classes) < 2 and not any(map(_folders, folders)):
@@ -145,7 +149,8 @@ def _of_table(root: Path, table: Path, names: list[str], rows: dict[str, Labelle
     note = (
         f"photos that {table.name} does not name, left out: {len(left)} ({', '.join(left[:3])}{' …' * (len(left) > 3)})"
     )
-    return replace(_photo_set(root, classes, entries), notes=(printable(note),) if left else ())
+    photos = _photo_set(root, classes, entries)
+    return replace(photos, notes=(*[printable(note)] * bool(left), *_untested(photos)))
 
 
 def _part(folders: Iterable[Path], names: tuple[str, ...]) -> Path | None:
@@ -180,7 +185,8 @@ def _imagenet(root: Path, parts: dict[str, Path | None]) -> PhotoSet:
         if not rows:
             raise PhotosError(f"{part} holds no photos: add some, or remove the folder")
         entries += [(path, label, subset if subset == "test" or "val" in parts else None) for path, label in rows]
-    return _photo_set(root, classes, entries)
+    photos = _photo_set(root, classes, entries)
+    return replace(photos, notes=(*photos.notes, *_untested(photos)))
 
 
 def _listing(root: Path, subset: str, part: Path) -> Path | None:
@@ -197,6 +203,13 @@ def _photo_set(root: Path, classes: tuple[str, ...], entries: list[tuple[Path, i
         if count == 0:
             raise PhotosError(f"class {name!r} in {root} has no photos: add some, or remove the folder")
     return photos
+
+
+def _untested(photos: PhotoSet) -> tuple[str, ...]:
+    """Name the classes that a test set has no photos of, in a note."""
+    tested = {label for label, subset in zip(photos.labels, photos.subsets, strict=True) if subset == "test"}
+    absent = ", ".join(name for label, name in enumerate(photos.classes) if label not in tested)
+    return (f"classes without test photos: {absent}",) if tested and absent else ()
 
 
 def _left_beside(used: set[Path]) -> tuple[str, ...]:

@@ -73,7 +73,8 @@ def split_photos(audit: Audit, train_fraction: float, seed: int, test_fraction: 
     split = _given_split(audit, rest) if given else _draw(audit, rest, total, seed, "val")
     if absent := _absent(photos, split):
         name, side = absent
-        remedy = f"add one to {side}/{name}" if given else "add photos, or change train_fraction"
+        alone = photos.counts()[name] == 1
+        remedy = "add one there" if given else "it has one only; add photos" if alone else "change train_fraction"
         raise PhotosError(f"class {name!r} has no photo on the {side} side: {remedy}")
     return replace(split, test=test, notes=(*notes, *split.notes))
 

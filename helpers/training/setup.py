@@ -11,6 +11,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from helpers.common import distributed
+from helpers.common.errors import ParameterError
 from helpers.common.seeding import derive_seed
 from helpers.data.audit import Audit
 from helpers.data.loading.loaders import Batches, Loaders, make_loaders
@@ -105,9 +106,14 @@ def set_up_training(
 ) -> TrainingSetup:
     """Decide what is trained and evaluated, and bring all of it to where an interrupted run was.
 
-    Raises UserError: a checkpoint is of another training; teacher, weights or linear probe cannot be used.
+    Raises UserError: a checkpoint is of another training; weights, a teacher or another setting cannot be used.
     """
     start, recipe = time.perf_counter(), run.recipe
+    if recipe.class_weights != "none" and distributed.world_size() > 1:
+        raise ParameterError(
+            f"class_weights = {recipe.class_weights!r} needs a single process: each of several would divide by the "
+            "weights of its own share of a batch"
+        )
     changed = changes(recipe, model, loaders, criterion, optimizer, schedule)
     ema = WeightEMA(model, recipe.ema_decay) if recipe.ema_decay else None
     checkpointer = Checkpointer(run, model, optimizer, schedule, loaders, ema)
@@ -118,9 +124,9 @@ def set_up_training(
     if distributed.is_main():
         save_changes(run.folder, changed)
     if recipe.teacher:
-        check_unseen(run, "teacher", Path(run.locate(recipe.teacher)) / WEIGHTS)
+        check_unseen(run, "teacher", Path(run.locate(recipe.teacher)) / WEIGHTS, log)
     if recipe.weights not in ("imagenet", "none"):
-        check_unseen(run, "weights", Path(run.locate(recipe.weights)))
+        check_unseen(run, "weights", Path(run.locate(recipe.weights)), log)
     teacher = Teacher(run, loaders.classes) if recipe.teacher else None
     if recipe.linear_probe_first and not (state.history or state.meter.steps):
         accuracy = fit_head(model, loaders.train, run.precision, AUGMENTED_PASSES if recipe.augmentation else 1)

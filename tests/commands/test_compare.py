@@ -1,10 +1,12 @@
 """``python -m helpers compare`` and ``search``: options are checked before anything is trained."""
 
+import contextlib
 import json
 
 import pytest
 
 from helpers.commands import main
+from helpers.comparison import cross_validation, search
 from tests.comparison.made_up import ROWS, SEARCH
 
 SMALL = ["--folds", "2", "--only", "0", "--image-size", "32", "--epochs", "1"]
@@ -31,6 +33,17 @@ def test_rows_photos_and_suspects_are_written(command, tmp_path, capsys):
     assert (tmp_path / "suspects.csv").read_text().startswith("name,label,predicted")
     decoded = {path.name.split("-")[1] for path in (tmp_path / "cache").glob("[tv]*")}
     assert max(map(int, decoded)) < 64  # nothing for the 224 px of the published recipe itself
+
+
+@pytest.mark.parametrize("name", ["compare", "search"])
+def test_test_photos_are_in_no_fold(name, command, monkeypatch, capsys):
+    seen = []
+    monkeypatch.setattr(cross_validation, "compare", lambda recipes, protocol, *rest, **more: seen.append(protocol))
+    monkeypatch.setattr(search, "search", lambda study, base, protocol, *rest: seen.append(protocol))
+    options = command if name == "compare" else [*command[:7], *command[9:]]
+    with contextlib.suppress(TypeError):  # the comparison returns nothing here
+        main([name, *options, "-p", "test_fraction", "0.25"])
+    assert (seen[0].fold < 0).sum() == 4
 
 
 def test_a_comparison_in_which_all_diverge_says_so(command, capsys):

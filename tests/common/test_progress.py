@@ -100,6 +100,8 @@ def test_the_console_has_a_line_per_epoch_and_in_a_terminal_the_section(monkeypa
 
     assert shown(f"Executing Cell {training + 1}------") is None
     assert capsys.readouterr().out == f"{CLEAR}5 Training …"
+    for notice in ("it was begun on 1 thread, photos from disk and goes on with 2", "weights = 'a.pth' was trained on"):
+        assert shown(notice) == f"{CLEAR}{notice}"
     texts = ["Epoch 0/3\n-----", "train Loss: 1.2 Acc: 0.5", "def fit(model):\n    return", "val Loss: 0.9 Acc: 0.625"]
     *nothing, line = map(shown, texts)
     assert nothing == [None] * 3

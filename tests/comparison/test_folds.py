@@ -19,7 +19,7 @@ from helpers.comparison.folds import Protocol, plan, run_fold
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import make_loaders
-from helpers.data.split import set_test_aside
+from helpers.data.split import Split, set_test_aside, write_split
 from helpers.evaluation.predictions import predict
 from helpers.runs.history import Epoch
 from helpers.runs.saving import load_best_model
@@ -207,3 +207,13 @@ def test_test_photos_are_in_no_fold(protocol, grow):
         assert len(test) == number
         used = [{*split.train, *split.val} for split in (apart.split(0, 0), apart.split(1, 0))]
         assert used == 2 * [set(range(len(own.photos))) - test]
+
+
+def test_weights_that_have_seen_the_photos_held_out_are_refused(trained, protocol, tmp_path):
+    mine, audit = tmp_path / "mine", protocol.audit
+    shutil.copytree(trained.folder / "published" / "fold-0-seed-0" / folds.KEPT, mine)
+    write_split(mine / "split.csv", audit.photos, Split(tuple(range(len(audit.photos))), ()))
+    (mine / "environment.json").write_text(json.dumps({"data_fingerprint": audit.fingerprint}))
+    recipe = small(weights=str(mine / "best_model.pth"))
+    with pytest.raises(ParameterError, match=r"weights = .* was trained on 14 of the 14 photos that this run holds"):
+        quietly(recipe, protocol, tmp_path / "folds")

@@ -245,6 +245,14 @@ def test_a_test_folder_with_other_classes_is_refused_and_a_folder_that_is_no_par
         find_photos(root)
 
 
+def test_classes_without_test_photos_and_a_table_beside_class_folders_are_mentioned(grow, tmp_path):
+    root = grow({"train/rose": 2, "train/tulip": 2, "val/rose": 1, "val/tulip": 1, "test/rose": 1})
+    assert find_photos(root).notes == ("classes without test photos: tulip",)
+    root = grow({"rose": 2, "tulip": 2}, tmp_path / "flat")
+    (root / "labels.csv").write_text("image,label\n000.jpg,tulip\n")
+    assert find_photos(root).notes == ("the folders are the classes; used for nothing: labels.csv",)
+
+
 def test_folders_that_systems_leave_are_no_classes(grow):
     left = ("@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found", "__pycache__", ".ipynb_checkpoints")
     left += ("$Recycle.Bin", "#recycle", "@Recycle", "FOUND.000")

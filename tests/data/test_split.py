@@ -151,7 +151,7 @@ def test_a_given_split_is_used_and_its_leaks_are_closed(grow):
 
 
 def test_a_class_on_one_side_only_is_refused(grow):
-    with pytest.raises(PhotosError, match="class 'rose' has no photo on the val side"):
+    with pytest.raises(PhotosError, match="class 'rose' has no photo on the val side: it has one only; add"):
         split_photos(audit_photos(find_photos(grow({"rose": 1, "tulip": 9}))), 0.8, 0)
 
 

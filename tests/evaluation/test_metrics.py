@@ -81,3 +81,4 @@ def test_macro_f1_is_the_mean_over_classes_whatever_their_size():
     found = predictions([[8, 2, 0], [0, 88, 0], [1, 1, 0]])
     first, second = 16 / (16 + 2 + 1), 176 / (176 + 2 + 1)
     assert macro_f1(found) == pytest.approx((first + second + 0) / 3)  # the third class is never predicted
+    assert macro_f1(predictions([[8, 0, 0], [0, 5, 0], [0, 0, 0]])) == 1  # a test set without the third

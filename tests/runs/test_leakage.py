@@ -21,8 +21,10 @@ def a_folder(folder, sides, fingerprint="abc", **settings):
     return run
 
 
-def check(run, other):
-    check_unseen(run, "teacher", Path(other) / "best_model.pth")
+def check(run, other, name="best_model.pth"):
+    said = []
+    check_unseen(run, "teacher", Path(other) / name, said.append)
+    return said
 
 
 @pytest.mark.parametrize("fingerprint", ["abc", "photos were added"])
@@ -37,8 +39,23 @@ def test_the_same_split_other_photos_or_an_unknown_history_are_accepted(tmp_path
     run = a_folder(tmp_path / "run", ["train", "val"], dataset="photos")
     a_folder(tmp_path / "same", ["train", "val"], dataset="photos")
     a_folder(tmp_path / "elsewhere", ["val", "train"], "def", dataset="other photos")
-    for name in ("same", "elsewhere", "nowhere"):
-        check(run, tmp_path / name)
+    (tmp_path / "mine.pth").write_bytes(b"weights of nobody knows whom")
+    for name in ("same", "nowhere"):
+        assert check(run, tmp_path / name) == []
+    (mentioned,) = check(run, tmp_path / "elsewhere")
+    assert "was trained on 1 of the 1 photos that this run holds out, such as rose/1.jpg, if photos of" in mentioned
+    assert check(run, tmp_path, "mine.pth") == []
+
+
+def test_a_copy_of_another_runs_weights_is_recognized(tmp_path):
+    a_folder(tmp_path / "other", ["train", "train"], dataset="photos")
+    (tmp_path / "other" / "best_model.pth").write_bytes(b"weights")
+    settings = {"dataset": "photos", "teacher": "other", "work_dir": str(tmp_path)}
+    run = a_folder(tmp_path / "run", ["train", "val"], **settings)
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mine.pth").write_bytes(b"weights")
+    with pytest.raises(ParameterError, match=r"on 1 of the 1 photos .* seed = 0, train_fraction = 0\.8\d* and test_fr"):
+        check(run, tmp_path / "elsewhere", "mine.pth")
 
 
 def test_training_asks_for_teacher_and_weights(tmp_path, monkeypatch):
@@ -46,7 +63,7 @@ def test_training_asks_for_teacher_and_weights(tmp_path, monkeypatch):
     from tests.tiny import tiny_fit
 
     asked = []
-    monkeypatch.setattr(setup, "check_unseen", lambda run, setting, model: asked.append((setting, model.name)))
+    monkeypatch.setattr(setup, "check_unseen", lambda run, setting, model, log: asked.append((setting, model.name)))
     monkeypatch.setattr(setup, "Teacher", lambda run, classes: None)
     tiny_fit(tmp_path / "run", tiny_recipe(weights="mine.pth", teacher="other", epochs=1))
     assert asked == [("teacher", "best_model.pth"), ("weights", "mine.pth")]

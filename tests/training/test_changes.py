@@ -7,16 +7,17 @@ import torch
 from torch import nn
 from torch.optim.lr_scheduler import ExponentialLR, MultiStepLR, ReduceLROnPlateau
 
+from helpers.common import distributed
 from helpers.common.errors import ParameterError, RunError
 from helpers.data.audit import audit_photos
 from helpers.data.image_folder import find_photos
 from helpers.data.loading.loaders import make_loaders
-from helpers.data.split import split_photos
+from helpers.data.split import Split, split_photos
 from helpers.models.build import build_model
 from helpers.recipe import PRESETS, Recipe
 from helpers.runs.changes import read_changes
 from helpers.runs.finished import read_partial_run
-from helpers.training import fit, make_loss, make_optimizer, make_schedule
+from helpers.training import assemble, fit, make_loss, make_optimizer, make_schedule
 from helpers.training.changes import changes, describe_change, describe_optimizer
 from tests.tiny import CPU, a_run, random_model, tiny_fit, tiny_loaders, tiny_model, tiny_recipe
 
@@ -31,6 +32,21 @@ def fit_with(folder, optimizer=None, criterion=None, schedule=None, change=None,
     schedule = schedule(optimizer) if schedule else make_schedule(optimizer, recipe)
     run = a_run(folder, recipe)
     return fit(model, loaders, criterion or make_loss(), optimizer, schedule, run, log)
+
+
+def test_balanced_weights_are_in_the_loss_and_are_no_change_by_hand(tmp_path, grow):
+    audit = audit_photos(find_photos(grow({"rose": 9, "tulip": 3})))
+    recipe = tiny_recipe(class_weights="balanced", backbone="squeezenet1_1", weights="none")
+    training = assemble(a_run(tmp_path / "run", recipe), audit, Split(tuple(range(10)), (10, 11)))
+    assert training.criterion.weight.tolist() == pytest.approx([10 / 18, 5])
+    model, loaders, *rest = training
+    assert changes(recipe, model, loaders, *rest) == {}
+
+
+def test_balanced_weights_need_a_single_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(distributed, "world_size", lambda: 2)
+    with pytest.raises(ParameterError, match="class_weights = 'balanced' needs a single process"):
+        tiny_fit(tmp_path / "run", tiny_recipe(class_weights="balanced"))
 
 
 class WeightedLoss(nn.Module):
