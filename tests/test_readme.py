@@ -22,7 +22,7 @@ from benchmarks.bench import MEANINGS
 from helpers import commands
 from helpers.commands.compare import _recipes
 from helpers.commands.parameters import parameters_of, recipe_of
-from helpers.comparison import narrative
+from helpers.comparison import narrative, read_results, verdicts
 from teaching import __main__ as teaching
 
 ROOT = Path(__file__).parent.parent
@@ -217,6 +217,15 @@ def test_the_readme_quotes_the_committed_comparison():
         assert accuracy == f"{mean:.2f} % ({low:.1f} to {high:.1f})"
         mean, low, high = (100 * row[f"difference_{which}"] for which in ("mean", "low", "high"))
         assert gain == ("–" if name == "published" else f"{mean:+.2f} ({low:+.2f} to {high:+.2f})")
+
+
+def test_the_readme_says_what_the_folds_decide():
+    main = read_results(ROOT / "report" / "results").main
+    for name in ("best", "fast"):
+        decided, _, (_, *ends) = verdicts.decide(main.photos, "published", name)
+        low, high = (f"{100 * end:+.2f}".replace("-", "−") for end in ends)
+        says = "passes" if decided == verdicts.BETTER else "does not"
+        assert f"`{name}` {says} ({low} to {high})" in " ".join(README.split())
 
 
 def test_the_second_notebook_quotes_the_search_the_shorter_best_and_best_itself():
