@@ -53,7 +53,7 @@ def provenance(results: Results) -> str:
         "|---" * 8 + "|",
     ]
     for conditions, rows in groups(results.rows).items():
-        machines = sorted({row["machine"] for row in rows})
+        machines = sorted({machine for row in rows for machine in row["machine"].split("; ")})
         lines.append(
             f"| {conditions} | {(conditions.weights_sha256 or 'random')[:8]} | {rows[0]['photos']:,} "
             f"| {conditions.folds} × {conditions.seeds} | {conditions.fold_rule} | {len(rows)} "

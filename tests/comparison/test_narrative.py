@@ -26,6 +26,8 @@ def test_where_numbers_come_from():
     line = f"| mobilenet_v2, 96 px, at most 6 epochs | abc | 1,000 | 5 × 1 | {FOLD_RULE} | 4 | 0123456 | abacus |"
     assert line in text
     assert "these: MobileNetV2, 1,000." in text
+    moved = [row("fast", 0.9, 0.0), row("published", 0.9, 0.0, machine="abacus; slide rule")]
+    assert "| abacus; slide rule |" in narrative.provenance(Results(moved))
     dirty = [row("published", 0.9, 0.0, backbone="resnet18", photos=2848, commit=f"{COMMIT}+changes, {'f' * 40}")]
     text = narrative.provenance(Results(dirty))
     assert "0123456+changes, fffffff" in text
