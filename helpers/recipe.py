@@ -177,8 +177,7 @@ class Recipe:
         """Return the sizes that are not given, scaled as ``image_size`` is."""
         size = _checked(vars(self) | given)["image_size"]
         fields = [f for f in dataclasses.fields(self) if "size" in f.metadata["roles"] and f.name not in given]
-        scaled = {f.name: round(getattr(self, f.name) * size / self.image_size) for f in fields}
-        return {f.name: min(scaled[f.name], f.metadata["high"]) for f in fields}
+        return {f.name: min(round(getattr(self, f.name) * size / self.image_size), f.metadata["high"]) for f in fields}
 
     @property
     def val_size(self) -> int:

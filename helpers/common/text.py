@@ -51,6 +51,11 @@ def padded(text: str, width: int, right: bool = False) -> str:
     return spaces + text if right else text + spaces
 
 
+def written_count(photos: float) -> str:
+    """Write a number of photos, which is a fraction if it is a mean over trainings."""
+    return f"{photos:.1f}".removesuffix(".0")
+
+
 def listed(names: Sequence[str]) -> str:
     """Return names in a row: ``a, b and c``."""
     return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

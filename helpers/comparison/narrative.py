@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from helpers.common.text import as_markdown, listed, printable
+from helpers.common.text import as_markdown, listed, printable, written_count
 from helpers.comparison.results import Comparison, Results, Row, finished_trials, groups, mistakes_by_class
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, by_verdict, claim, decide
 from helpers.evaluation.label_errors import Suspect
@@ -80,20 +80,15 @@ def where_it_fails(comparison: Comparison, suspects: Sequence[Suspect]) -> str:
     wrong, total = (sum(each[i] for each in counts.values()) for i in (0, 1))
     ranked = sorted(counts, key=lambda name: counts[name][0] / counts[name][1])
     ends = ranked[0], ranked[-1]
-    least, most = (f"{as_markdown(name)} ({_mean(counts[name][0])} of {counts[name][1]})" for name in ends)
+    least, most = (f"{as_markdown(name)} ({written_count(counts[name][0])} of {counts[name][1]})" for name in ends)
     never = {photo["name"] for photo in photos if not any(photo[name] for name in recipes)}
     in_doubt, seeds = never & {each.name for each in suspects}, comparison.conditions.seeds
     mean, every = (f", in the mean of {seeds} trainings", " in every training") if seeds > 1 else ("", "")
     return (
-        f"`published` misclassifies {_mean(wrong)} of {total:,} photos ({wrong / total:.1%}){mean}, most often {most}, "
-        f"least often {least}. All {len(recipes)} recipes get the same {len(never)} photos wrong{every}; the labels of "
-        f"{len(in_doubt)} of these are in doubt (section 9)."
+        f"`published` misclassifies {written_count(wrong)} of {total:,} photos ({wrong / total:.1%}){mean}, most often "
+        f"{most}, least often {least}. All {len(recipes)} recipes get the same {len(never)} photos wrong{every}; the "
+        f"labels of {len(in_doubt)} of these are in doubt (section 9)."
     )
-
-
-def _mean(count: float) -> str:
-    """Write a count of photos, which is a fraction if it is a mean over trainings."""
-    return f"{count:.1f}".removesuffix(".0")
 
 
 def main_claims(comparison: Comparison) -> str:

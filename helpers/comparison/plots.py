@@ -7,6 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from helpers.common.text import written_count
 from helpers.comparison.results import Row, finished_trials
 from helpers.comparison.verdicts import BETTER, UNDECIDED, WORSE, short_name, verdict
 from helpers.plots.style import BLUE, COLOURS, GREEN, GREY, MARKERS, ORANGE, WIDTH, despine, finalize
@@ -70,7 +71,7 @@ def mistakes(recipes: dict[str, dict[str, tuple[float, int]]]) -> Figure:
         places = np.arange(len(classes)) + (i - (len(recipes) - 1) / 2) * width
         shares = [100 * wrong[each][0] / wrong[each][1] for each in classes]
         bars = axes.bar(places, shares, width * 0.92, color=COLOURS[i], label=name)
-        axes.bar_label(bars, [f"{wrong[each][0]:g}" for each in classes], padding=2, fontsize=8)
+        axes.bar_label(bars, [written_count(wrong[each][0]) for each in classes], padding=2, fontsize=8)
     axes.set_xticks(range(len(classes)), [f"{each}\n({wrong[each][1]} photos)" for each in classes])
     axes.set_ylabel("wrong (%)")
     axes.margins(y=0.12)

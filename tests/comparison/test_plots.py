@@ -42,10 +42,10 @@ def test_a_difference_far_outside_is_an_arrow_and_does_not_squeeze_the_rest():
 
 
 def test_mistakes_have_a_bar_for_each_class_and_recipe():
-    wrong = {"published": {"rose": (5.0, 50), "tulip": (1.0, 20)}, "best": {"rose": (2.0, 50), "tulip": (1.0, 20)}}
+    wrong = {"published": {"rose": (5.0, 50), "tulip": (1.0, 20)}, "best": {"rose": (7 / 3, 50), "tulip": (1.0, 20)}}
     (axes,) = plots.mistakes(wrong).axes
-    assert [bar.get_height() for bar in axes.patches] == pytest.approx([10, 5, 4, 5])
-    assert [text.get_text() for text in axes.texts] == ["5", "1", "2", "1"]
+    assert [bar.get_height() for bar in axes.patches] == pytest.approx([10, 5, 14 / 3, 5])
+    assert [text.get_text() for text in axes.texts] == ["5", "1", "2.3", "1"]
     assert axes.get_xticklabels()[0].get_text() == "rose\n(50 photos)"
 
 
