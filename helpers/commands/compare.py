@@ -13,6 +13,7 @@ from typing import Any
 
 from helpers.commands.parameters import add_parameter_options, parameters_of, recipe_of
 from helpers.common.errors import ParameterError, RunError
+from helpers.common.files import make_folder
 from helpers.recipe import Recipe
 
 WHEN_INTERRUPTED = "the same command continues"
@@ -49,8 +50,10 @@ def run(options: argparse.Namespace) -> int:
     root = project_root()
     size, epochs = options.image_size or published.image_size, min(options.epochs or published.epochs, published.epochs)
     recipes = _recipes(options, published, size / published.image_size, epochs)
+    for path in filter(None, (options.output, options.photos, options.suspects)):  # before hours of training
+        make_folder(path.parent, "name another file", ParameterError)
     if options.output:
-        check_fold_rule(options.output)  # before hours of training
+        check_fold_rule(options.output)
     folder = root / published.work_dir / (options.name or f"comparison-{published.backbone}-{size}px-{epochs}")
     audit = open_dataset(next(iter(recipes.values())), root)  # decodes at the size that will be compared
     seeds, only, rows = tuple(range(options.seeds)), tuple(options.only or ()), []

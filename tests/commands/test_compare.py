@@ -20,12 +20,12 @@ def command(grow, tmp_path):
 
 def test_rows_photos_and_suspects_are_written(command, tmp_path, capsys):
     (tmp_path / "trials.json").write_text(json.dumps(SEARCH))
-    names = {"output": "rows.json", "photos": "right.csv", "suspects": "suspects.csv"}
+    names = {"output": "new/folder/rows.json", "photos": "right.csv", "suspects": "suspects.csv"}
     files = [f"--{option}={tmp_path / name}" for option, name in names.items()]
     assert main(["compare", *command, "--rows", "fast", "--searched", str(tmp_path / "trials.json"), *files]) == 0
     lines = capsys.readouterr().out.splitlines()[-4:]
     assert [line.split()[0] for line in lines] == ["recipe", "published", "fast", "searched"]
-    rows = json.loads((tmp_path / "rows.json").read_text())
+    rows = json.loads((tmp_path / names["output"]).read_text())
     assert [(row["recipe"], row["cost"]) for row in rows] == [
         (n, "32 px, 1 epochs") for n in ("published", "fast", "searched")
     ]
@@ -91,3 +91,11 @@ def test_a_file_of_other_folds_is_refused_before_anything_is_trained(tmp_path, c
 def test_options_that_cannot_be_used_are_named(capsys, options, message):
     assert main(["compare", "-p", "dataset", "demo", *options]) == 1
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["output", "photos", "suspects"])
+def test_a_file_that_cannot_be_written_is_refused_before_anything_is_trained(option, command, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    assert main(["compare", *command, f"--{option}", str(tmp_path / "file" / "rows")]) == 1
+    assert "file cannot be written (File exists): name another file" in capsys.readouterr().err
+    assert not list(tmp_path.glob("**/fold-*"))
