@@ -1,5 +1,6 @@
 """Leakage: a model that was trained on photos which this run holds out may not be its teacher, or its start."""
 
+import contextlib
 import filecmp
 from collections.abc import Callable
 from pathlib import Path
@@ -53,9 +54,10 @@ def _origin(model: Path, runs: Path) -> Path | None:
     """Return the folder of the run that made a model, if it has a ``split.csv``: it is there, or was copied from it."""
     if (model.parent / SPLIT).is_file():
         return model.parent
-    for best in sorted(runs.glob(f"*/{WEIGHTS}")) if model.is_file() else ():
-        if (best.parent / SPLIT).is_file() and filecmp.cmp(model, best, shallow=False):
-            return best.parent
+    for best in sorted(runs.glob(f"*/{WEIGHTS}")):
+        with contextlib.suppress(OSError):  # one of the two cannot be read
+            if (best.parent / SPLIT).is_file() and filecmp.cmp(model, best, shallow=False):
+                return best.parent
     return None
 
 

@@ -1,5 +1,6 @@
 """A teacher, or weights, trained on photos that the run validates on."""
 
+import filecmp
 import json
 from pathlib import Path
 
@@ -47,12 +48,21 @@ def test_the_same_split_other_photos_or_an_unknown_history_are_accepted(tmp_path
     assert check(run, tmp_path, "mine.pth") == []
 
 
-def test_a_copy_of_another_runs_weights_is_recognized(tmp_path):
+def test_a_copy_of_another_runs_weights_is_recognized(tmp_path, monkeypatch):
     a_folder(tmp_path / "other", ["train", "train"], dataset="photos")
     (tmp_path / "other" / "best_model.pth").write_bytes(b"weights")
     settings = {"dataset": "photos", "teacher": "other", "work_dir": str(tmp_path)}
     run = a_folder(tmp_path / "run", ["train", "val"], **settings)
     (tmp_path / "elsewhere").mkdir()
+    a_folder(tmp_path / "another", ["train"])
+    (tmp_path / "another" / "best_model.pth").touch()
+
+    def compare(mine, theirs, shallow, same=filecmp.cmp):
+        if theirs.parent.name == "another":
+            raise PermissionError  # that file cannot be read
+        return same(mine, theirs, shallow)
+
+    monkeypatch.setattr(filecmp, "cmp", compare)
     (tmp_path / "elsewhere" / "mine.pth").write_bytes(b"weights")
     with pytest.raises(ParameterError, match=r"on 1 of the 1 photos .* seed = 0, train_fraction = 0\.8\d* and test_fr"):
         check(run, tmp_path / "elsewhere", "mine.pth")
